@@ -1,0 +1,3 @@
+module github.com/galerne-ai/galerne/internal/kernel/_gen
+
+go 1.26

@@ -1,0 +1,306 @@
+package main
+
+// expY0 replaces Y0 by e^Y0: the operations of kernel.exp32, in its order. Uses Y1 to Y4.
+func expY0() {
+	p("VCMPPS $0x11, ·expLow(SB), Y0, Y4") // x < low: 0 in the end
+	p("VMOVUPS ·expHigh(SB), Y1")
+	p("VMINPS Y0, Y1, Y0") // keeps a NaN of Y0
+	p("VMULPS ·log2e(SB), Y0, Y1")
+	p("VROUNDPS $0, Y1, Y1")
+	p("VMULPS ·ln2High(SB), Y1, Y2")
+	p("VSUBPS Y2, Y0, Y0")
+	p("VMULPS ·ln2Low(SB), Y1, Y2")
+	p("VSUBPS Y2, Y0, Y0")
+	p("VMOVUPS ·taylor0(SB), Y2")
+	for i := 1; i <= 7; i++ {
+		p("VMULPS Y0, Y2, Y2")
+		p("VADDPS ·taylor%d(SB), Y2, Y2", i)
+	}
+	p("VCVTPS2DQ Y1, Y1")
+	p("VPADDD ·bias127(SB), Y1, Y1")
+	p("VPSLLD $23, Y1, Y1")
+	p("VMULPS Y1, Y2, Y0")
+	p("VANDNPS Y0, Y4, Y0")
+}
+
+// sumY adds the eight parts of Y register n to X register n: ((0+4)+(1+5))+((2+6)+(3+7)).
+func sumY(n int) {
+	p("VEXTRACTF128 $1, Y%d, X13", n)
+	p("VADDPS X13, X%d, X%d", n, n)
+	p("VHADDPS X%d, X%d, X%d", n, n, n)
+	p("VHADDPS X%d, X%d, X%d", n, n, n)
+}
+
+func vectors() {
+	float("expLow", -87.33654)
+	float("expHigh", 88.02969)
+	float("log2e", 1.44269504)
+	float("ln2High", 0.693359375)
+	float("ln2Low", -2.12194440e-4)
+	for i, v := range []float32{1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1, 1} {
+		float("taylor"+string(rune('0'+i)), v)
+	}
+	constant("bias127", 127)
+	float("one", 1)
+	constant("signBit", 0x80000000)
+	float("limit", 3.4e38)
+	float("c127", 127)
+
+	text("pauseAVX2", 0)
+	p("PAUSE")
+	p("RET")
+
+	// cpuidECX(leaf uint32) uint32
+	text("cpuidECX", 12)
+	p("MOVL leaf+0(FP), AX")
+	p("XORL CX, CX")
+	p("CPUID")
+	p("MOVL CX, ret+8(FP)")
+	p("RET")
+
+	// expPartsAVX2(dst, x *float32, n int, most float32, part *[8]float32); n a multiple of 8
+	text("expPartsAVX2", 40)
+	p("MOVQ dst+0(FP), DI")
+	p("MOVQ x+8(FP), SI")
+	p("MOVQ n+16(FP), CX")
+	p("VBROADCASTSS most+24(FP), Y6")
+	p("MOVQ part+32(FP), DX")
+	p("VXORPS Y5, Y5, Y5")
+	label("exp_loop")
+	p("VMOVUPS (SI), Y0")
+	p("VSUBPS Y6, Y0, Y0")
+	expY0()
+	p("VMOVUPS Y0, (DI)")
+	p("VADDPS Y0, Y5, Y5")
+	p("ADDQ $32, SI")
+	p("ADDQ $32, DI")
+	p("SUBQ $8, CX")
+	p("JG exp_loop")
+	p("VMOVUPS Y5, (DX)")
+	p("VZEROUPPER")
+	p("RET")
+
+	// swiGLUAVX2(gate, up *float32, n int); n a multiple of 8
+	text("swiGLUAVX2", 24)
+	p("MOVQ gate+0(FP), DI")
+	p("MOVQ up+8(FP), SI")
+	p("MOVQ n+16(FP), CX")
+	label("swiglu_loop")
+	p("VMOVUPS (DI), Y5")
+	p("VXORPS ·signBit(SB), Y5, Y0")
+	expY0()
+	p("VADDPS ·one(SB), Y0, Y0")
+	p("VDIVPS Y0, Y5, Y0")
+	p("VMULPS (SI), Y0, Y0")
+	p("VMOVUPS Y0, (DI)")
+	p("ADDQ $32, SI")
+	p("ADDQ $32, DI")
+	p("SUBQ $8, CX")
+	p("JG swiglu_loop")
+	p("VZEROUPPER")
+	p("RET")
+
+	// squaresAVX2(x *float32, n int, part *[8]float32); n a multiple of 8
+	text("squaresAVX2", 24)
+	p("MOVQ x+0(FP), SI")
+	p("MOVQ n+8(FP), CX")
+	p("MOVQ part+16(FP), DX")
+	p("VXORPS Y5, Y5, Y5")
+	label("squares_loop")
+	p("VMOVUPS (SI), Y0")
+	p("VMULPS Y0, Y0, Y0")
+	p("VADDPS Y0, Y5, Y5")
+	p("ADDQ $32, SI")
+	p("SUBQ $8, CX")
+	p("JG squares_loop")
+	p("VMOVUPS Y5, (DX)")
+	p("VZEROUPPER")
+	p("RET")
+
+	// toF16AVX2(dst *uint16, x *float32, n int); n a multiple of 8
+	text("toF16AVX2", 24)
+	p("MOVQ dst+0(FP), DI")
+	p("MOVQ x+8(FP), SI")
+	p("MOVQ n+16(FP), CX")
+	label("half_loop")
+	p("VMOVUPS (SI), Y0")
+	p("VCVTPS2PH $0, Y0, (DI)")
+	p("ADDQ $32, SI")
+	p("ADDQ $16, DI")
+	p("SUBQ $8, CX")
+	p("JG half_loop")
+	p("VZEROUPPER")
+	p("RET")
+
+	quantize()
+	attention()
+}
+
+// quantize: quantizeAVX2(x *float32, q *int8, d *float32, blocks int) bool; stops with false at a
+// block that is not finite.
+func quantize() {
+	text("quantizeAVX2", 33)
+	p("MOVQ x+0(FP), SI")
+	p("MOVQ q+8(FP), DI")
+	p("MOVQ d+16(FP), DX")
+	p("MOVQ blocks+24(FP), CX")
+	p("VMOVUPS ·absMask(SB), Y15")
+	p("VMOVUPS ·interleave(SB), Y14")
+	p("VMOVSS ·c127(SB), X12")
+	label("quantize_loop")
+	for i := range 4 {
+		p("VMOVUPS %d(SI), Y%d", 32*i, i)
+		p("VANDPS Y15, Y%d, Y%d", i, 4+i)
+	}
+	for i := range 4 {
+		p("VSUBPS Y%d, Y%d, Y%d", i, i, 8+i) // 0, or NaN where x is not finite
+	}
+	p("VADDPS Y9, Y8, Y8")
+	p("VADDPS Y11, Y10, Y10")
+	p("VADDPS Y10, Y8, Y8")
+	p("VCMPPS $3, Y8, Y8, Y8")
+	p("VMOVMSKPS Y8, AX")
+	p("TESTL AX, AX")
+	p("JNZ quantize_fail")
+	p("VMAXPS Y5, Y4, Y4")
+	p("VMAXPS Y7, Y6, Y6")
+	p("VMAXPS Y6, Y4, Y4")
+	p("VEXTRACTF128 $1, Y4, X5")
+	p("VMAXPS X5, X4, X4")
+	p("VMOVHLPS X4, X4, X5")
+	p("VMAXPS X5, X4, X4")
+	p("VMOVSHDUP X4, X5")
+	p("VMAXSS X5, X4, X4") // X4 = max|x|
+	p("VDIVSS X12, X4, X6")
+	p("VMOVSS X6, (DX)")
+	p("VDIVSS X4, X12, X5")               // 127 / max
+	p("VCMPSS $0x12, ·limit(SB), X5, X6") // an infinite inverse becomes 0
+	p("VANDPS X6, X5, X5")
+	p("VBROADCASTSS X5, Y5")
+	for i := range 4 {
+		p("VMULPS Y5, Y%d, Y%d", i, i)
+		p("VCVTPS2DQ Y%d, Y%d", i, i)
+	}
+	p("VPACKSSDW Y1, Y0, Y0")
+	p("VPACKSSDW Y3, Y2, Y2")
+	p("VPACKSSWB Y2, Y0, Y0")
+	p("VPERMD Y0, Y14, Y0")
+	p("VMOVDQU Y0, (DI)")
+	p("ADDQ $128, SI")
+	p("ADDQ $32, DI")
+	p("ADDQ $4, DX")
+	p("DECQ CX")
+	p("JNZ quantize_loop")
+	p("MOVB $1, ret+32(FP)")
+	p("VZEROUPPER")
+	p("RET")
+	label("quantize_fail")
+	p("MOVB $0, ret+32(FP)")
+	p("VZEROUPPER")
+	p("RET")
+
+	// sums16AVX2(q *int8, z *int32, n int): sums of 16; n, how many, a multiple of 2
+	text("sums16AVX2", 24)
+	p("MOVQ q+0(FP), SI")
+	p("MOVQ z+8(FP), DI")
+	p("MOVQ n+16(FP), CX")
+	p("VMOVDQU ·ones16(SB), Y7")
+	label("sums_loop")
+	for i := range 2 {
+		p("VPMOVSXBW %d(SI), Y%d", 16*i, i)
+		p("VPMADDWD Y7, Y%d, Y%d", i, i)
+	}
+	p("VPHADDD Y1, Y0, Y0") // a01 a23 b01 b23 | a45 a67 b45 b67
+	p("VEXTRACTI128 $1, Y0, X1")
+	p("VPADDD X1, X0, X0")
+	p("VPHADDD X0, X0, X0")
+	p("VMOVQ X0, (DI)")
+	p("ADDQ $32, SI")
+	p("ADDQ $8, DI")
+	p("SUBQ $2, CX")
+	p("JG sums_loop")
+	p("VZEROUPPER")
+	p("RET")
+}
+
+func attention() {
+	// scoresAVX2(score, q *float32, k *uint16, slots, dim int); dim a multiple of 8
+	text("scoresAVX2", 40)
+	p("MOVQ score+0(FP), DI")
+	p("MOVQ q+8(FP), R8")
+	p("MOVQ k+16(FP), SI")
+	p("MOVQ slots+24(FP), CX")
+	p("MOVQ dim+32(FP), R9")
+	label("scores_slot")
+	p("MOVQ R8, DX")
+	p("MOVQ R9, BX")
+	p("VXORPS Y0, Y0, Y0")
+	p("VXORPS Y1, Y1, Y1")
+	p("CMPQ BX, $16")
+	p("JLT scores_last")
+	label("scores_dims")
+	for i := range 2 {
+		p("VCVTPH2PS %d(SI), Y2", 16*i)
+		p("VFMADD231PS %d(DX), Y2, Y%d", 32*i, i)
+	}
+	p("ADDQ $32, SI")
+	p("ADDQ $64, DX")
+	p("SUBQ $16, BX")
+	p("CMPQ BX, $16")
+	p("JGE scores_dims")
+	label("scores_last")
+	p("TESTQ BX, BX")
+	p("JZ scores_sum")
+	p("VCVTPH2PS (SI), Y2")
+	p("VFMADD231PS (DX), Y2, Y0")
+	p("ADDQ $16, SI")
+	label("scores_sum")
+	p("VADDPS Y1, Y0, Y0")
+	sumY(0)
+	p("VMOVSS X0, (DI)")
+	p("ADDQ $4, DI")
+	p("DECQ CX")
+	p("JNZ scores_slot")
+	p("VZEROUPPER")
+	p("RET")
+
+	// mixAVX2(acc, w *float32, v *uint16, slots, dim int); dim a multiple of 8
+	text("mixAVX2", 40)
+	p("MOVQ acc+0(FP), DI")
+	p("MOVQ w+8(FP), R8")
+	p("MOVQ v+16(FP), R10")
+	p("MOVQ slots+24(FP), R11")
+	p("MOVQ dim+32(FP), R9")
+	p("LEAQ (R9)(R9*1), R12") // bytes of a row
+	for _, width := range []int{4, 1} {
+		label("mix_chunk%d", width)
+		p("CMPQ R9, $%d", 8*width)
+		p("JLT mix_next%d", width)
+		for i := range width {
+			p("VMOVUPS %d(DI), Y%d", 32*i, i)
+		}
+		p("MOVQ R10, SI")
+		p("MOVQ R8, DX")
+		p("MOVQ R11, CX")
+		label("mix_slot%d", width)
+		p("VBROADCASTSS (DX), Y8")
+		for i := range width {
+			p("VCVTPH2PS %d(SI), Y%d", 16*i, 4+i)
+			p("VFMADD231PS Y%d, Y8, Y%d", 4+i, i)
+		}
+		p("ADDQ $4, DX")
+		p("ADDQ R12, SI")
+		p("DECQ CX")
+		p("JNZ mix_slot%d", width)
+		for i := range width {
+			p("VMOVUPS Y%d, %d(DI)", i, 32*i)
+		}
+		p("ADDQ $%d, DI", 32*width)
+		p("ADDQ $%d, R10", 16*width)
+		p("SUBQ $%d, R9", 8*width)
+		p("JMP mix_chunk%d", width)
+		label("mix_next%d", width)
+	}
+	p("VZEROUPPER")
+	p("RET")
+}

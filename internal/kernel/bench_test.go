@@ -1,0 +1,51 @@
+package kernel
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/galerne-ai/galerne/internal/dtype"
+)
+
+// BenchmarkMatMul reports weights read in GB/s and multiply-adds in G/s, for one activation row (which
+// memory bounds) and many (which arithmetic bounds). The machine's own limit is BenchmarkBandwidth.
+func BenchmarkMatMul(b *testing.B) {
+	for _, kind := range []dtype.Type{dtype.Q4_0, dtype.Q4_1, dtype.Q4_K, dtype.Q8_0, dtype.Q5_0, dtype.Q6_K, dtype.F16, dtype.F32} {
+		for _, n := range []int{1, 4, 16, 512} {
+			b.Run(fmt.Sprintf("%s/rows=%d", kind, n), func(b *testing.B) {
+				rng := rand.New(rand.NewPCG(1, 1))
+				rows, cols := 16384, 2048
+				if n > 16 {
+					rows = 1024
+				}
+				pool := NewPool(2)
+				defer pool.Close()
+				m := mustPack(b, pool, kind, rows, cols, randomWeights(rng, kind, rows, cols))
+				var in Input
+				x, out := randomFloats(rng, n*cols), make([]float32, n*rows)
+				jobs := []Job{{W: m, In: &in, Dst: out, Stride: rows}}
+				b.ReportAllocs()
+				for b.Loop() {
+					pool.Set(&in, x, n, cols)
+					pool.MatMul(jobs)
+				}
+				seconds := b.Elapsed().Seconds() / float64(b.N)
+				b.ReportMetric(float64(m.Bytes())/seconds/1e9, "GB/s")
+				b.ReportMetric(float64(rows)*float64(cols)*float64(n)/seconds/1e9, "GMAC/s")
+			})
+		}
+	}
+}
+
+func BenchmarkBandwidth(b *testing.B) {
+	pool := NewPool(2)
+	defer pool.Close()
+	for b.Loop() {
+		v, err := Bandwidth(pool, 256<<20)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(v/1e9, "GB/s")
+	}
+}

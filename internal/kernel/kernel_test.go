@@ -1,0 +1,427 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/galerne-ai/galerne/internal/dtype"
+	"github.com/galerne-ai/galerne/internal/testdeps"
+)
+
+// fromGGUF gives blocks and their values by the Python package gguf.
+func fromGGUF(t *testing.T, kind dtype.Type, blocks int) (data []byte, values []float32) {
+	out, err := exec.Command(testdeps.Python(t), "testdata/dequantize.py", kind.String(), fmt.Sprint(blocks)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	elems, bytes := kind.Elems(), kind.Bytes()
+	if elems == 1 {
+		elems, bytes = 64, 64*bytes
+	}
+	if len(out) != blocks*(bytes+4*elems) {
+		t.Fatalf("got %d bytes", len(out))
+	}
+	data = out[:blocks*bytes]
+	values = make([]float32, blocks*elems)
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(out[blocks*bytes+4*i:]))
+	}
+	return data, values
+}
+
+func TestDequantizeAsGGUFDoes(t *testing.T) {
+	for _, kind := range dtype.All() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			data, want := fromGGUF(t, kind, 500)
+			got := make([]float32, len(want))
+			Dequantize(kind, got, data)
+			for i := range want {
+				if got[i] != want[i] {
+					t.Fatalf("weight %d is %v, gguf says %v", i, got[i], want[i])
+				}
+			}
+		})
+	}
+}
+
+// randomWeights makes rows of finite blocks with scales of a network's size.
+func randomWeights(rng *rand.Rand, kind dtype.Type, rows, cols int) []byte {
+	bytes, _ := kind.RowBytes(cols)
+	data := make([]byte, rows*bytes)
+	for i := range data {
+		data[i] = byte(rng.Uint32())
+	}
+	half := func(b []byte) { binary.LittleEndian.PutUint16(b, ToF16(float32(rng.NormFloat64())*0.01)) }
+	size := kind.Bytes()
+	for at := 0; at < len(data); at += size {
+		b := data[at : at+size]
+		switch kind {
+		case dtype.F32:
+			binary.LittleEndian.PutUint32(b, math.Float32bits(float32(rng.NormFloat64())))
+		case dtype.F16:
+			half(b)
+		case dtype.BF16:
+			binary.LittleEndian.PutUint16(b, uint16(math.Float32bits(float32(rng.NormFloat64()))>>16))
+		case dtype.MXFP4:
+			b[0] = 120 + byte(rng.IntN(8))
+		case dtype.Q2_K:
+			half(b[80:])
+			half(b[82:])
+		case dtype.Q3_K:
+			half(b[108:])
+		case dtype.Q6_K:
+			half(b[208:])
+		default:
+			half(b)
+			if kind == dtype.Q4_1 || kind == dtype.Q5_1 || kind == dtype.Q4_K || kind == dtype.Q5_K {
+				half(b[2:])
+			}
+		}
+	}
+	return data
+}
+
+func randomFloats(rng *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	return x
+}
+
+func mustPack(t testing.TB, p *Pool, kind dtype.Type, rows, cols int, data []byte) *Matrix {
+	t.Helper()
+	m, err := Pack(p, kind, rows, cols, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+func TestPackedRowsDecodeToTheSameWeights(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, kind := range dtype.All() {
+		rows, cols := 37, 512
+		data := randomWeights(rng, kind, rows, cols)
+		want := make([]float32, rows*cols)
+		Dequantize(kind, want, data)
+		m := mustPack(t, nil, kind, rows, cols, data)
+		if m.Bytes() != PackedBytes(kind, rows, cols) {
+			t.Errorf("%s: %d bytes, PackedBytes says %d", kind, m.Bytes(), PackedBytes(kind, rows, cols))
+		}
+		got := make([]float32, cols)
+		for r := range rows {
+			m.Row(r, got)
+			for i, v := range got {
+				if v != want[r*cols+i] {
+					t.Fatalf("%s row %d weight %d: %v, want %v", kind, r, i, v, want[r*cols+i])
+				}
+			}
+		}
+	}
+}
+
+// TestMatMulIsTheProductOfTheDequantizedWeights bounds the error that 8-bit activations bring.
+func TestMatMulIsTheProductOfTheDequantizedWeights(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	pool := NewPool(2)
+	defer pool.Close()
+	for _, kind := range dtype.All() {
+		rows, cols, n := 50, 768, 7
+		data := randomWeights(rng, kind, rows, cols)
+		w := make([]float32, rows*cols)
+		Dequantize(kind, w, data)
+		x := randomFloats(rng, n*cols)
+		m := mustPack(t, pool, kind, rows, cols, data)
+		var in Input
+		pool.Set(&in, x, n, cols)
+		got := make([]float32, n*rows)
+		pool.MatMul([]Job{{W: m, In: &in, Dst: got, Stride: rows}})
+		var diff, size float64
+		for r := range n {
+			for o := range rows {
+				var want float64
+				for k := range cols {
+					want += float64(x[r*cols+k]) * float64(w[o*cols+k])
+				}
+				diff += (want - float64(got[r*rows+o])) * (want - float64(got[r*rows+o]))
+				size += want * want
+			}
+		}
+		limit := 1e-4 // 8-bit activations: the step is 1/127 of a block's largest, error² about (1/127·2.5)²/12
+		if kind.Elems() == 1 {
+			limit = 1e-11
+		}
+		if nmse := diff / size; !(nmse < limit) {
+			t.Errorf("%s: NMSE %g, at most %g", kind, nmse, limit)
+		}
+	}
+}
+
+// TestAnOutputRowDependsOnItsOwnInputRowAlone compares bits: every row alone, in a batch of any
+// size, gathered by Rows, on one thread and two, and by generic Go.
+func TestAnOutputRowDependsOnItsOwnInputRowAlone(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	one, two := NewPool(1), NewPool(2)
+	defer one.Close()
+	defer two.Close()
+	for _, kind := range dtype.All() {
+		rows, cols, n := 40, 256, 70
+		m := mustPack(t, nil, kind, rows, cols, randomWeights(rng, kind, rows, cols))
+		x := randomFloats(rng, n*cols)
+		batch := make([]float32, n*rows)
+		var in Input
+		two.Set(&in, x, n, cols)
+		two.MatMul([]Job{{W: m, In: &in, Dst: batch, Stride: rows}})
+		gathered := make([]float32, 3*rows)
+		two.MatMul([]Job{{W: m, In: &in, Rows: []int32{69, 0, 5}, Dst: gathered, Stride: rows}})
+		for i, r := range []int{69, 0, 5} {
+			same(t, kind, "gathered", gathered[i*rows:(i+1)*rows], batch[r*rows:(r+1)*rows])
+		}
+		alone := make([]float32, rows)
+		for r := range n {
+			var in Input
+			one.Set(&in, x[r*cols:(r+1)*cols], 1, cols)
+			one.MatMul([]Job{{W: m, In: &in, Dst: alone, Stride: rows}})
+			same(t, kind, "alone", alone, batch[r*rows:(r+1)*rows])
+		}
+	}
+}
+
+func same(t *testing.T, kind dtype.Type, how string, got, want []float32) {
+	t.Helper()
+	for i := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+			t.Fatalf("%s %s: output %d is %v, in the batch %v", kind, how, i, got[i], want[i])
+		}
+	}
+}
+
+func TestF16RoundTripsAndRounds(t *testing.T) {
+	for h := range 1 << 16 {
+		f := FromF16(uint16(h))
+		if f != f {
+			continue
+		}
+		if got := ToF16(f); got != uint16(h) {
+			t.Fatalf("%#04x became %v became %#04x", h, f, got)
+		}
+	}
+	rng := rand.New(rand.NewPCG(9, 9))
+	for n := range 258 {
+		x := randomFloats(rng, n)
+		got, want := make([]uint16, n), make([]uint16, n)
+		toF16(got, x)
+		toF16Generic(want, x)
+		for i := range want {
+			if got[i] != want[i] {
+				t.Fatalf("%v: %#x, generic %#x", x[i], got[i], want[i])
+			}
+		}
+	}
+}
+
+func TestExpIsExact(t *testing.T) {
+	for x := float32(-90); x < 88; x += 0.0137 {
+		want := math.Exp(float64(x))
+		got := float64(exp32(x))
+		if x < expLow && got == 0 {
+			continue
+		}
+		if math.Abs(got-want) > want*3e-7 {
+			t.Fatalf("exp(%v) = %v, want %v", x, got, want)
+		}
+	}
+	if exp32(float32(math.Inf(-1))) != 0 || !math.IsNaN(float64(exp32(nan32()))) {
+		t.Fatal("edges")
+	}
+}
+
+// TestVectorsMatchGeneric: the same bits from assembly and Go, for every length, and nothing written
+// past the end.
+func TestVectorsMatchGeneric(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	for n := range 258 {
+		x, up := randomFloats(rng, n+1), randomFloats(rng, n+1)
+		for i := range x {
+			x[i] *= 20
+		}
+		a, b := append([]float32(nil), x...), append([]float32(nil), x...)
+		swiGLU(a[:n], up[:n])
+		swiGLUGeneric(b[:n], up[:n])
+		same(t, dtype.F32, fmt.Sprint("swiglu ", n), a, b)
+		copy(a, x)
+		copy(b, x)
+		sa, sb := expSum(a[:n], a[:n], 30), expSumGeneric(b[:n], b[:n], 30)
+		same(t, dtype.F32, fmt.Sprint("exp ", n), append(a, sa), append(b, sb))
+		same(t, dtype.F32, "squares", []float32{sumSquares(x[:n])}, []float32{sumSquaresGeneric(x[:n])})
+	}
+}
+
+func TestQuantizeMatchesGenericAndShowsFaults(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	for blocks := range 9 {
+		x := randomFloats(rng, 32*blocks)
+		if blocks > 2 {
+			clear(x[32:64])
+		}
+		qa, qb := make([]int8, 32*blocks+1), make([]int8, 32*blocks+1)
+		da, db := make([]float32, blocks), make([]float32, blocks)
+		quantizeRow(x, qa[:32*blocks], da)
+		quantizeRowGeneric(x, qb[:32*blocks], db)
+		for i := range qb {
+			if qa[i] != qb[i] {
+				t.Fatalf("q[%d] = %d, generic %d (x %v)", i, qa[i], qb[i], x[i])
+			}
+		}
+		same(t, dtype.F32, "scales", da, db)
+		za, zb := make([]int32, 2*blocks), make([]int32, 2*blocks)
+		sums16(qa, za)
+		sums16Generic(qa, zb)
+		for i := range zb {
+			if za[i] != zb[i] {
+				t.Fatal("sums differ")
+			}
+		}
+	}
+	for _, bad := range []float32{nan32(), float32(math.Inf(1)), float32(math.Inf(-1))} {
+		x := randomFloats(rng, 64)
+		x[40] = bad
+		d := make([]float32, 2)
+		quantizeRow(x, make([]int8, 64), d)
+		if d[0] != d[0] || d[1] == d[1] {
+			t.Fatalf("%v: scales %v, want a NaN in the second", bad, d)
+		}
+	}
+}
+
+func TestAttentionIsSoftmaxOfScoresTimesValues(t *testing.T) {
+	rng := rand.New(rand.NewPCG(15, 16))
+	pool := NewPool(2)
+	defer pool.Close()
+	for _, c := range []struct {
+		kind             CacheType
+		heads, kv, dim   int
+		window           int
+		softCap, maxNMSE float32
+	}{{CacheF16, 6, 2, 64, 0, 0, 1e-6}, {CacheF16, 4, 4, 16, 20, 0, 1e-6}, {CacheF16, 2, 1, 12, 0, 5, 1e-6}, {CacheQ8, 6, 2, 64, 0, 0, 2e-4}} {
+		const tokens = 100
+		l := CacheLayout{KVHeads: c.kv, HeadDim: c.dim, BlockTokens: 32, Type: c.kind}
+		arena := make([]byte, 5*l.BlockBytes())
+		table := []int32{3, 0, 4, 1}
+		k, v, q := randomFloats(rng, tokens*c.kv*c.dim), randomFloats(rng, tokens*c.kv*c.dim), randomFloats(rng, tokens*c.heads*c.dim)
+		for i := range tokens {
+			w := c.kv * c.dim
+			l.Store(arena, table[i/32], i%32, k[i*w:(i+1)*w], v[i*w:(i+1)*w])
+		}
+		a := Attention{Layout: l, Arena: arena, Heads: c.heads, Scale: 0.2, SoftCap: c.softCap, Window: c.window,
+			Q: q, Out: make([]float32, len(q)), Spans: []Span{{Start: 0, Rows: tokens, Table: table}}}
+		pool.Attend(&a)
+		var diff, size float64
+		for i := range tokens {
+			for h := range c.heads {
+				want := naiveAttention(q, k, v, i, h, c.heads, c.kv, c.dim, c.window, float64(c.softCap))
+				for d, w := range want {
+					e := w - float64(a.Out[(i*c.heads+h)*c.dim+d])
+					diff, size = diff+e*e, size+w*w
+				}
+			}
+		}
+		if nmse := diff / size; !(nmse < float64(c.maxNMSE)) {
+			t.Errorf("%+v: NMSE %g", c, nmse)
+		}
+		chunked := make([]float32, len(q))
+		for _, cut := range [][2]int{{0, 1}, {1, 18}, {18, 19}, {19, 100}} {
+			b := a
+			b.scratch, b.Spans = nil, []Span{{Start: cut[0], Rows: cut[1] - cut[0], Pos: cut[0], Table: table}}
+			b.Out = chunked
+			pool.Attend(&b)
+		}
+		same(t, dtype.F32, fmt.Sprintf("chunked attention %+v", c), chunked, a.Out)
+	}
+}
+
+func naiveAttention(q, k, v []float32, pos, h, heads, kv, dim, window int, limit float64) []float64 {
+	from := 0
+	if window > 0 {
+		from = max(0, pos-window+1)
+	}
+	g := h / (heads / kv)
+	var total float64
+	out := make([]float64, dim)
+	for s := from; s <= pos; s++ {
+		var dot float64
+		for d := range dim {
+			dot += float64(q[(pos*heads+h)*dim+d]) * float64(k[(s*kv+g)*dim+d])
+		}
+		dot *= 0.2
+		if limit > 0 {
+			dot = limit * math.Tanh(dot/limit)
+		}
+		p := math.Exp(dot)
+		total += p
+		for d := range dim {
+			out[d] += p * float64(v[(s*kv+g)*dim+d])
+		}
+	}
+	for d := range out {
+		out[d] /= total
+	}
+	return out
+}
+
+func TestPoolRunsEveryPartOnceAndAllocatesNothing(t *testing.T) {
+	for threads := 1; threads < 5; threads++ {
+		p := NewPool(threads)
+		c := &counter{n: make([]int32, 100)}
+		for range 200 {
+			p.Run(100, c)
+		}
+		for i, n := range c.n {
+			if n != 200 {
+				t.Fatalf("part %d ran %d times", i, n)
+			}
+		}
+		if n := testing.AllocsPerRun(50, func() { p.Run(100, c) }); n != 0 {
+			t.Fatalf("%v allocations", n)
+		}
+		p.Close()
+	}
+}
+
+type counter struct{ n []int32 }
+
+func (c *counter) Part(part, _ int) { c.n[part]++ }
+
+func TestBadShapesAreRefused(t *testing.T) {
+	for _, c := range []struct{ rows, cols, bytes int }{{1, 33, 20}, {0, 32, 0}, {2, 32, 20}, {-1, 32, 20}} {
+		if m, err := Pack(nil, dtype.Q4_1, c.rows, c.cols, make([]byte, c.bytes)); err == nil {
+			t.Errorf("%+v gave %v", c, m)
+		}
+	}
+}
+
+func TestAssemblyIsWhatTheGeneratorWrites(t *testing.T) {
+	cmd := exec.Command("go", "run", ".")
+	cmd.Dir = filepath.Join(testdeps.Root(t), "internal/kernel/_gen")
+	got, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("kernels_amd64.s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Fatal("kernels_amd64.s is not what _gen writes: cd internal/kernel/_gen && go run . > ../kernels_amd64.s")
+	}
+	t.Logf("this machine runs %v", Implementations())
+}

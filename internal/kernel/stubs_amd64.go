@@ -1,0 +1,158 @@
+//go:build !purego
+
+package kernel
+
+// Written by _gen into kernels_amd64.s. The dot kernels take tileRows or 1 (floats: 2 or 1) rows; see
+// dotGeneric for what they compute.
+
+//go:noescape
+func dot4zR1AVX2(c *dotCall)
+
+//go:noescape
+func dot4zR4AVX2(c *dotCall)
+
+//go:noescape
+func dot4mR1AVX2(c *dotCall)
+
+//go:noescape
+func dot4mR4AVX2(c *dotCall)
+
+//go:noescape
+func dot4kR1AVX2(c *dotCall)
+
+//go:noescape
+func dot4kR4AVX2(c *dotCall)
+
+//go:noescape
+func dot8R1AVX2(c *dotCall)
+
+//go:noescape
+func dot8R4AVX2(c *dotCall)
+
+//go:noescape
+func dot8mR1AVX2(c *dotCall)
+
+//go:noescape
+func dot8mR4AVX2(c *dotCall)
+
+//go:noescape
+func dot8kR1AVX2(c *dotCall)
+
+//go:noescape
+func dot8kR4AVX2(c *dotCall)
+
+//go:noescape
+func dot8wR1AVX2(c *dotCall)
+
+//go:noescape
+func dot8wR4AVX2(c *dotCall)
+
+//go:noescape
+func dot8sR1AVX2(c *dotCall)
+
+//go:noescape
+func dot8sR4AVX2(c *dotCall)
+
+//go:noescape
+func dot8tR1AVX2(c *dotCall)
+
+//go:noescape
+func dot8tR4AVX2(c *dotCall)
+
+//go:noescape
+func dot4zR1AVX512(c *dotCall)
+
+//go:noescape
+func dot4zR4AVX512(c *dotCall)
+
+//go:noescape
+func dot4mR1AVX512(c *dotCall)
+
+//go:noescape
+func dot4mR4AVX512(c *dotCall)
+
+//go:noescape
+func dot4kR1AVX512(c *dotCall)
+
+//go:noescape
+func dot4kR4AVX512(c *dotCall)
+
+//go:noescape
+func dot8R1AVX512(c *dotCall)
+
+//go:noescape
+func dot8R4AVX512(c *dotCall)
+
+//go:noescape
+func dot8mR1AVX512(c *dotCall)
+
+//go:noescape
+func dot8mR4AVX512(c *dotCall)
+
+//go:noescape
+func dot8kR1AVX512(c *dotCall)
+
+//go:noescape
+func dot8kR4AVX512(c *dotCall)
+
+//go:noescape
+func dot8wR1AVX512(c *dotCall)
+
+//go:noescape
+func dot8wR4AVX512(c *dotCall)
+
+//go:noescape
+func dot8sR1AVX512(c *dotCall)
+
+//go:noescape
+func dot8sR4AVX512(c *dotCall)
+
+//go:noescape
+func dot8tR1AVX512(c *dotCall)
+
+//go:noescape
+func dot8tR4AVX512(c *dotCall)
+
+//go:noescape
+func dotf32R1AVX2(c *dotCall)
+
+//go:noescape
+func dotf32R2AVX2(c *dotCall)
+
+//go:noescape
+func dotf16R1AVX2(c *dotCall)
+
+//go:noescape
+func dotf16R2AVX2(c *dotCall)
+
+//go:noescape
+func dotbf16R1AVX2(c *dotCall)
+
+//go:noescape
+func dotbf16R2AVX2(c *dotCall)
+
+func pauseAVX2()
+
+//go:noescape
+func quantizeAVX2(x *float32, q *int8, d *float32, blocks int) bool
+
+//go:noescape
+func sums16AVX2(q *int8, z *int32, n int)
+
+//go:noescape
+func squaresAVX2(x *float32, n int, part *[8]float32)
+
+//go:noescape
+func expPartsAVX2(dst, x *float32, n int, most float32, part *[8]float32)
+
+//go:noescape
+func swiGLUAVX2(gate, up *float32, n int)
+
+//go:noescape
+func toF16AVX2(dst *uint16, x *float32, n int)
+
+//go:noescape
+func scoresAVX2(score, q *float32, k *uint16, slots, dim int)
+
+//go:noescape
+func mixAVX2(acc, w *float32, v *uint16, slots, dim int)
