@@ -1,0 +1,57 @@
+package nn
+
+import "github.com/galerne-ai/galerne/internal/kernel"
+
+// FeedForward fills dst from x, both [rows][width].
+type FeedForward interface {
+	Apply(s *Step, x, dst []float32)
+}
+
+// Activation joins gate and up in place: gate = act(gate)·up. kernel.SwiGLU and kernel.GeGLU are two.
+type Activation func(gate, up []float32)
+
+// FeedForwardWork is the scratch memory that the layers of a network share.
+type FeedForwardWork struct {
+	in, mid  kernel.Input
+	gate, up []float32
+	out      []float32
+	scores   []float32
+	route    []choice
+	lists    [][]int32 // [experts] rows sent to each
+	starts   []int     // [experts+1] where each expert's rows begin among all assignments
+	ranges   []int32
+	slots    []int32
+}
+
+// GatedMLP is down(act(gate·x)·(up·x)) (Shazeer 2020, https://arxiv.org/abs/2002.05202).
+type GatedMLP struct {
+	Gate, Up, Down Linear
+	act            Activation
+	work           *FeedForwardWork
+	each           func(row, worker int)
+}
+
+// NewGatedMLP makes the part.
+func NewGatedMLP(gate, up, down Linear, act Activation, work *FeedForwardWork) *GatedMLP {
+	f := &GatedMLP{Gate: gate, Up: up, Down: down, act: act, work: work}
+	f.each = func(row, _ int) {
+		n := f.Gate.Out()
+		g, u := f.work.gate[row*n:(row+1)*n], f.work.up[row*n:(row+1)*n]
+		f.Gate.addBias(g)
+		f.Up.addBias(u)
+		f.act(g, u)
+	}
+	return f
+}
+
+// Apply implements FeedForward.
+func (f *GatedMLP) Apply(s *Step, x, dst []float32) {
+	w, n := f.work, f.Gate.Out()
+	w.gate, w.up = grow(w.gate, s.Rows*n), grow(w.up, s.Rows*n)
+	s.Pool.Set(&w.in, x, s.Rows, f.Gate.W.Cols)
+	s.jobs = append(s.jobs[:0], f.Gate.job(&w.in, w.gate), f.Up.job(&w.in, w.up))
+	s.Pool.MatMul(s.jobs)
+	s.Each(f.each)
+	s.Pool.Set(&w.mid, w.gate, s.Rows, n)
+	f.Down.Apply(s, &w.mid, dst)
+}

@@ -1,0 +1,78 @@
+// Package nn answers: what are networks made of? Linear maps, norms, rotary positions, attention,
+// feed-forward and mixtures of experts, as parts without flags: a different part is another type.
+//
+// Every part works on rows of float32, one row a token, and keeps its scratch memory from step to
+// step. A row's result depends on that row and its own sequence alone, bit for bit.
+package nn
+
+import (
+	"github.com/galerne-ai/galerne/internal/kernel"
+	"github.com/galerne-ai/galerne/internal/kv"
+)
+
+// Step is what the parts of a network share while it runs over one batch.
+type Step struct {
+	Pool      *kernel.Pool
+	Rows      int
+	Positions []int32   // [Rows]
+	Spans     []kv.Span // in the order of their rows
+	Cache     *kv.Cache
+	place     []place // [Rows] where each row's keys and values go
+	rows      rowTask
+	jobs      []kernel.Job
+}
+
+type place struct {
+	block int32
+	slot  int32
+}
+
+// Begin prepares the step's tables; call it after the fields above are set.
+func (s *Step) Begin() {
+	if s.Cache == nil {
+		return
+	}
+	size := s.Cache.Layout.BlockTokens
+	s.place = s.place[:0]
+	for i := range s.Spans {
+		span := &s.Spans[i]
+		for r := range span.Rows {
+			pos := span.Pos + r
+			s.place = append(s.place, place{span.Table[pos/size], int32(pos % size)})
+		}
+	}
+}
+
+// Each calls f for every row, shared among the pool's threads. f is made once by a part's constructor,
+// so that a step allocates nothing.
+func (s *Step) Each(f func(row, worker int)) {
+	const few = 4 // below it waking the other threads costs more than the rows
+	if s.Rows < few {
+		for r := range s.Rows {
+			f(r, 0)
+		}
+		return
+	}
+	s.rows = rowTask{f: f, rows: s.Rows, parts: min(s.Rows, 4*s.Pool.Threads())}
+	s.Pool.Run(s.rows.parts, &s.rows)
+}
+
+type rowTask struct {
+	f           func(row, worker int)
+	rows, parts int
+}
+
+// Part runs one contiguous share of the rows.
+func (t *rowTask) Part(part, worker int) {
+	for r := part * t.rows / t.parts; r < (part+1)*t.rows/t.parts; r++ {
+		t.f(r, worker)
+	}
+}
+
+// grow makes a buffer at least n long, keeping it from step to step.
+func grow(b []float32, n int) []float32 {
+	if cap(b) < n {
+		return make([]float32, n)
+	}
+	return b[:n]
+}

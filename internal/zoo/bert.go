@@ -1,0 +1,130 @@
+package zoo
+
+import (
+	"math"
+
+	"github.com/galerne-ai/galerne/internal/kernel"
+	"github.com/galerne-ai/galerne/internal/model"
+	"github.com/galerne-ai/galerne/internal/nn"
+)
+
+// bert is an encoder with learned positions (Devlin et al. 2018, https://arxiv.org/abs/1810.04805),
+// whose embedding of a text is the mean of its last layer's rows.
+type bert struct {
+	config          model.Config
+	tokens          *nn.Embedding
+	positions, kind *kernel.Matrix
+	norm            *nn.LayerNorm
+	layers          []bertLayer
+	step            nn.Step
+	in              kernel.Input
+	x, q, k, v, h   []float32
+	wide            []float32
+	row             []float32
+	heads           headsTask
+}
+
+type bertLayer struct {
+	q, k, v, o, up, down nn.Linear
+	attentionNorm, norm  *nn.LayerNorm
+}
+
+func buildBERT(b *binder, s *spec) (model.Model, model.Encoder) {
+	m := &bert{
+		config:    s.Config,
+		tokens:    nn.NewEmbedding(b.embedding(), 1),
+		positions: b.matrix(s.Context, s.Dim, "position_embd"),
+		norm:      b.layerNorm(s.Dim, "token_embd_norm"),
+		row:       make([]float32, s.Dim),
+	}
+	kinds := 2
+	if t := b.tensor(b.nameOf("token_types.weight", "")); t != nil && len(t.Shape) == 2 {
+		kinds = t.Shape[0]
+	}
+	m.kind = b.matrix(kinds, s.Dim, "token_types")
+	for i := range s.Layers {
+		m.layers = append(m.layers, bertLayer{
+			q: b.linear(s.Dim, s.Dim, "blk.%d.attn_q", i), k: b.linear(s.Dim, s.Dim, "blk.%d.attn_k", i),
+			v: b.linear(s.Dim, s.Dim, "blk.%d.attn_v", i), o: b.linear(s.Dim, s.Dim, "blk.%d.attn_output", i),
+			attentionNorm: b.layerNorm(s.Dim, "blk.%d.attn_output_norm", i),
+			up:            b.linear(s.FFN, s.Dim, "blk.%d.ffn_up", i), down: b.linear(s.Dim, s.FFN, "blk.%d.ffn_down", i),
+			norm: b.layerNorm(s.Dim, "blk.%d.layer_output_norm", i),
+		})
+	}
+	return nil, m
+}
+
+// Encode implements model.Encoder. Texts are run one by one; each is at most Context tokens.
+func (m *bert) Encode(pool *kernel.Pool, texts [][]int32, out []float32) {
+	dim := m.config.Dim
+	for i, ids := range texts {
+		m.run(pool, ids)
+		mean := out[i*dim : (i+1)*dim]
+		clear(mean)
+		for r := range ids {
+			kernel.Add(mean, m.x[r*dim:(r+1)*dim])
+		}
+		kernel.Scale(mean, 1/float32(max(len(ids), 1)))
+	}
+}
+
+func (m *bert) run(pool *kernel.Pool, ids []int32) {
+	s, rows, dim := &m.step, len(ids), m.config.Dim
+	s.Pool, s.Rows = pool, rows
+	m.x, m.h = resize(m.x, rows*dim), resize(m.h, rows*dim)
+	m.q, m.k, m.v = resize(m.q, rows*dim), resize(m.k, rows*dim), resize(m.v, rows*dim)
+	m.wide = resize(m.wide, rows*m.config.FFN)
+	m.tokens.Apply(s, ids, m.x)
+	for r := range ids {
+		m.positions.Row(r, m.row)
+		kernel.Add(m.x[r*dim:(r+1)*dim], m.row)
+		m.kind.Row(0, m.row)
+		kernel.Add(m.x[r*dim:(r+1)*dim], m.row)
+	}
+	m.norm.AddApply(m.x, nil)
+	for i := range m.layers {
+		m.layers[i].apply(s, m)
+	}
+}
+
+func (l *bertLayer) apply(s *nn.Step, m *bert) {
+	dim := m.config.Dim
+	s.Pool.Set(&m.in, m.x, s.Rows, dim)
+	l.q.Apply(s, &m.in, m.q)
+	l.k.Apply(s, &m.in, m.k)
+	l.v.Apply(s, &m.in, m.v)
+	m.heads.m, m.heads.rows = m, s.Rows
+	m.heads.grow(s.Pool.Threads())
+	s.Pool.Run(m.config.Heads, &m.heads)
+	s.Pool.Set(&m.in, m.q, s.Rows, dim)
+	l.o.Apply(s, &m.in, m.h)
+	l.attentionNorm.AddApply(m.x, m.h)
+	s.Pool.Set(&m.in, m.x, s.Rows, dim)
+	l.up.Apply(s, &m.in, m.wide)
+	kernel.GELU(m.wide)
+	s.Pool.Set(&m.in, m.wide, s.Rows, m.config.FFN)
+	l.down.Apply(s, &m.in, m.h)
+	l.norm.AddApply(m.x, m.h)
+}
+
+// headsTask is attention over all rows of a text, a part a head; the result takes the queries' place.
+type headsTask struct {
+	m           *bert
+	rows        int
+	scores, acc [][]float32
+}
+
+func (t *headsTask) grow(threads int) {
+	for len(t.scores) < threads {
+		t.scores, t.acc = append(t.scores, nil), append(t.acc, make([]float32, t.m.config.HeadDim))
+	}
+	for i := range t.scores {
+		t.scores[i] = resize(t.scores[i], t.rows)
+	}
+}
+
+// Part runs one head.
+func (t *headsTask) Part(head, worker int) {
+	m, dim := t.m, t.m.config.HeadDim
+	kernel.AttendAll(m.q, m.q, m.k, m.v, t.rows, m.config.Heads, dim, float32(1/math.Sqrt(float64(dim))), head, t.scores[worker], t.acc[worker])
+}

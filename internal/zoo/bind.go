@@ -1,0 +1,186 @@
+package zoo
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/galerne-ai/galerne/internal/kernel"
+	"github.com/galerne-ai/galerne/internal/nn"
+	"github.com/galerne-ai/galerne/internal/weights"
+)
+
+// binder takes tensors out of a file by explicit calls and keeps a list of all that is wrong, so that
+// one error tells everything.
+type binder struct {
+	file     *weights.File
+	spec     *spec
+	names    map[string]string
+	options  Options
+	problems []string
+	packed   int64
+	read     int64
+	total    int64
+	free     []func()
+}
+
+func newBinder(f *weights.File, s *spec, o Options) *binder {
+	return &binder{file: f, spec: s, names: huggingFace(s.Arch), options: o, total: f.TensorBytes()}
+}
+
+func (b *binder) err() error {
+	if len(b.problems) == 0 {
+		return nil
+	}
+	const most = 20
+	list := b.problems
+	if len(list) > most {
+		list = append(list[:most:most], fmt.Sprintf("and %d more", len(b.problems)-most))
+	}
+	return ErrTensors.Because("zoo: %s: %d tensors are missing or do not fit:\n  %s", b.file.Path, len(b.problems), strings.Join(list, "\n  "))
+}
+
+func (b *binder) wrong(format string, args ...any) {
+	b.problems = append(b.problems, fmt.Sprintf(format, args...))
+}
+
+// find gives a tensor of exactly that shape, nil (and a problem) if there is none.
+func (b *binder) find(name string, shape ...int) *weights.Tensor {
+	t := b.tensor(name)
+	if t == nil {
+		b.wrong("%s %v is missing", name, shape)
+		return nil
+	}
+	if fmt.Sprint(t.Shape) != fmt.Sprint(shape) {
+		b.wrong("%s is %v, wanted is %v", name, t.Shape, shape)
+		return nil
+	}
+	return t
+}
+
+// tensor looks a name up; some safetensors have a prefix before "model." or lack it.
+func (b *binder) tensor(name string) *weights.Tensor {
+	if t := b.file.Tensor(name); t != nil || b.spec.gguf {
+		return t
+	}
+	for _, prefix := range []string{"bert.", "language_model.", "model.language_model."} {
+		if t := b.file.Tensor(prefix + strings.TrimPrefix(name, "model.")); t != nil {
+			return t
+		}
+		if t := b.file.Tensor(prefix + name); t != nil {
+			return t
+		}
+	}
+	return b.file.Tensor(strings.TrimPrefix(name, "model."))
+}
+
+// pack makes a matrix of rows of data.
+func (b *binder) pack(t *weights.Tensor, rows, cols int, data []byte) *kernel.Matrix {
+	m, err := kernel.Pack(b.options.Pool, t.Type, rows, cols, data)
+	if err != nil {
+		b.wrong("%s: %v", t.Name, err)
+		return nil
+	}
+	b.free = append(b.free, m.Close)
+	b.packed += m.Bytes()
+	b.progress(len(data))
+	return m
+}
+
+func (b *binder) progress(bytes int) {
+	b.read += int64(bytes)
+	if b.options.Progress != nil {
+		b.options.Progress(b.read, b.total)
+	}
+}
+
+// matrix takes a weight matrix [rows][cols].
+func (b *binder) matrix(rows, cols int, pattern string, numbers ...any) *kernel.Matrix {
+	t := b.find(b.nameOf(pattern, ".weight", numbers...), rows, cols)
+	if t == nil {
+		return nil
+	}
+	defer t.Release()
+	return b.pack(t, rows, cols, t.Data())
+}
+
+// linear takes a matrix and its bias, if the file has one.
+func (b *binder) linear(rows, cols int, pattern string, numbers ...any) nn.Linear {
+	l := nn.Linear{W: b.matrix(rows, cols, pattern, numbers...)}
+	if name := b.nameOf(pattern, ".bias", numbers...); b.tensor(name) != nil {
+		l.Bias = b.floats(name, rows)
+	}
+	return l
+}
+
+// floats takes a vector.
+func (b *binder) floats(name string, n int) []float32 {
+	t := b.find(name, n)
+	if t == nil {
+		return nil
+	}
+	out := make([]float32, n)
+	if t.Type.Elems() != 1 {
+		b.wrong("%s is %s, a vector of floats is wanted", name, t.Type)
+		return nil
+	}
+	kernel.Dequantize(t.Type, out, t.Data())
+	b.packed += int64(4 * n)
+	b.progress(t.Bytes())
+	return out
+}
+
+// vector takes a vector of n numbers.
+func (b *binder) vector(n int, pattern string, numbers ...any) []float32 {
+	return b.floats(b.nameOf(pattern, ".weight", numbers...), n)
+}
+
+// rmsNorm takes a norm's weights.
+func (b *binder) rmsNorm(n int, pattern string, numbers ...any) *nn.RMSNorm {
+	return nn.NewRMSNorm(b.vector(n, pattern, numbers...), b.spec.eps)
+}
+
+// layerNorm takes a norm's weights and biases.
+func (b *binder) layerNorm(n int, pattern string, numbers ...any) *nn.LayerNorm {
+	return &nn.LayerNorm{W: b.vector(n, pattern, numbers...), B: b.floats(b.nameOf(pattern, ".bias", numbers...), n), Eps: b.spec.eps}
+}
+
+// output takes the matrix of the logits: its own, or the embedding's where they are tied.
+func (b *binder) output(embedding *kernel.Matrix) *kernel.Matrix {
+	if b.tensor(b.nameOf("output.weight", "")) == nil {
+		return embedding
+	}
+	return b.matrix(b.spec.Vocab, b.spec.Dim, "output")
+}
+
+// embedding takes the tokens' vectors.
+func (b *binder) embedding() *kernel.Matrix { return b.matrix(b.spec.Vocab, b.spec.Dim, "token_embd") }
+
+// rope makes the turn of all layers, with the divisors that GGUF files of Llama 3 carry.
+func (b *binder) rope(base float64, scaling nn.RopeScaling) *nn.Rope {
+	s := b.spec
+	if s.gguf && b.file.Tensor("rope_freqs.weight") != nil {
+		scaling.Divisors = b.floats("rope_freqs.weight", s.ropeDims/2)
+	}
+	return nn.NewRope(s.ropeDims, base, s.interleaved, scaling)
+}
+
+// experts takes the matrices of all experts of one layer and kind: one tensor of three dimensions,
+// or one tensor an expert.
+func (b *binder) experts(rows, cols, layer int, kind string) []*kernel.Matrix {
+	out := make([]*kernel.Matrix, b.spec.Experts)
+	if t := b.file.Tensor(fmt.Sprintf("blk.%d.ffn_%s_exps.weight", layer, kind)); t != nil {
+		if b.find(t.Name, len(out), rows, cols) == nil {
+			return out
+		}
+		defer t.Release()
+		size := t.Bytes() / len(out)
+		for e := range out {
+			out[e] = b.pack(t, rows, cols, t.Data()[e*size:(e+1)*size])
+		}
+		return out
+	}
+	for e := range out {
+		out[e] = b.matrix(rows, cols, "blk.%d.ffn_"+kind+".%d", layer, e)
+	}
+	return out
+}

@@ -1,0 +1,310 @@
+package zoo
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/galerne-ai/galerne/internal/model"
+	"github.com/galerne-ai/galerne/internal/nn"
+	"github.com/galerne-ai/galerne/internal/weights"
+)
+
+// spec is a network's shape with what only its own file needs.
+type spec struct {
+	model.Config
+	gguf        bool
+	eps         float32
+	ropeBase    float64
+	ropeLocal   float64 // base of the windowed layers (Gemma 3)
+	ropeDims    int
+	scaling     nn.RopeScaling
+	interleaved bool // pairs of the turn are neighbours: how GGUF stores Llama's queries and keys
+	normalize   bool // router weights of the chosen experts add up to 1
+	queryScalar float64
+	pattern     int // every pattern-th layer has no window (Gemma 3)
+	layerKinds  []string
+	pooling     string
+}
+
+// readSpec takes the shape from GGUF's key-values or from config.json.
+func readSpec(f *weights.File) (*spec, error) {
+	var s *spec
+	var err error
+	if f.Format == weights.GGUF {
+		s, err = specGGUF(f)
+	} else {
+		s, err = specJSON(f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, s.check()
+}
+
+// Bounds that no network of 2026 comes near: a config beyond them is a mistake or an attack.
+const (
+	maxWidth  = 1 << 20
+	maxLayers = 1 << 12
+)
+
+func (s *spec) check() error {
+	if _, ok := architectures()[s.Arch]; !ok {
+		return ErrArchitecture.Because("zoo: the architecture %q is not supported: supported are %s", s.Arch, strings.Join(Supported(), ", "))
+	}
+	for _, n := range []struct {
+		name  string
+		value int
+		most  int
+	}{
+		{"the vocabulary's size", s.Vocab, 1 << 24}, {"the width", s.Dim, maxWidth}, {"the number of layers", s.Layers, maxLayers},
+		{"the number of heads", s.Heads, maxWidth}, {"the number of key heads", s.KVHeads, maxWidth}, {"a head's width", s.HeadDim, maxWidth},
+		{"the feed-forward's width", s.FFN, maxWidth}, {"the context", s.Context, 1 << 28}, {"the turned part of a head", s.ropeDims, s.HeadDim},
+	} {
+		if n.value < 1 || n.value > n.most {
+			return ErrConfig.Because("zoo: %s is %d, 1 to %d is possible: the file's configuration is incomplete or corrupt", n.name, n.value, n.most)
+		}
+	}
+	switch {
+	case s.Heads%s.KVHeads != 0:
+		return ErrConfig.Because("zoo: %d heads cannot share %d key heads evenly", s.Heads, s.KVHeads)
+	case s.ropeDims%2 != 0:
+		return ErrConfig.Because("zoo: %d numbers of a head cannot be turned in pairs", s.ropeDims)
+	case s.Experts < 0 || s.Experts > 4096 || s.Experts > 0 && (s.ExpertsUsed < 1 || s.ExpertsUsed > s.Experts):
+		return ErrConfig.Because("zoo: %d of %d experts cannot be used", s.ExpertsUsed, s.Experts)
+	case !(s.eps > 0) && s.Arch != "bert":
+		return ErrConfig.Because("zoo: the norm's epsilon is %v", s.eps)
+	case !(s.ropeBase > 0):
+		return ErrConfig.Because("zoo: the rotary base is %v", s.ropeBase)
+	case s.scaling.Kind == "llama3" && !(s.scaling.Factor > 0 && s.scaling.Low > 0 && s.scaling.High > s.scaling.Low && s.scaling.Context > 0),
+		(s.scaling.Kind == "linear" || s.scaling.Kind == "yarn") && !(s.scaling.Factor > 0):
+		return ErrConfig.Because("zoo: rope scaling %+v is incomplete", s.scaling)
+	}
+	return nil
+}
+
+func specGGUF(f *weights.File) (*spec, error) {
+	m := f.Meta
+	arch, ok := m.String("general.architecture")
+	if !ok {
+		return nil, ErrConfig.Because("zoo: %s has no general.architecture", f.Path)
+	}
+	number := func(name string, otherwise int) int {
+		if v, ok := m.Int(arch + "." + name); ok {
+			return int(v)
+		}
+		if list, ok := m.Ints(arch + "." + name); ok && len(list) > 0 {
+			return int(list[0])
+		}
+		return otherwise
+	}
+	float := func(name string, otherwise float64) float64 {
+		if v, ok := m.Float(arch + "." + name); ok {
+			return v
+		}
+		return otherwise
+	}
+	s := &spec{gguf: true, normalize: true}
+	s.Arch = arch
+	s.Name, _ = m.String("general.name")
+	s.Vocab = m.Len("tokenizer.ggml.tokens")
+	if t := f.Tensor("token_embd.weight"); t != nil && len(t.Shape) == 2 {
+		s.Vocab = t.Shape[0]
+	}
+	s.Dim, s.Layers = number("embedding_length", 0), number("block_count", 0)
+	s.Heads = number("attention.head_count", 0)
+	s.KVHeads = number("attention.head_count_kv", s.Heads)
+	s.HeadDim = number("attention.key_length", s.Dim/max(s.Heads, 1))
+	s.FFN, s.Context = number("feed_forward_length", 0), number("context_length", 0)
+	s.Experts, s.ExpertsUsed = number("expert_count", 0), number("expert_used_count", 0)
+	if s.Experts > 0 && arch == "qwen3moe" {
+		s.FFN = number("expert_feed_forward_length", s.FFN)
+	}
+	s.Window = number("attention.sliding_window", 0)
+	s.eps = float32(float("attention.layer_norm_rms_epsilon", float("attention.layer_norm_epsilon", 0)))
+	s.ropeBase = float("rope.freq_base", 10000)
+	s.ropeLocal = float("rope.freq_base_swa", 10000)
+	s.ropeDims = number("rope.dimension_count", s.HeadDim)
+	s.interleaved = arch == "llama"
+	s.pattern = number("attention.sliding_window_pattern", 6)
+	s.pooling = "mean"
+	if kind, ok := m.String(arch + ".rope.scaling.type"); ok && kind != "none" {
+		if kind != "linear" && kind != "yarn" {
+			return nil, ErrArchitecture.Because("zoo: rope scaling %q is not supported: linear, yarn and llama3's are", kind)
+		}
+		s.scaling = nn.RopeScaling{Kind: kind, Factor: float("rope.scaling.factor", 1), BetaFast: float("rope.scaling.yarn_beta_fast", 32),
+			BetaSlow: float("rope.scaling.yarn_beta_slow", 1), Context: float("rope.scaling.original_context_length", float64(s.Context)),
+			Attention: float("rope.scaling.attn_factor", 0)}
+	}
+	return s, nil
+}
+
+// config is config.json of the supported families (Hugging Face transformers).
+type config struct {
+	ModelType         string      `json:"model_type"`
+	TextConfig        *config     `json:"text_config"`
+	Vocab             int         `json:"vocab_size"`
+	Dim               int         `json:"hidden_size"`
+	Layers            int         `json:"num_hidden_layers"`
+	Heads             int         `json:"num_attention_heads"`
+	KVHeads           int         `json:"num_key_value_heads"`
+	HeadDim           int         `json:"head_dim"`
+	FFN               int         `json:"intermediate_size"`
+	Context           int         `json:"max_position_embeddings"`
+	Eps               float64     `json:"rms_norm_eps"`
+	LayerEps          float64     `json:"layer_norm_eps"`
+	RopeTheta         float64     `json:"rope_theta"`
+	RopeLocal         float64     `json:"rope_local_base_freq"`
+	Scaling           *ropeConfig `json:"rope_scaling"`
+	Rope              ropeByKind  `json:"rope_parameters"`
+	Window            int         `json:"sliding_window"`
+	UseWindow         *bool       `json:"use_sliding_window"`
+	Pattern           int         `json:"sliding_window_pattern"`
+	LayerTypes        []string    `json:"layer_types"`
+	Experts           int         `json:"num_experts"`
+	LocalExperts      int         `json:"num_local_experts"`
+	ExpertsUsed       int         `json:"num_experts_per_tok"`
+	ExpertFFN         int         `json:"moe_intermediate_size"`
+	NormTopK          *bool       `json:"norm_topk_prob"`
+	QueryScalar       float64     `json:"query_pre_attn_scalar"`
+	Act               string      `json:"hidden_act"`
+	Activation        string      `json:"hidden_activation"`
+	AttnSoftCap       float64     `json:"attn_logit_softcapping"`
+	FinalSoftCap      float64     `json:"final_logit_softcapping"`
+	DecoderSparseStep int         `json:"decoder_sparse_step"`
+	MLPOnlyLayers     []int       `json:"mlp_only_layers"`
+	PositionEmbedding string      `json:"position_embedding_type"`
+}
+
+type ropeConfig struct {
+	Type       string  `json:"rope_type"`
+	OldType    string  `json:"type"`
+	Theta      float64 `json:"rope_theta"`
+	Factor     float64 `json:"factor"`
+	Low        float64 `json:"low_freq_factor"`
+	High       float64 `json:"high_freq_factor"`
+	Context    float64 `json:"original_max_position_embeddings"`
+	BetaFast   float64 `json:"beta_fast"`
+	BetaSlow   float64 `json:"beta_slow"`
+	Attention  float64 `json:"attention_factor"`
+	MScale     float64 `json:"mscale"`
+	MScaleAll  float64 `json:"mscale_all_dim"`
+	PartRotary float64 `json:"partial_rotary_factor"`
+}
+
+// ropeByKind is rope_parameters: one for all layers, or one for each kind of layer.
+type ropeByKind struct {
+	ropeConfig
+	Full    *ropeConfig `json:"full_attention"`
+	Sliding *ropeConfig `json:"sliding_attention"`
+}
+
+func specJSON(f *weights.File) (*spec, error) {
+	if f.Config == nil {
+		return nil, ErrConfig.Because("zoo: there is no config.json beside the safetensors of %s", f.Path)
+	}
+	var c config
+	if err := json.Unmarshal(f.Config, &c); err != nil {
+		return nil, ErrConfig.Because("zoo: config.json: %w", err)
+	}
+	if c.TextConfig != nil {
+		if c.TextConfig.ModelType == "" {
+			c.TextConfig.ModelType = c.ModelType
+		}
+		c = *c.TextConfig
+	}
+	s := &spec{normalize: true, eps: float32(c.Eps), ropeBase: c.RopeTheta, ropeLocal: c.RopeLocal, pattern: c.Pattern,
+		queryScalar: c.QueryScalar, layerKinds: c.LayerTypes, pooling: "mean"}
+	s.Arch, s.Vocab, s.Dim, s.Layers, s.Heads, s.KVHeads = c.ModelType, c.Vocab, c.Dim, c.Layers, c.Heads, c.KVHeads
+	s.HeadDim, s.FFN, s.Context, s.Window = c.HeadDim, c.FFN, c.Context, c.Window
+	s.Experts, s.ExpertsUsed = max(c.Experts, c.LocalExperts), c.ExpertsUsed
+	if s.KVHeads == 0 {
+		s.KVHeads = s.Heads
+	}
+	if s.HeadDim == 0 {
+		s.HeadDim = s.Dim / max(s.Heads, 1)
+	}
+	if s.Arch == "bert" {
+		s.eps = float32(c.LayerEps)
+	}
+	if c.ExpertFFN > 0 {
+		s.FFN = c.ExpertFFN
+	}
+	if c.NormTopK != nil {
+		s.normalize = *c.NormTopK
+	}
+	if c.UseWindow != nil && !*c.UseWindow {
+		s.Window = 0
+	}
+	s.ropeDims = s.HeadDim
+	if err := c.refuse(s.Arch); err != nil {
+		return nil, err
+	}
+	return s, s.ropeJSON(&c)
+}
+
+// refuse names what a config asks for and the networks here do not do.
+func (c *config) refuse(arch string) error {
+	act := c.Act + c.Activation
+	ok := act == "silu" || arch == "bert" && act == "gelu" || strings.HasPrefix(arch, "gemma3") && strings.HasPrefix(act, "gelu_pytorch_tanh")
+	switch {
+	case !ok && act != "":
+		return ErrArchitecture.Because("zoo: the activation %q is not supported for %s", act, arch)
+	case c.AttnSoftCap != 0 || c.FinalSoftCap != 0:
+		return ErrArchitecture.Because("zoo: soft-capped logits are not supported for %s", arch)
+	case len(c.MLPOnlyLayers) > 0 || c.DecoderSparseStep > 1:
+		return ErrArchitecture.Because("zoo: layers without experts among layers with experts are not supported (mlp_only_layers, decoder_sparse_step)")
+	case arch == "bert" && c.PositionEmbedding != "" && c.PositionEmbedding != "absolute":
+		return ErrArchitecture.Because("zoo: position_embedding_type %q is not supported for bert", c.PositionEmbedding)
+	}
+	return nil
+}
+
+func (s *spec) ropeJSON(c *config) error {
+	r := c.Scaling
+	if r == nil {
+		r = &c.Rope.ropeConfig
+	}
+	if c.Rope.Full != nil {
+		r = c.Rope.Full
+	}
+	if c.Rope.Sliding != nil {
+		s.ropeLocal = c.Rope.Sliding.Theta
+	}
+	if r.Theta > 0 {
+		s.ropeBase = r.Theta
+	} else if c.Rope.Theta > 0 {
+		s.ropeBase = c.Rope.Theta
+	}
+	if s.ropeBase == 0 {
+		s.ropeBase = 10000
+	}
+	if s.ropeLocal == 0 {
+		s.ropeLocal = 10000
+	}
+	kind := r.Type
+	if kind == "" {
+		kind = r.OldType
+	}
+	switch kind {
+	case "", "default":
+		return nil
+	case "linear", "llama3", "yarn":
+	default:
+		return ErrArchitecture.Because("zoo: rope scaling %q is not supported: linear, llama3 and yarn are", kind)
+	}
+	if r.PartRotary != 0 && r.PartRotary != 1 || r.MScale != 0 || r.MScaleAll != 0 {
+		return ErrArchitecture.Because("zoo: rope scaling with partial_rotary_factor, mscale or mscale_all_dim is not supported")
+	}
+	s.scaling = nn.RopeScaling{Kind: kind, Factor: r.Factor, Low: r.Low, High: r.High, Context: r.Context,
+		BetaFast: r.BetaFast, BetaSlow: r.BetaSlow, Attention: r.Attention}
+	if s.scaling.Context == 0 {
+		s.scaling.Context = float64(s.Context)
+	}
+	if s.scaling.BetaFast == 0 {
+		s.scaling.BetaFast = 32
+	}
+	if s.scaling.BetaSlow == 0 {
+		s.scaling.BetaSlow = 1
+	}
+	return nil
+}

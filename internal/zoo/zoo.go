@@ -1,0 +1,128 @@
+// Package zoo answers: which network is in this file? One file an architecture, and one table.
+//
+// Tensors go by GGUF's names everywhere here; names.go alone knows what Hugging Face calls them, and
+// spec.go alone where each format keeps its numbers.
+package zoo
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/galerne-ai/galerne/internal/kernel"
+	"github.com/galerne-ai/galerne/internal/model"
+	"github.com/galerne-ai/galerne/internal/weights"
+)
+
+// Network is an opened network: one of Model and Encoder is set.
+type Network struct {
+	Config      model.Config
+	Model       model.Model
+	Encoder     model.Encoder
+	WeightBytes int64 // memory that the packed weights take
+	free        []func()
+}
+
+// Close gives the weights' memory back.
+func (n *Network) Close() {
+	for _, f := range n.free {
+		f()
+	}
+	n.free = nil
+}
+
+// Options of Open.
+type Options struct {
+	Pool     *kernel.Pool            // does the packing; nil: one thread
+	Progress func(done, total int64) // bytes of the file that are packed; may be nil
+}
+
+// build makes a network of one architecture.
+type build func(b *binder, s *spec) (model.Model, model.Encoder)
+
+// architectures is the one table: GGUF's general.architecture and Hugging Face's model_type.
+func architectures() map[string]build {
+	return map[string]build{
+		"llama":       buildLlama,
+		"mistral":     buildLlama,
+		"mixtral":     buildMixtral,
+		"qwen2":       buildLlama,
+		"qwen3":       buildQwen3,
+		"qwen3moe":    buildQwen3MoE,
+		"qwen3_moe":   buildQwen3MoE,
+		"gemma3":      buildGemma3,
+		"gemma3_text": buildGemma3,
+		"bert":        buildBERT,
+	}
+}
+
+// Supported lists the architectures' names.
+func Supported() []string {
+	var names []string
+	for name := range architectures() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Open packs a file's weights and wires its network. All missing or misshapen tensors come in one
+// error. The file may be closed afterwards.
+func Open(f *weights.File, o Options) (*Network, error) {
+	s, err := readSpec(f)
+	if err != nil {
+		return nil, err
+	}
+	make := architectures()[s.Arch]
+	if s.Arch == "llama" && s.Experts > 0 {
+		make, s.Arch = buildMixtral, "mixtral"
+	}
+	if make == nil {
+		return nil, ErrArchitecture.Because("zoo: the architecture %q is not supported: supported are %s", s.Arch, strings.Join(Supported(), ", "))
+	}
+	b := newBinder(f, s, o)
+	n := &Network{}
+	err = weights.Guard(f.Path, func() error {
+		n.Model, n.Encoder = make(b, s)
+		return b.err()
+	})
+	n.free = b.free
+	if err == nil {
+		err = f.Unchanged()
+	}
+	if err != nil {
+		n.Close()
+		return nil, err
+	}
+	n.Config, n.WeightBytes = s.Config, b.packed
+	return n, nil
+}
+
+// Plan is what serving a file needs, without opening its network.
+type Plan struct {
+	Config      model.Config
+	WeightBytes int64 // packed
+}
+
+// Inspect reads a file's shape and computes what its weights take when packed.
+func Inspect(f *weights.File) (*Plan, error) {
+	s, err := readSpec(f)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{}
+	if s.Arch == "llama" && s.Experts > 0 {
+		s.Arch = "mixtral"
+	}
+	p.Config = s.Config
+	for _, t := range f.Tensors() {
+		rows, cols := 1, 1
+		if n := len(t.Shape); n > 1 {
+			cols = t.Shape[n-1]
+			rows = t.Elems() / cols
+			p.WeightBytes += kernel.PackedBytes(t.Type, rows, cols)
+		} else {
+			p.WeightBytes += int64(4 * t.Elems())
+		}
+	}
+	return p, nil
+}
