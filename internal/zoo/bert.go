@@ -9,9 +9,10 @@ import (
 )
 
 // bert is an encoder with learned positions (Devlin et al. 2018, https://arxiv.org/abs/1810.04805),
-// whose embedding of a text is the mean of its last layer's rows.
+// whose embedding of a text is the mean of its last layer's rows, or the first of them.
 type bert struct {
 	config          model.Config
+	pooling         pooling
 	tokens          *nn.Embedding
 	positions, kind *kernel.Matrix
 	norm            *nn.LayerNorm
@@ -32,6 +33,7 @@ type bertLayer struct {
 func buildBERT(b *binder, s *spec) (model.Model, model.Encoder) {
 	m := &bert{
 		config:    s.Config,
+		pooling:   s.pooling,
 		tokens:    nn.NewEmbedding(b.embedding(), 1),
 		positions: b.matrix(s.Context, s.Dim, "position_embd"),
 		norm:      b.layerNorm(s.Dim, "token_embd_norm"),
@@ -61,6 +63,9 @@ func (m *bert) Encode(pool *kernel.Pool, texts [][]int32, out []float32) {
 		m.run(pool, ids)
 		mean := out[i*dim : (i+1)*dim]
 		clear(mean)
+		if m.pooling == poolFirst {
+			ids = ids[:min(1, len(ids))]
+		}
 		for r := range ids {
 			kernel.Add(mean, m.x[r*dim:(r+1)*dim])
 		}

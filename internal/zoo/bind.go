@@ -17,6 +17,7 @@ type binder struct {
 	names    map[string]string
 	options  Options
 	problems []string
+	more     int // problems that are only counted
 	packed   int64
 	read     int64
 	total    int64
@@ -31,15 +32,21 @@ func (b *binder) err() error {
 	if len(b.problems) == 0 {
 		return nil
 	}
-	const most = 20
 	list := b.problems
-	if len(list) > most {
-		list = append(list[:most:most], fmt.Sprintf("and %d more", len(b.problems)-most))
+	if b.more > 0 {
+		list = append(list, fmt.Sprintf("and %d more", b.more))
 	}
-	return ErrTensors.Because("zoo: %s: %d tensors are missing or do not fit:\n  %s", b.file.Path, len(b.problems), strings.Join(list, "\n  "))
+	return ErrTensors.Because("zoo: %s: %d tensors are missing or do not fit:\n  %s", b.file.Path, len(b.problems)+b.more, strings.Join(list, "\n  "))
 }
 
+// maxProblems is how many problems an error spells out.
+const maxProblems = 20
+
 func (b *binder) wrong(format string, args ...any) {
+	if len(b.problems) >= maxProblems {
+		b.more++
+		return
+	}
 	b.problems = append(b.problems, fmt.Sprintf(format, args...))
 }
 
@@ -146,7 +153,7 @@ func (b *binder) layerNorm(n int, pattern string, numbers ...any) *nn.LayerNorm 
 
 // output takes the matrix of the logits: its own, or the embedding's where they are tied.
 func (b *binder) output(embedding *kernel.Matrix) *kernel.Matrix {
-	if b.tensor(b.nameOf("output.weight", "")) == nil {
+	if !b.spec.untied && b.tensor(b.nameOf("output.weight", "")) == nil {
 		return embedding
 	}
 	return b.matrix(b.spec.Vocab, b.spec.Dim, "output")
@@ -180,7 +187,9 @@ func (b *binder) experts(rows, cols, layer int, kind string) []*kernel.Matrix {
 		return out
 	}
 	for e := range out {
-		out[e] = b.matrix(rows, cols, "blk.%d.ffn_"+kind+".%d", layer, e)
+		if out[e] = b.matrix(rows, cols, "blk.%d.ffn_"+kind+".%d", layer, e); out[e] == nil {
+			break // a hostile file may speak of millions
+		}
 	}
 	return out
 }

@@ -60,6 +60,9 @@ func (b *binder) attention(i int, rope *nn.Rope, work *nn.AttentionWork) *nn.Att
 		V: b.linear(s.KVHeads*s.HeadDim, s.Dim, "blk.%d.attn_v", i), O: b.linear(s.Dim, s.Heads*s.HeadDim, "blk.%d.attn_output", i),
 		Rope: rope, Layer: i, KVHeads: s.KVHeads, HeadDim: s.HeadDim, Window: s.Window, Scale: float32(1 / math.Sqrt(float64(s.HeadDim))),
 	}
+	if s.seesAll(i) {
+		a.Window = 0
+	}
 	return a.Init(work)
 }
 

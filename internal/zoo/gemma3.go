@@ -47,9 +47,6 @@ func buildGemma3(b *binder, s *spec) (model.Model, model.Encoder) {
 		}
 		a := b.attention(i, rope, &attention)
 		a.Scale = scale
-		if rope == global {
-			a.Window = 0
-		}
 		a.QNorm, a.KNorm = b.rmsNorm(s.HeadDim, "blk.%d.attn_q_norm", i), b.rmsNorm(s.HeadDim, "blk.%d.attn_k_norm", i)
 		l := &gemmaLayer{
 			attentionNorm: b.rmsNorm(s.Dim, "blk.%d.attn_norm", i), afterAttention: b.rmsNorm(s.Dim, "blk.%d.post_attention_norm", i),
@@ -60,18 +57,6 @@ func buildGemma3(b *binder, s *spec) (model.Model, model.Encoder) {
 		m.layers = append(m.layers, l)
 	}
 	return m, nil
-}
-
-// seesAll reports whether a layer has no window.
-func (s *spec) seesAll(i int) bool {
-	if i < len(s.layerKinds) {
-		return s.layerKinds[i] == "full_attention"
-	}
-	pattern := s.pattern
-	if pattern == 0 {
-		pattern = 6
-	}
-	return (i+1)%pattern == 0
 }
 
 // plusOne adds the 1 that Gemma's safetensors leave away from norms; GGUF files have it in.

@@ -1,0 +1,133 @@
+"""Tiny random checkpoints of every architecture, with what Hugging Face transformers computes from them.
+
+Not a test dependency: the results are committed below tiny/. To make them again:
+
+  python3 -m venv v && v/bin/pip install torch==2.15.0 transformers==5.23.0 safetensors==0.8.0 numpy==2.3.5
+  v/bin/python internal/zoo/testdata/make_tiny.py
+
+tiny/NAME/config.json, model.safetensors   as save_pretrained writes them
+tiny/NAME/reference.safetensors            tokens.N [n] and logits.N float32 [n][vocab], computed in float32;
+                                           for BERT embeddings.N [dim] in place of logits
+
+Weights are rounded to the type that they are stored in before the reference is computed, so that no
+rounding stands between the two. Matrices are scaled so that logits are far from uniform, norms are far
+from one, and biases far from zero: a part that is left out is seen.
+"""
+import shutil
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+HERE = Path(__file__).resolve().parent / "tiny"
+LENGTHS = [64, 41, 17]
+VOCAB = 96
+BASE = dict(vocab_size=VOCAB, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4,
+            num_key_value_heads=2, max_position_embeddings=128, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+            tie_word_embeddings=False)
+T = transformers
+
+
+def rope(theta, **more):
+    return dict(rope_type="default", rope_theta=theta) | more
+
+
+LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)
+YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32)
+GEMMA = dict(head_dim=16, sliding_window=8, num_hidden_layers=4, tie_word_embeddings=True, hidden_activation="gelu_pytorch_tanh",
+             layer_types=["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"])
+
+# name: (stored type, model class, config class, what differs from BASE)
+MODELS = {
+    "llama": (torch.float32, T.LlamaForCausalLM, T.LlamaConfig, dict(num_key_value_heads=4, rope_parameters=rope(10000.0))),
+    "llama3": (torch.bfloat16, T.LlamaForCausalLM, T.LlamaConfig,
+               dict(tie_word_embeddings=True, head_dim=16, rope_parameters=rope(500.0) | LLAMA3)),
+    "mistral": (torch.float16, T.MistralForCausalLM, T.MistralConfig, dict(sliding_window=8, rope_parameters=rope(10000.0))),
+    "mixtral": (torch.bfloat16, T.MixtralForCausalLM, T.MixtralConfig,
+                dict(num_hidden_layers=2, num_local_experts=4, num_experts_per_tok=2, intermediate_size=64, sliding_window=None,
+                     rope_parameters=rope(1000000.0))),
+    "qwen2": (torch.float32, T.Qwen2ForCausalLM, T.Qwen2Config,
+              dict(tie_word_embeddings=True, rope_parameters=rope(1000000.0), use_sliding_window=False)),
+    "qwen2-yarn": (torch.bfloat16, T.Qwen2ForCausalLM, T.Qwen2Config,
+                   dict(rope_parameters=rope(10000.0) | YARN, use_sliding_window=False)),
+    "qwen2-window": (torch.bfloat16, T.Qwen2ForCausalLM, T.Qwen2Config,
+                     dict(rope_parameters=rope(10000.0), use_sliding_window=True, sliding_window=8, max_window_layers=2)),
+    "qwen3": (torch.float16, T.Qwen3ForCausalLM, T.Qwen3Config, dict(head_dim=16, rope_parameters=rope(1000000.0))),
+    "qwen3moe": (torch.bfloat16, T.Qwen3MoeForCausalLM, T.Qwen3MoeConfig,
+                 dict(head_dim=16, num_hidden_layers=2, num_experts=8, num_experts_per_tok=3, moe_intermediate_size=32,
+                      norm_topk_prob=True, decoder_sparse_step=1, mlp_only_layers=[], rope_parameters=rope(1000000.0))),
+    "gemma3": (torch.bfloat16, T.Gemma3ForCausalLM, T.Gemma3TextConfig,
+               GEMMA | dict(query_pre_attn_scalar=16, rope_parameters={
+                   "full_attention": dict(rope_type="linear", factor=8.0, rope_theta=100000.0),
+                   "sliding_attention": rope(1000.0)})),
+    "gemma3-scalar": (torch.bfloat16, T.Gemma3ForCausalLM, T.Gemma3TextConfig,
+                      GEMMA | dict(num_hidden_layers=3, layer_types=GEMMA["layer_types"][:3], query_pre_attn_scalar=40,
+                                   rope_parameters={"full_attention": rope(1000000.0), "sliding_attention": rope(10000.0)})),
+    "bert": (torch.float32, T.BertModel, T.BertConfig,
+             dict(num_hidden_layers=2, type_vocab_size=2, max_position_embeddings=64, hidden_act="gelu")),
+}
+
+
+def shake(model, gain):
+    """Random weights that make every part matter."""
+    g = torch.Generator().manual_seed(20261124)
+
+    def normal(p, std):
+        p.data = torch.randn(p.shape, generator=g) * std
+
+    for name, p in model.named_parameters():
+        if name.endswith("bias"):
+            normal(p, 0.3)
+        elif p.dim() == 1:  # norms; Gemma's are stored without their 1
+            normal(p, 0.25)
+            if "gemma" not in model.config.model_type:
+                p.data += 1
+            elif ".post_" in name:  # so that the branches outweigh the scaled embedding
+                p.data += 2
+        elif "embed" in name or name == "lm_head.weight":
+            normal(p, 1.0 if "lm_head" not in name else gain / p.shape[-1] ** 0.5)
+        elif "q_proj" in name or "k_proj" in name:  # sharper attention only magnifies the rounding of cached halves
+            normal(p, 0.8 / p.shape[-1] ** 0.5)
+        else:
+            normal(p, 1.0 / p.shape[-1] ** 0.5)
+    if model.config.tie_word_embeddings and hasattr(model, "lm_head"):
+        p = model.get_input_embeddings().weight
+        normal(p, gain / p.shape[-1] ** 0.5)
+        model.tie_weights()
+
+
+def main():
+    for name, (dtype, cls, config, more) in MODELS.items():
+        torch.manual_seed(1)
+        out = HERE / name
+        shutil.rmtree(out, ignore_errors=True)
+        extra = {"add_pooling_layer": False} if cls is T.BertModel else {}
+        model = cls(config(**(BASE | more)), **extra)
+        shake(model, 3.0)
+        model.to(dtype).save_pretrained(out)
+        (out / "generation_config.json").unlink(missing_ok=True)
+        model = cls.from_pretrained(out, dtype=torch.float32, attn_implementation="eager", **extra).eval()
+        g = torch.Generator().manual_seed(7)
+        sequences = [torch.randint(3, VOCAB, (n,), generator=g) for n in LENGTHS]
+        reference = {f"tokens.{i}": s.float() for i, s in enumerate(sequences)}
+        with torch.no_grad():
+            if cls is T.BertModel:  # pooled as sentence-transformers do: the mean over the mask
+                ids = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True)
+                mask = torch.nn.utils.rnn.pad_sequence([torch.ones(n) for n in LENGTHS], batch_first=True)
+                rows = model(ids, attention_mask=mask).last_hidden_state
+                pooled = (rows * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+                reference |= {f"embeddings.{i}": pooled[i].contiguous() for i in range(len(LENGTHS))}
+                say = pooled
+            else:
+                for i, s in enumerate(sequences):
+                    reference[f"logits.{i}"] = model(s[None]).logits[0].float().contiguous()
+                say = reference["logits.0"]
+        save_file(reference, out / "reference.safetensors")
+        top = say.softmax(-1).max(-1).values.mean()
+        print(f"{name:14} spread {say.std():.2f}, mean probability of the first {top:.2f}, "
+              f"{(out / 'model.safetensors').stat().st_size >> 10} KiB")
+
+
+if __name__ == "__main__":
+    main()
