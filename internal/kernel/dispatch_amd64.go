@@ -140,7 +140,7 @@ func runAVX512(f *form, c *dotCall, n int) bool {
 }
 
 func runFloats(f *form, c *dotCall, n int) {
-	for ; n > 0; n -= 2 {
+	for {
 		switch {
 		case f.name == "f32" && n > 1:
 			dotf32R2AVX2(c)
@@ -154,6 +154,9 @@ func runFloats(f *form, c *dotCall, n int) {
 			dotbf16R2AVX2(c)
 		default:
 			dotbf16R1AVX2(c)
+		}
+		if n -= 2; n <= 0 {
+			return // a pointer moved behind the last row could hold on to somebody else's memory
 		}
 		c.x, c.dst = unsafe.Add(c.x, 2*c.xStride), unsafe.Add(c.dst, 2*c.dstStride)
 	}

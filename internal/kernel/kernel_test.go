@@ -397,6 +397,34 @@ func TestPoolRunsEveryPartOnceAndAllocatesNothing(t *testing.T) {
 	}
 }
 
+type bomb struct{}
+
+func (bomb) Part(part, _ int) {
+	if part == 7 {
+		panic("part 7")
+	}
+}
+
+func TestAPanicInAPartIsTheCallersAndThePoolGoesOn(t *testing.T) {
+	p := NewPool(3)
+	defer p.Close()
+	for range 20 {
+		func() {
+			defer func() {
+				if r := recover(); r != "part 7" {
+					t.Fatalf("recovered %v", r)
+				}
+			}()
+			p.Run(50, bomb{})
+		}()
+	}
+	c := &counter{n: make([]int32, 10)}
+	p.Run(10, c)
+	if c.n[9] != 1 {
+		t.Fatal("the pool stopped working")
+	}
+}
+
 type counter struct{ n []int32 }
 
 func (c *counter) Part(part, _ int) { c.n[part]++ }

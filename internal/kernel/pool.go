@@ -25,6 +25,7 @@ type Pool struct {
 	mu      sync.Mutex
 	wake    *sync.Cond
 	closed  atomic.Bool
+	fault   atomic.Pointer[any] // what a part panicked with, on any worker
 	done    sync.WaitGroup
 	product product // the task of MatMul, reused
 }
@@ -60,7 +61,8 @@ func (p *Pool) Close() {
 }
 
 // Run calls t.Part for parts 0 to parts-1 and returns when all have ended. It allocates nothing.
-// One Run at a time. A panic in a part of the caller's own is the caller's; tasks must not panic.
+// One Run at a time. If a part panics, on whichever worker, Run panics with the same value once all
+// workers have stopped.
 func (p *Pool) Run(parts int, t Task) {
 	if p.threads == 1 || parts <= 1 {
 		for i := range parts {
@@ -77,14 +79,29 @@ func (p *Pool) Run(parts int, t Task) {
 		p.wake.Broadcast()
 		p.mu.Unlock()
 	}
-	p.drain(0)
+	p.guarded(0)
 	for i := 0; p.busy.Load() > 0; i++ {
 		if i > spins/8 {
 			runtime.Gosched()
 		}
 	}
 	p.task = nil
+	if f := p.fault.Swap(nil); f != nil {
+		panic(*f)
+	}
 }
+
+// guarded keeps a panic for the caller of Run.
+func (p *Pool) guarded(worker int) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.keep(r)
+		}
+	}()
+	p.drain(worker)
+}
+
+func (p *Pool) keep(fault any) { p.fault.CompareAndSwap(nil, &fault) }
 
 func (p *Pool) drain(worker int) {
 	for {
@@ -105,7 +122,7 @@ func (p *Pool) work(worker int) {
 		if p.closed.Load() {
 			return
 		}
-		p.drain(worker)
+		p.guarded(worker)
 		p.busy.Add(-1)
 	}
 }
