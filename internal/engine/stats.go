@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/kernel"
+	"github.com/galerne-ai/galerne/internal/model"
+)
+
+// Step is what one step did, for metrics.
+type Step struct {
+	Took    time.Duration
+	Tokens  int // computed
+	Answers int // that got a token
+	Running int
+}
+
+// Stats is a snapshot of an engine.
+type Stats struct {
+	Waiting, Running int
+	KVTokens, KVUsed int // that can be kept, and that running or known sequences take
+	Steps            uint64
+	CachedTokens     uint64 // prompt tokens that were known already
+	Preemptions      uint64
+	LastStep         time.Time     // end of the last step
+	Stuck            time.Duration // how long the step under way has lasted; 0 while idle
+}
+
+type stats struct {
+	steps, cached, preempted atomic.Uint64
+	running, used            atomic.Int64
+	began                    atomic.Int64 // unix nanoseconds; 0 while idle
+	ended                    atomic.Int64
+	mean                     atomic.Int64 // of recent requests' time in a slot, nanoseconds
+}
+
+func (s *stats) begin(now time.Time) { s.began.Store(now.UnixNano()) }
+func (s *stats) idle()               { s.began.Store(0); s.running.Store(0) }
+
+// patience guesses when a full queue has room: a step a waiting request, a second at least.
+func (s *stats) patience(queue int) time.Duration {
+	return max(time.Second, min(time.Duration(s.mean.Load())*time.Duration(queue), time.Minute)).Round(time.Second)
+}
+
+func (e *Engine) observe(start time.Time, tokens, answers int) {
+	took := time.Since(start)
+	e.stats.steps.Add(1)
+	e.stats.ended.Store(time.Now().UnixNano())
+	e.stats.running.Store(int64(len(e.running)))
+	e.stats.used.Store(int64((e.blocks.Blocks() - e.blocks.Available()) * BlockTokens))
+	e.stats.mean.Store((7*e.stats.mean.Load() + int64(took)) / 8)
+	if e.o.Observe != nil {
+		e.o.Observe(Step{Took: took, Tokens: tokens, Answers: answers, Running: len(e.running)})
+	}
+}
+
+// Stats may be called at any time.
+func (e *Engine) Stats() Stats {
+	s := Stats{Waiting: int(e.queued.Load()), Running: int(e.stats.running.Load()), KVTokens: e.blocks.Blocks() * BlockTokens,
+		KVUsed: int(e.stats.used.Load()), Steps: e.stats.steps.Load(), CachedTokens: e.stats.cached.Load(),
+		Preemptions: e.stats.preempted.Load()}
+	if n := e.stats.ended.Load(); n > 0 {
+		s.LastStep = time.Unix(0, n)
+	}
+	if began := e.stats.began.Load(); began > 0 {
+		s.Stuck = time.Since(time.Unix(0, began))
+	}
+	return s
+}
+
+// Memory is what serving a network takes, in bytes.
+type Memory struct {
+	Weights int64 `json:"weights_bytes"`
+	KV      int64 `json:"kv_bytes"`
+	Scratch int64 `json:"scratch_bytes"`
+	Total   int64 `json:"total_bytes"`
+	Tokens  int   `json:"kv_tokens"`
+}
+
+// PlanMemory computes what an engine takes, and fits its cache into limit bytes (0: no limit) by keeping
+// fewer tokens, but no fewer than one sequence of the context. Error: ErrMemory, with the numbers.
+func PlanMemory(c model.Config, weights, limit int64, o *Options) (Memory, error) {
+	*o = o.withDefaults(c)
+	layout := kernel.CacheLayout{KVHeads: c.KVHeads, HeadDim: c.HeadDim, BlockTokens: BlockTokens, Type: o.CacheType}
+	token := int64(layout.TokenBytes()) * int64(c.Layers)
+	rows := int64(max(o.Prompt, o.Budget))
+	inner := int64(max(c.FFN*max(c.ExpertsUsed, 1), c.Dim))
+	// Rows of float32: the residual stream and branch (3 × Dim), queries, keys, values, two inner
+	// layers, their 8-bit copies; and logits for every sequence.
+	scratch := rows*4*(3*int64(c.Dim)+3*int64(c.Heads*c.HeadDim)+3*inner) + int64(o.Slots)*int64(c.Vocab)*4
+	m := Memory{Weights: weights, Scratch: scratch}
+	if limit > 0 {
+		room := (limit - weights - scratch) / token
+		if least := int64(o.Context + BlockTokens); room < least {
+			return m, ErrMemory.Because("engine: weights take %d MB, %d tokens of context %d MB and working memory %d MB, but %d MB are allowed: use a smaller model, a shorter context (--context), --cache q8, or more --memory",
+				weights>>20, o.Context, least*token>>20, scratch>>20, limit>>20)
+		}
+		o.Tokens = int(min(int64(o.Tokens), room))
+	}
+	o.Tokens = (o.Tokens + BlockTokens - 1) / BlockTokens * BlockTokens
+	m.Tokens, m.KV = o.Tokens, int64(o.Tokens)*token
+	m.Total = m.Weights + m.KV + m.Scratch
+	return m, nil
+}
