@@ -1,7 +1,6 @@
 package zoo
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -110,7 +109,7 @@ func (s *spec) check() error {
 		return ErrConfig.Because("zoo: %d numbers of a head cannot be turned in pairs", s.ropeDims)
 	case s.Experts == 0 && (s.Arch == "mixtral" || strings.HasPrefix(s.Arch, "qwen3") && strings.HasSuffix(s.Arch, "moe")):
 		return ErrConfig.Because("zoo: the configuration of a %s does not say how many experts there are", s.Arch)
-	case s.Experts > 0 && !slices.Contains([]string{"llama", "mixtral", "qwen3moe", "qwen3_moe"}, s.Arch):
+	case s.Experts > 0 && !slices.Contains([]string{"mixtral", "qwen3moe", "qwen3_moe"}, s.Arch):
 		return ErrArchitecture.Because("zoo: %d experts are not supported for %s", s.Experts, s.Arch)
 	case s.Experts < 0 || s.Experts > 4096 || s.Experts > 0 && (s.ExpertsUsed < 1 || s.ExpertsUsed > s.Experts):
 		return ErrConfig.Because("zoo: %d of %d experts cannot be used", s.ExpertsUsed, s.Experts)
@@ -197,6 +196,9 @@ func specGGUF(f *weights.File) (*spec, error) {
 	s.ropeLocal = k.float("rope.freq_base_swa", 10000)
 	s.ropeDims = k.number("rope.dimension_count", s.HeadDim)
 	s.interleaved = arch == "llama"
+	if arch == "llama" && s.Experts > 0 {
+		s.Arch = "mixtral" // GGUF has no name of its own for it
+	}
 	if err := s.ropeGGUF(k); err != nil {
 		return nil, err
 	}
@@ -242,195 +244,6 @@ func (s *spec) refuseGGUF(k *keys) error {
 		s.pooling = poolFirst
 	default:
 		return ErrArchitecture.Because("zoo: bert.pooling_type %d is not supported: 1 (mean) and 2 (first token) are", kind)
-	}
-	return nil
-}
-
-// config is config.json of the supported families (Hugging Face transformers).
-type config struct {
-	ModelType         string      `json:"model_type"`
-	TextConfig        *config     `json:"text_config"`
-	Vocab             int         `json:"vocab_size"`
-	Dim               int         `json:"hidden_size"`
-	Layers            int         `json:"num_hidden_layers"`
-	Heads             int         `json:"num_attention_heads"`
-	KVHeads           int         `json:"num_key_value_heads"`
-	HeadDim           int         `json:"head_dim"`
-	FFN               int         `json:"intermediate_size"`
-	Context           int         `json:"max_position_embeddings"`
-	Eps               float64     `json:"rms_norm_eps"`
-	LayerEps          float64     `json:"layer_norm_eps"`
-	RopeTheta         float64     `json:"rope_theta"`
-	RopeLocal         float64     `json:"rope_local_base_freq"`
-	Scaling           *ropeConfig `json:"rope_scaling"`
-	Rope              ropeByKind  `json:"rope_parameters"`
-	Window            int         `json:"sliding_window"`
-	UseWindow         *bool       `json:"use_sliding_window"`
-	Pattern           int         `json:"sliding_window_pattern"`
-	MaxWindowLayers   *int        `json:"max_window_layers"`
-	Tied              *bool       `json:"tie_word_embeddings"`
-	LayerTypes        []string    `json:"layer_types"`
-	Experts           int         `json:"num_experts"`
-	LocalExperts      int         `json:"num_local_experts"`
-	ExpertsUsed       int         `json:"num_experts_per_tok"`
-	ExpertFFN         int         `json:"moe_intermediate_size"`
-	NormTopK          *bool       `json:"norm_topk_prob"`
-	QueryScalar       float64     `json:"query_pre_attn_scalar"`
-	Act               string      `json:"hidden_act"`
-	Activation        string      `json:"hidden_activation"`
-	AttnSoftCap       float64     `json:"attn_logit_softcapping"`
-	FinalSoftCap      float64     `json:"final_logit_softcapping"`
-	DecoderSparseStep int         `json:"decoder_sparse_step"`
-	MLPOnlyLayers     []int       `json:"mlp_only_layers"`
-	PositionEmbedding string      `json:"position_embedding_type"`
-}
-
-type ropeConfig struct {
-	Type       string  `json:"rope_type"`
-	OldType    string  `json:"type"`
-	Theta      float64 `json:"rope_theta"`
-	Factor     float64 `json:"factor"`
-	Low        float64 `json:"low_freq_factor"`
-	High       float64 `json:"high_freq_factor"`
-	Context    float64 `json:"original_max_position_embeddings"`
-	BetaFast   float64 `json:"beta_fast"`
-	BetaSlow   float64 `json:"beta_slow"`
-	Attention  float64 `json:"attention_factor"`
-	MScale     float64 `json:"mscale"`
-	MScaleAll  float64 `json:"mscale_all_dim"`
-	PartRotary float64 `json:"partial_rotary_factor"`
-}
-
-// ropeByKind is rope_parameters: one for all layers, or one for each kind of layer.
-type ropeByKind struct {
-	ropeConfig
-	Full    *ropeConfig `json:"full_attention"`
-	Sliding *ropeConfig `json:"sliding_attention"`
-}
-
-func specJSON(f *weights.File) (*spec, error) {
-	if f.Config == nil {
-		return nil, ErrConfig.Because("zoo: there is no config.json beside the safetensors of %s", f.Path)
-	}
-	var c config
-	if err := json.Unmarshal(f.Config, &c); err != nil {
-		return nil, ErrConfig.Because("zoo: config.json: %w", err)
-	}
-	if c.TextConfig != nil {
-		if c.TextConfig.ModelType == "" {
-			c.TextConfig.ModelType = c.ModelType
-		}
-		c = *c.TextConfig
-	}
-	s := &spec{normalize: true, eps: float32(c.Eps), ropeBase: c.RopeTheta, ropeLocal: c.RopeLocal, pattern: c.Pattern,
-		queryScalar: c.QueryScalar, layerKinds: c.LayerTypes, untied: c.Tied != nil && !*c.Tied}
-	s.Arch, s.Vocab, s.Dim, s.Layers, s.Heads, s.KVHeads = c.ModelType, c.Vocab, c.Dim, c.Layers, c.Heads, c.KVHeads
-	s.HeadDim, s.FFN, s.Context, s.Window = c.HeadDim, c.FFN, c.Context, c.Window
-	s.Experts, s.ExpertsUsed = max(c.Experts, c.LocalExperts), c.ExpertsUsed
-	if s.KVHeads == 0 {
-		s.KVHeads = s.Heads
-	}
-	if s.HeadDim == 0 {
-		s.HeadDim = s.Dim / max(s.Heads, 1)
-	}
-	if s.Arch == "bert" {
-		s.eps = float32(c.LayerEps)
-	}
-	if c.ExpertFFN > 0 {
-		s.FFN = c.ExpertFFN
-	}
-	if c.NormTopK != nil {
-		s.normalize = *c.NormTopK
-	}
-	s.windowsJSON(&c)
-	s.ropeDims = s.HeadDim
-	if err := c.refuse(s.Arch); err != nil {
-		return nil, err
-	}
-	return s, s.ropeJSON(&c)
-}
-
-// windowsJSON finds which layers have a window where the file does not name each layer's kind.
-func (s *spec) windowsJSON(c *config) {
-	switch {
-	case strings.HasPrefix(s.Arch, "gemma3"):
-		if s.pattern == 0 {
-			s.pattern = 6
-		}
-	case strings.HasPrefix(s.Arch, "qwen"):
-		if c.UseWindow == nil || !*c.UseWindow {
-			s.Window, s.layerKinds = 0, nil
-		}
-		s.wholeFirst = 28 // the default of transformers
-		if c.MaxWindowLayers != nil {
-			s.wholeFirst = *c.MaxWindowLayers
-		}
-	}
-}
-
-// refuse names what a config asks for and the networks here do not do.
-func (c *config) refuse(arch string) error {
-	act := c.Act + c.Activation
-	ok := act == "silu" || arch == "bert" && act == "gelu" || strings.HasPrefix(arch, "gemma3") && strings.HasPrefix(act, "gelu_pytorch_tanh")
-	switch {
-	case !ok && act != "":
-		return ErrArchitecture.Because("zoo: the activation %q is not supported for %s", act, arch)
-	case c.AttnSoftCap != 0 || c.FinalSoftCap != 0:
-		return ErrArchitecture.Because("zoo: soft-capped logits are not supported for %s", arch)
-	case len(c.MLPOnlyLayers) > 0 || c.DecoderSparseStep > 1:
-		return ErrArchitecture.Because("zoo: layers without experts among layers with experts are not supported (mlp_only_layers, decoder_sparse_step)")
-	case arch == "bert" && c.PositionEmbedding != "" && c.PositionEmbedding != "absolute":
-		return ErrArchitecture.Because("zoo: position_embedding_type %q is not supported for bert", c.PositionEmbedding)
-	}
-	return nil
-}
-
-func (s *spec) ropeJSON(c *config) error {
-	r := c.Scaling
-	if r == nil {
-		r = &c.Rope.ropeConfig
-	}
-	if c.Rope.Full != nil {
-		r = c.Rope.Full
-	}
-	if c.Rope.Sliding != nil {
-		s.ropeLocal = c.Rope.Sliding.Theta
-	}
-	if r.Theta > 0 {
-		s.ropeBase = r.Theta
-	} else if c.Rope.Theta > 0 {
-		s.ropeBase = c.Rope.Theta
-	}
-	if s.ropeBase == 0 {
-		s.ropeBase = 10000
-	}
-	if s.ropeLocal == 0 {
-		s.ropeLocal = 10000
-	}
-	kind := r.Type
-	if kind == "" {
-		kind = r.OldType
-	}
-	switch kind {
-	case "", "default":
-		return nil
-	case "linear", "llama3", "yarn":
-	default:
-		return ErrArchitecture.Because("zoo: rope scaling %q is not supported: linear, llama3 and yarn are", kind)
-	}
-	if r.PartRotary != 0 && r.PartRotary != 1 || r.MScale != 0 || r.MScaleAll != 0 {
-		return ErrArchitecture.Because("zoo: rope scaling with partial_rotary_factor, mscale or mscale_all_dim is not supported")
-	}
-	s.scaling = nn.RopeScaling{Kind: kind, Factor: r.Factor, Low: r.Low, High: r.High, Context: r.Context,
-		BetaFast: r.BetaFast, BetaSlow: r.BetaSlow, Attention: r.Attention}
-	if s.scaling.Context == 0 {
-		s.scaling.Context = float64(s.Context)
-	}
-	if s.scaling.BetaFast == 0 {
-		s.scaling.BetaFast = 32
-	}
-	if s.scaling.BetaSlow == 0 {
-		s.scaling.BetaSlow = 1
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ package zoo
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/model"
@@ -72,17 +71,10 @@ func Open(f *weights.File, o Options) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	make := architectures()[s.Arch]
-	if s.Arch == "llama" && s.Experts > 0 {
-		make, s.Arch = buildMixtral, "mixtral"
-	}
-	if make == nil {
-		return nil, ErrArchitecture.Because("zoo: the architecture %q is not supported: supported are %s", s.Arch, strings.Join(Supported(), ", "))
-	}
 	b := newBinder(f, s, o)
 	n := &Network{}
 	err = weights.Guard(f.Path, func() error {
-		n.Model, n.Encoder = make(b, s)
+		n.Model, n.Encoder = architectures()[s.Arch](b, s)
 		return b.err()
 	})
 	n.free = b.free
@@ -109,11 +101,7 @@ func Inspect(f *weights.File) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{}
-	if s.Arch == "llama" && s.Experts > 0 {
-		s.Arch = "mixtral"
-	}
-	p.Config = s.Config
+	p := &Plan{Config: s.Config}
 	for _, t := range f.Tensors() {
 		rows, cols := 1, 1
 		if n := len(t.Shape); n > 1 {

@@ -1,0 +1,205 @@
+package zoo
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/galerne-ai/galerne/internal/weights"
+)
+
+// safetensors writes a file of float32 zeros with these shapes.
+func safetensors(t testing.TB, path string, shapes map[string][]int) {
+	t.Helper()
+	header, at := map[string]any{}, 0
+	for name, shape := range shapes {
+		n := 4
+		for _, d := range shape {
+			n *= d
+		}
+		header[name] = map[string]any{"dtype": "F32", "shape": shape, "data_offsets": []int{at, at + n}}
+		at += n
+	}
+	raw, err := json.Marshal(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := append(binary.LittleEndian.AppendUint64(nil, uint64(len(raw))), raw...)
+	if err := os.WriteFile(path, append(data, make([]byte, at)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tinyLlama is the shapes of a network of one layer that fits smallConfig.
+func tinyLlama() map[string][]int {
+	return map[string][]int{
+		"model.embed_tokens.weight": {6, 8}, "model.norm.weight": {8}, "lm_head.weight": {6, 8},
+		"model.layers.0.input_layernorm.weight": {8}, "model.layers.0.post_attention_layernorm.weight": {8},
+		"model.layers.0.self_attn.q_proj.weight": {8, 8}, "model.layers.0.self_attn.k_proj.weight": {4, 8},
+		"model.layers.0.self_attn.v_proj.weight": {4, 8}, "model.layers.0.self_attn.o_proj.weight": {8, 8},
+		"model.layers.0.mlp.gate_proj.weight": {10, 8}, "model.layers.0.mlp.up_proj.weight": {10, 8},
+		"model.layers.0.mlp.down_proj.weight": {8, 10},
+	}
+}
+
+const smallConfig = `{"model_type":"llama","vocab_size":6,"hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,
+	"num_key_value_heads":1,"intermediate_size":10,"max_position_embeddings":32,"rms_norm_eps":1e-5,"tie_word_embeddings":false}`
+
+// openConfig opens tensors with a config.json.
+func openConfig(t testing.TB, config string, shapes map[string][]int) (*Network, error) {
+	t.Helper()
+	dir := t.TempDir()
+	safetensors(t, filepath.Join(dir, "model.safetensors"), shapes)
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := weights.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := Inspect(f); err != nil {
+		return nil, err
+	}
+	return Open(f, Options{})
+}
+
+func TestAllWrongTensorsComeInOneError(t *testing.T) {
+	net, err := openConfig(t, smallConfig, tinyLlama())
+	if err != nil {
+		t.Fatal(err)
+	}
+	net.Close()
+	shapes := tinyLlama()
+	delete(shapes, "lm_head.weight")
+	delete(shapes, "model.norm.weight")
+	delete(shapes, "model.layers.0.mlp.up_proj.weight")
+	shapes["model.layers.0.self_attn.k_proj.weight"] = []int{8, 4}
+	_, err = openConfig(t, smallConfig, shapes)
+	if !errors.Is(err, ErrTensors) {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"4 tensors", "lm_head.weight [6 8] is missing", "model.norm.weight [8] is missing",
+		"model.layers.0.mlp.up_proj.weight [10 8] is missing", "model.layers.0.self_attn.k_proj.weight is [8 4], wanted is [4 8]"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\ndoes not say %q", err, want)
+		}
+	}
+}
+
+func TestAnOutputMatrixMayBeLeftAwayOnlyWhereItIsTied(t *testing.T) {
+	shapes := tinyLlama()
+	delete(shapes, "lm_head.weight")
+	if _, err := openConfig(t, smallConfig, shapes); !errors.Is(err, ErrTensors) {
+		t.Error(err)
+	}
+	net, err := openConfig(t, strings.Replace(smallConfig, `"tie_word_embeddings":false`, `"tie_word_embeddings":true`, 1), shapes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	net.Close()
+}
+
+// TestConfigsThatCannotBeServedAreRefusedByName: each is smallConfig with something added.
+func TestConfigsThatCannotBeServedAreRefusedByName(t *testing.T) {
+	for added, want := range map[string]string{
+		`"model_type":"mamba"`:                              `"mamba" is not supported`,
+		`"hidden_size":-8`:                                  "width is -8",
+		`"hidden_size":1e3`:                                 "config.json",
+		`"num_hidden_layers":4000`:                          "too few for 4000 layers",
+		`"num_hidden_layers":99999999`:                      "number of layers",
+		`"num_attention_heads":0`:                           "number of heads",
+		`"num_key_value_heads":3`:                           "cannot share 3 key heads",
+		`"head_dim":5`:                                      "in pairs",
+		`"rms_norm_eps":0`:                                  "epsilon",
+		`"rope_theta":-1`:                                   "rotary base",
+		`"rope_scaling":{"rope_type":"longrope"}`:           "longrope",
+		`"rope_scaling":{"rope_type":"llama3"}`:             "incomplete",
+		`"rope_scaling":{"rope_type":"linear"}`:             "incomplete",
+		`"rope_parameters":{"partial_rotary_factor":.5}`:    "config.json",
+		`"partial_rotary_factor":0.5`:                       "partial_rotary_factor",
+		`"layer_types":["linear_attention"]`:                "linear_attention",
+		`"layer_types":["full_attention","full_attention"]`: "names 2 layers",
+		`"sliding_window":-1`:                               "sliding window of -1",
+		`"hidden_act":"relu"`:                               `"relu"`,
+		`"attn_logit_softcapping":50`:                       "soft-capped",
+		`"num_experts":4,"num_experts_per_tok":2`:           "experts are not supported for llama",
+		`"model_type":"mixtral"`:                            "how many experts",
+		`"model_type":"mixtral","num_local_experts":4000,"num_experts_per_tok":4001`:       "4001 of 4000 experts",
+		`"model_type":"mixtral","num_local_experts":4000,"num_experts_per_tok":2`:          "block_sparse_moe.experts.0.w1.weight [10 8] is missing",
+		`"model_type":"bert","position_embedding_type":"relative_key","hidden_act":"gelu"`: "relative_key",
+		`"vocab_size":7`:                   "wanted is [7 8]",
+		`"intermediate_size":11`:           "wanted is [11 8]",
+		`"max_position_embeddings":0`:      "the context is 0",
+		`"vocab_size":"many"`:              "vocab_size",
+		`"layer_types":[[[[[[[[{}]]]]]]]]`: "layer_types",
+	} {
+		_, err := openConfig(t, strings.TrimSuffix(smallConfig, "}")+","+added+"}", tinyLlama())
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v\ndoes not say %q", added, err, want)
+		}
+	}
+}
+
+// TestThePublishedGemmaConfigLeavesMuchToDefaults: google/gemma-3-4b-it's config.json names only what differs.
+func TestThePublishedGemmaConfigLeavesMuchToDefaults(t *testing.T) {
+	f := &weights.File{Format: weights.Safetensors, Config: []byte(`{"architectures":["Gemma3ForConditionalGeneration"],"model_type":"gemma3",
+		"text_config":{"hidden_size":2560,"intermediate_size":10240,"model_type":"gemma3_text","num_hidden_layers":34,
+		"rope_scaling":{"factor":8.0,"rope_type":"linear"},"sliding_window":1024},"vision_config":{"hidden_size":1152}}`)}
+	var c config
+	if err := json.Unmarshal(f.Config, &c); err != nil {
+		t.Fatal(err)
+	}
+	s, err := specJSON(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(s.Heads, s.KVHeads, s.HeadDim, s.Context, s.Window, s.eps, s.ropeBase, s.ropeLocal, s.queryScalar, s.scaling.Factor)
+	if want := "8 4 256 131072 1024 1e-06 1e+06 10000 256 8"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	for i := range s.Layers {
+		if s.seesAll(i) != (i%6 == 5) {
+			t.Errorf("layer %d: sees all: %v", i, s.seesAll(i))
+		}
+	}
+}
+
+// FuzzConfig opens arbitrary configs over the same tensors: an error or a network.
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte(smallConfig))
+	folders, _ := filepath.Glob("testdata/tiny/*/config.json")
+	for _, path := range folders {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	dir := f.TempDir()
+	safetensors(f, filepath.Join(dir, "model.safetensors"), tinyLlama())
+	opened, err := weights.Open(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { opened.Close() })
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		file := *opened
+		file.Config = raw
+		if _, err := Inspect(&file); err != nil {
+			if _, err := Open(&file, Options{}); err == nil {
+				t.Error("Open took what Inspect refused")
+			}
+			return
+		}
+		net, err := Open(&file, Options{})
+		if err == nil {
+			net.Close()
+		}
+	})
+}
