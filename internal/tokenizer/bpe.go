@@ -1,20 +1,26 @@
 package tokenizer
 
 import (
-	"container/heap"
+	"hash/maphash"
+	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 )
 
 // bpe is byte-pair encoding by ranked merges (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909),
 // over bytes (GPT-2) or over characters with a fallback to bytes.
 type bpe struct {
-	split        splitter
 	words        map[string]int32 // raw bytes of a token → id, normal tokens only
 	merges       map[uint64]merge
 	bytes        [256]int32 // token of a byte, -1 if none
 	unknown      int32      // for characters without a token, -1: none
+	fuse         bool       // a run of unknown characters is one unknown token
 	characters   bool       // symbols start as characters, not bytes
 	ignoreMerges bool       // a whole word that is a token is that token
+	prefix       string     // of characters that do not begin a word
+	suffix       string     // of characters that end one
+	borders      *borders   // nil: the text is one word
+	cache        *wordCache
 }
 
 type merge struct{ rank, id int32 }
@@ -22,11 +28,11 @@ type merge struct{ rank, id int32 }
 func pair(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
 
 func (m *bpe) encode(dst []int32, text string) []int32 {
-	if m.split == nil {
+	if m.borders == nil {
 		return m.word(dst, text)
 	}
 	for at := 0; at < len(text); {
-		n := m.split(text, at)
+		n := m.borders.next(text, at)
 		dst = m.word(dst, text[at:at+n])
 		at += n
 	}
@@ -40,14 +46,19 @@ func (m *bpe) word(dst []int32, w string) []int32 {
 			return append(dst, id)
 		}
 	}
+	slot, ids := m.cache.get(w)
+	if ids != nil {
+		return append(dst, ids...)
+	}
 	begin := len(dst)
 	dst = m.symbols(dst, w)
 	if n := len(dst) - begin; n > longWord {
-		return append(dst[:begin], m.mergeLong(dst[begin:])...)
-	} else if n < 2 {
-		return dst
+		dst = append(dst[:begin], m.mergeLong(dst[begin:])...)
+	} else if n > 1 {
+		dst = dst[:begin+m.mergeShort(dst[begin:])]
 	}
-	return dst[:begin+m.mergeShort(dst[begin:])]
+	slot.put(w, dst[begin:])
+	return dst
 }
 
 // symbols appends what merging starts from.
@@ -62,14 +73,31 @@ func (m *bpe) symbols(dst []int32, w string) []int32 {
 		}
 		return dst
 	}
+	fused := false
 	for i := 0; i < len(w); {
 		_, n := utf8.DecodeRuneInString(w[i:])
-		if id, ok := m.words[w[i:i+n]]; ok {
-			dst = append(dst, id)
-		} else {
-			dst = m.fallback(dst, w[i:i+n])
+		char := w[i : i+n]
+		if m.prefix != "" && i > 0 {
+			char = m.prefix + char
+		}
+		if m.suffix != "" && i+n == len(w) {
+			char += m.suffix
 		}
 		i += n
+		if id, ok := m.words[char]; ok {
+			dst, fused = append(dst, id), false
+			continue
+		}
+		before := len(dst)
+		dst = m.fallback(dst, char)
+		switch {
+		case len(dst) != before+1 || dst[before] != m.unknown:
+			fused = false
+		case fused:
+			dst = dst[:before]
+		default:
+			fused = m.fuse
+		}
 	}
 	return dst
 }
@@ -141,7 +169,7 @@ func (m *bpe) mergeLong(s []int32) []int32 {
 			return
 		}
 		if r := m.rank(s[i], s[next[i]]); r.rank >= 0 {
-			heap.Push(&h, candidate{key: float64(r.rank), at: i, left: s[i], right: s[next[i]], id: r.id})
+			h.push(candidate{key: float64(r.rank), at: i, left: s[i], right: s[next[i]], id: r.id})
 		}
 	}
 	for i := range s {
@@ -160,27 +188,61 @@ type candidate struct {
 	id          int32
 }
 
+func (c *candidate) before(o *candidate) bool {
+	return c.key < o.key || c.key == o.key && c.at < o.at
+}
+
+// mergeHeap is a binary heap with the first candidate on top; container/heap would allocate for each.
 type mergeHeap []candidate
 
-func (h mergeHeap) Len() int { return len(h) }
-func (h mergeHeap) Less(i, j int) bool {
-	return h[i].key < h[j].key || h[i].key == h[j].key && h[i].at < h[j].at
+func (h *mergeHeap) push(c candidate) {
+	s := append(*h, c)
+	*h = s
+	i := len(s) - 1
+	for i > 0 {
+		up := (i - 1) / 2
+		if !c.before(&s[up]) {
+			break
+		}
+		s[i] = s[up]
+		i = up
+	}
+	s[i] = c
 }
-func (h mergeHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *mergeHeap) Push(x any)   { *h = append(*h, x.(candidate)) }
-func (h *mergeHeap) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
+
+func (h *mergeHeap) pop() candidate {
+	s := *h
+	top, last := s[0], s[len(s)-1]
+	s = s[:len(s)-1]
+	*h = s
+	if len(s) == 0 {
+		return top
+	}
+	i := 0
+	for {
+		down := 2*i + 1
+		if down >= len(s) {
+			break
+		}
+		if down+1 < len(s) && s[down+1].before(&s[down]) {
+			down++
+		}
+		if !s[down].before(&last) {
+			break
+		}
+		s[i] = s[down]
+		i = down
+	}
+	s[i] = last
+	return top
 }
 
 const gone = int32(-1 << 30) // a symbol that was merged into the one before it
 
 // joinAll carries out merges until none is left; a candidate whose symbols have changed is dropped.
 func joinAll(h *mergeHeap, s, prev, next []int32, push func(int32)) {
-	for h.Len() > 0 {
-		c := heap.Pop(h).(candidate)
+	for len(*h) > 0 {
+		c := h.pop()
 		right := next[c.at]
 		if s[c.at] != c.left || int(right) >= len(s) || s[right] != c.right {
 			continue
@@ -219,6 +281,15 @@ func byteLetters() (letters [256]rune) {
 	return letters
 }
 
+// lettersOf is the alphabet the other way round.
+func lettersOf(letters [256]rune) map[rune]byte {
+	of := make(map[rune]byte, len(letters))
+	for i, r := range letters {
+		of[r] = byte(i)
+	}
+	return of
+}
+
 // fromLetters gives the bytes that a vocabulary text in GPT-2's alphabet stands for; ok is false where
 // it has another character.
 func fromLetters(text string, of map[rune]byte) (raw string, ok bool) {
@@ -231,4 +302,81 @@ func fromLetters(text string, of map[rune]byte) (raw string, ok bool) {
 		buf = append(buf, b)
 	}
 	return string(buf), true
+}
+
+// wordCache remembers the tokens of words. It is bounded, and needs no lock: a slot is replaced whole.
+// Most of a text is words that came before, and merging one costs 20 times a look here.
+type wordCache struct {
+	seed  maphash.Seed
+	slots [cacheSlots]wordSlot
+}
+
+const (
+	cacheSlots  = 1 << 15
+	longestWord = 64 // bytes; longer words are rare, and would let a text fill the memory
+)
+
+type wordSlot struct{ at atomic.Pointer[cachedWord] }
+
+type cachedWord struct {
+	word string
+	ids  []int32
+}
+
+func newWordCache() *wordCache { return &wordCache{seed: maphash.MakeSeed()} }
+
+// get gives the tokens of a word, nil where it has none yet, and the slot to put them in.
+func (c *wordCache) get(word string) (*wordSlot, []int32) {
+	if len(word) > longestWord {
+		return nil, nil
+	}
+	slot := &c.slots[maphash.String(c.seed, word)%cacheSlots]
+	if e := slot.at.Load(); e != nil && e.word == word {
+		return slot, e.ids
+	}
+	return slot, nil
+}
+
+func (s *wordSlot) put(word string, ids []int32) {
+	if s != nil && len(ids) > 0 {
+		s.at.Store(&cachedWord{strings.Clone(word), append([]int32(nil), ids...)})
+	}
+}
+
+// borders are the places before a "▁" that no token spans: merges on both sides are independent, so
+// that a text can be cut there without changing its tokens.
+type borders struct {
+	joined map[rune]bool // characters that stand before a "▁" in some token
+}
+
+// bordersOf looks through everything that merges can make.
+func bordersOf(tokens []string) *borders {
+	b := &borders{joined: map[rune]bool{'▁': true}}
+	for _, text := range tokens {
+		before := rune(-1)
+		for _, r := range text {
+			if r == '▁' && before >= 0 {
+				b.joined[before] = true
+			}
+			before = r
+		}
+	}
+	return b
+}
+
+// next is the length of the part of text that begins at at.
+func (b *borders) next(text string, at int) int {
+	const mark = "▁"
+	for end := at + 1; end < len(text); {
+		i := strings.Index(text[end:], mark)
+		if i < 0 {
+			break
+		}
+		end += i
+		if r, _ := utf8.DecodeLastRuneInString(text[at:end]); end > at && !b.joined[r] {
+			return end - at
+		}
+		end += len(mark)
+	}
+	return len(text) - at
 }

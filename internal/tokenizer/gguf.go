@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"strconv"
 	"strings"
 )
 
@@ -26,7 +25,7 @@ func FromGGUF(m Meta) (*Tokenizer, error) {
 	if !ok {
 		return nil, ErrVocabulary.Because("tokenizer: the file has no %smodel: it carries no vocabulary", key)
 	}
-	t := &Tokenizer{bos: -1, eos: -1, sep: -1, unk: -1}
+	t := &Tokenizer{bos: -1, eos: -1, unk: -1}
 	if err := t.readTokens(m); err != nil {
 		return nil, err
 	}
@@ -40,7 +39,7 @@ func FromGGUF(m Meta) (*Tokenizer, error) {
 	case "llama":
 		err = t.ggufSPM(m)
 	case "bert":
-		t.ggufWordPiece()
+		err = t.ggufWordPiece(m)
 	case "t5":
 		err = t.ggufUnigram(m)
 	default:
@@ -49,7 +48,18 @@ func FromGGUF(m Meta) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t, t.ggufSpecials(m, kind, pre)
+	if template, ok := m.String("tokenizer.chat_template"); ok {
+		t.templates = map[string]string{"": template}
+		for _, name := range []string{"tool_use", "rag"} {
+			if template, ok := m.String("tokenizer.chat_template." + name); ok {
+				t.templates[name] = template
+			}
+		}
+	}
+	if err := t.ggufSpecials(m, kind, pre); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 func (t *Tokenizer) readTokens(m Meta) error {
@@ -86,15 +96,11 @@ func (t *Tokenizer) ggufBPE(m Meta, pre string) error {
 	if pre == "" {
 		pre = "default"
 	}
-	split, err := splitterOf(pre)
-	if err != nil {
+	var err error
+	if t.steps, err = stepsOf(pre); err != nil {
 		return err
 	}
-	b := &bpe{split: split, unknown: -1}
-	switch pre {
-	case "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "tekken", "glm4", "glm5":
-		b.ignoreMerges = true
-	}
+	b := &bpe{unknown: -1, ignoreMerges: ignoresMerges(pre), cache: newWordCache()}
 	t.setByteLevel(b)
 	merges, ok := m.Strings("tokenizer.ggml.merges")
 	if !ok {
@@ -107,10 +113,7 @@ func (t *Tokenizer) ggufBPE(m Meta, pre string) error {
 // setByteLevel decodes GPT-2's alphabet in every token that is plain text.
 func (t *Tokenizer) setByteLevel(b *bpe) {
 	letters := byteLetters()
-	of := make(map[rune]byte, 256)
-	for i, r := range letters {
-		of[r] = byte(i)
-	}
+	of := lettersOf(letters)
 	b.words = make(map[string]int32, len(t.tokens))
 	for i, text := range t.tokens {
 		if t.class[i] != normal && t.class[i] != unused {
@@ -161,7 +164,8 @@ func (t *Tokenizer) addMerge(b *bpe, rank int, left, right string) error {
 // ggufCharacterBPE is Gemma 4's: merges over characters, spaces written as U+2581, bytes as <0xNN>.
 func (t *Tokenizer) ggufCharacterBPE(m Meta) error {
 	t.kind = "bpe"
-	b := &bpe{unknown: -1, characters: true, words: map[string]int32{}, split: lineSplitter}
+	b := &bpe{unknown: -1, characters: true, words: map[string]int32{}, cache: newWordCache()}
+	t.steps = []step{{next: lineSplitter}}
 	for i, text := range t.tokens {
 		if t.class[i] == normal || t.class[i] == user {
 			b.words[text] = int32(i)
@@ -171,13 +175,17 @@ func (t *Tokenizer) ggufCharacterBPE(m Meta) error {
 		}
 	}
 	t.setByteTokens(&b.bytes)
-	t.front = func(text string, _ bool) string { return strings.ReplaceAll(text, " ", "▁") }
+	t.front = spaceMarked
 	t.model = b
 	merges, ok := m.Strings("tokenizer.ggml.merges")
 	if !ok {
 		return ErrVocabulary.Because("tokenizer: the file has no tokenizer.ggml.merges")
 	}
-	return t.setMerges(b, merges)
+	if err := t.setMerges(b, merges); err != nil {
+		return err
+	}
+	b.borders = bordersOf(t.tokens)
+	return nil
 }
 
 // lineSplitter is [^\n]+|\n+ .
@@ -197,12 +205,9 @@ func (t *Tokenizer) setByteTokens(bytes *[256]int32) {
 		bytes[i] = -1
 	}
 	for i, text := range t.tokens {
-		if len(text) != 6 || !strings.HasPrefix(text, "<0x") || text[5] != '>' {
-			continue
-		}
-		if v, err := strconv.ParseUint(text[3:5], 16, 8); err == nil && (t.class[i] == rawByte || t.class[i] == normal) {
+		if v, ok := byteToken(text); ok && (t.class[i] == rawByte || t.class[i] == normal) {
 			bytes[v] = int32(i)
-			t.pieces[i] = string([]byte{byte(v)})
+			t.pieces[i] = string([]byte{v})
 		}
 	}
 }
@@ -218,22 +223,19 @@ func (t *Tokenizer) ggufSPM(m Meta) error {
 		s.scores[i] = float32(v)
 	}
 	t.setSPM(s)
-	t.prefixSpace = true
-	if add, ok := m.Bool("tokenizer.ggml.add_space_prefix"); ok {
-		t.prefixSpace = add
+	t.dropSpaces, t.front = 1, spacePrefixed
+	if add, ok := m.Bool("tokenizer.ggml.add_space_prefix"); ok && !add {
+		t.dropSpaces, t.front = 0, spaceMarked
 	}
-	t.front = func(text string, start bool) string {
-		if start && t.prefixSpace {
-			text = " " + text
-		}
-		return strings.ReplaceAll(text, " ", "▁")
-	}
-	if id, ok := m.Int("tokenizer.ggml.unknown_token_id"); ok {
-		s.unknown = int32(id)
-	}
+	var err error
+	s.unknown, err = t.unknownID(m)
 	t.model = s
-	return nil
+	return err
 }
+
+// spaceMarked writes spaces as SentencePiece does; spacePrefixed puts one before the text first.
+func spaceMarked(text string) string   { return strings.ReplaceAll(text, " ", "▁") }
+func spacePrefixed(text string) string { return spaceMarked(" " + text) }
 
 func (t *Tokenizer) setSPM(s *spm) {
 	for i, text := range t.tokens {
@@ -245,12 +247,14 @@ func (t *Tokenizer) setSPM(s *spm) {
 		}
 	}
 	t.setByteTokens(&s.bytes)
+	s.borders = bordersOf(t.tokens)
+	s.cache = newWordCache()
 }
 
 // ggufWordPiece is BERT's, where U+2581 begins a word and "##" is left away.
-func (t *Tokenizer) ggufWordPiece() {
+func (t *Tokenizer) ggufWordPiece(m Meta) error {
 	t.kind = "wordpiece"
-	w := &wordpiece{first: map[string]int32{}, rest: map[string]int32{}, lower: true, strip: true, chinese: true, mostRunes: 100}
+	w := &wordpiece{first: map[string]int32{}, rest: map[string]int32{}, mostRunes: 100, cache: newWordCache()}
 	for i, text := range t.tokens {
 		if t.class[i] != normal {
 			continue
@@ -264,45 +268,46 @@ func (t *Tokenizer) ggufWordPiece() {
 		}
 		w.longest = max(w.longest, len(piece))
 	}
-	t.prefixSpace = true
+	t.dropSpaces = 1
+	t.front = bertNormalizer{clean: true, chinese: true, strip: true, lower: true}.normalize
+	t.steps = []step{{all: bertWords}}
 	t.model = w
+	var err error
+	w.unknown, err = t.unknownID(m)
+	return err
 }
 
 // ggufSpecials reads which tokens begin, end and separate, and whether Encode adds them.
 func (t *Tokenizer) ggufSpecials(m Meta, kind, pre string) error {
+	var err error
 	id := func(names ...string) int32 {
 		for _, name := range names {
-			if v, ok := m.Int("tokenizer.ggml." + name + "_token_id"); ok {
+			if v, ok := m.Int("tokenizer.ggml." + name + "_token_id"); ok && v != -1 {
+				if v < 0 || v >= int64(len(t.tokens)) {
+					err = ErrVocabulary.Because("tokenizer: %s_token_id is %d, outside the vocabulary of %d", name, v, len(t.tokens))
+					return -1
+				}
 				return int32(v)
 			}
 		}
 		return -1
 	}
-	t.bos, t.eos, t.unk, t.sep = id("bos"), id("eos"), id("unknown"), id("seperator", "separator")
-	for _, v := range []int32{t.bos, t.eos, t.unk, t.sep} {
-		if int(v) >= len(t.tokens) || v < -1 {
-			return ErrVocabulary.Because("tokenizer: special token %d is outside the vocabulary of %d", v, len(t.tokens))
-		}
-	}
+	t.bos, t.eos, t.unk = id("bos"), id("eos"), id("unknown")
+	begin, end := false, kind == "t5"
+	var sep int32 = -1
 	switch kind {
 	case "llama", "gemma4":
-		t.addBOS = true
+		begin = true
 	case "gpt2":
-		switch pre {
-		case "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "tekken", "chameleon":
-			t.addBOS = true
-		}
+		begin = ignoresMerges(pre) && pre != "glm4" && pre != "glm5" || pre == "chameleon"
 	case "bert":
-		t.bos, t.addBOS, t.addSep = id("cls", "bos"), true, true
-		t.setUnknown()
-	case "t5":
-		t.addEOS = true
+		t.bos, sep, begin = id("cls", "bos"), id("seperator", "separator"), true
 	}
 	if add, ok := m.Bool("tokenizer.ggml.add_bos_token"); ok {
-		t.addBOS = add
+		begin = add
 	}
 	if add, ok := m.Bool("tokenizer.ggml.add_eos_token"); ok {
-		t.addEOS = add
+		end = add
 	}
 	for _, v := range []int32{t.bos, t.eos} { // some converters leave them as plain text
 		if v >= 0 && t.class[v] == normal && kind != "t5" {
@@ -310,12 +315,38 @@ func (t *Tokenizer) ggufSpecials(m Meta, kind, pre string) error {
 		}
 	}
 	t.setEnds(id("eot"), id("eom"))
-	t.setMatchers()
-	return nil
+	if err != nil {
+		return err
+	}
+	if begin && t.bos >= 0 {
+		t.before = append(t.before, t.bos)
+	}
+	if sep >= 0 {
+		t.after = append(t.after, sep)
+	}
+	if end && t.eos >= 0 {
+		t.after = append(t.after, t.eos)
+	}
+	return t.setMatcher()
 }
 
-func (t *Tokenizer) setUnknown() {
-	if w, ok := t.model.(*wordpiece); ok {
-		w.unknown = t.unk
+// ignoresMerges lists the rules of BPE where a whole word that is a token is that token.
+func ignoresMerges(pre string) bool {
+	switch pre {
+	case "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "tekken", "glm4", "glm5":
+		return true
 	}
+	return false
+}
+
+// unknownID is the token for what the vocabulary does not have.
+func (t *Tokenizer) unknownID(m Meta) (int32, error) {
+	id, ok := m.Int("tokenizer.ggml.unknown_token_id")
+	if !ok {
+		id = 0
+	}
+	if id < 0 || id >= int64(len(t.tokens)) {
+		return 0, ErrVocabulary.Because("tokenizer: unknown_token_id is %d, outside the vocabulary of %d", id, len(t.tokens))
+	}
+	return int32(id), nil
 }

@@ -9,9 +9,54 @@ import (
 	"github.com/dlclark/regexp2/v2"
 )
 
+// step is one pre-tokenizer: it may rewrite a run of text, then cuts it. One of next and all is set, or
+// neither.
+type step struct {
+	rewrite func(text string, first bool) string // first: the run begins the whole text
+	next    splitter                             // cuts everything into words
+	all     func(dst []span, text string) []span // cuts, and may leave parts out
+	letters bool                                 // writes bytes as GPT-2's letters, and cuts nothing
+}
+
+// span is a part of a text, in bytes.
+type span struct{ start, end int }
+
 // splitter gives the length of the word that begins at text[at:]; merges never cross a word's border.
 // It is always at least 1.
 type splitter func(text string, at int) int
+
+// encodeSteps appends the tokens of a run of plain, normalized text.
+func (t *Tokenizer) encodeSteps(dst []int32, steps []step, text string, first bool) []int32 {
+	if len(steps) == 0 {
+		return t.model.encode(dst, text)
+	}
+	s := &steps[0]
+	if s.rewrite != nil {
+		text = s.rewrite(text, first)
+	}
+	switch {
+	case s.next != nil && len(steps) == 1:
+		for at := 0; at < len(text); {
+			n := s.next(text, at)
+			dst = t.model.encode(dst, text[at:at+n])
+			at += n
+		}
+		return dst
+	case s.next != nil:
+		for at := 0; at < len(text); {
+			n := s.next(text, at)
+			dst = t.encodeSteps(dst, steps[1:], text[at:at+n], first && at == 0)
+			at += n
+		}
+		return dst
+	case s.all != nil:
+		for _, p := range s.all(nil, text) {
+			dst = t.encodeSteps(dst, steps[1:], text[p.start:p.end], first && p.start == 0)
+		}
+		return dst
+	}
+	return t.encodeSteps(dst, steps[1:], text, first)
+}
 
 // The published patterns of the families. Those with a hand-written lexer are oracles of its test.
 const (
@@ -27,24 +72,27 @@ const (
 	deepseekLetters = `\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+`
 )
 
-// splitterOf is the rule that a GGUF file's tokenizer.ggml.pre names, for characters GPT-2 style.
-func splitterOf(pre string) (splitter, error) {
+// stepsOf is the rule that a GGUF file's tokenizer.ggml.pre names, for BPE over bytes.
+func stepsOf(pre string) ([]step, error) {
 	switch pre {
 	case "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "dbrx", "smaug-bpe", "chatglm-bpe", "glm4", "glm5":
-		return wordLexer{digits: 3}.next, nil
+		return []step{{next: wordLexer{digits: 3}.next}}, nil
 	case "qwen2", "deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan", "solar-open", "kormo", "grok-2":
-		return wordLexer{digits: 1}.next, nil
+		return []step{{next: wordLexer{digits: 1}.next}}, nil
 	case "qwen35":
-		return wordLexer{digits: 1, marks: true}.next, nil
+		return []step{{next: wordLexer{digits: 1, marks: true}.next}}, nil
 	case "gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "exaone4", "modern-bert", "roberta-bpe", "jina-es", "jina-de", "jina-v1-en", "jina-v2-code", "jina-v2-es", "jina-v2-de", "gigachat", "a.x-4.0", "mellum", "granite-docling":
-		return gpt2Lexer{}.next, nil
+		return []step{{next: gpt2Lexer{}.next}}, nil
 	case "starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2":
-		return gpt2Lexer{aloneDigits: true}.next, nil
+		return []step{{next: gpt2Lexer{aloneDigits: true}.next}}, nil
+	}
+	switch pre {
+	case "tekken":
+		return []step{{next: caseLexer{digits: 1}.next}}, nil
+	case "gpt-4o", "llama4":
+		return []step{{next: caseLexer{digits: 3, contractions: true}.next}}, nil
 	}
 	patterns := map[string][]string{
-		"tekken":         {tekken},
-		"gpt-4o":         {gpt4o},
-		"llama4":         {gpt4o},
 		"deepseek-v3":    {`\p{N}{1,3}`, `[一-龥぀-ゟ゠-ヿ]+`, deepseek3},
 		"deepseek-llm":   {`[\r\n]`, deepseekLetters, `\s?[!-/:-~！-／：-～‘-‟　-。]+`, `\s+$`, `[一-龥ࠀ-一가-퟿]+`, `\p{N}+`},
 		"deepseek-coder": {`[\r\n]`, `\s?\p{L}+`, `\s?\p{P}+`, `[一-龥ࠀ-一가-퟿]+`, `\p{N}`},
@@ -58,66 +106,111 @@ func splitterOf(pre string) (splitter, error) {
 	if patterns == nil {
 		return nil, ErrUnsupported.Because("tokenizer: pre-tokenizer %q is not supported: convert the model again, or ask for it", pre)
 	}
-	return regexSplitter(patterns...)
+	var steps []step
+	for _, p := range patterns {
+		find, err := regexFinder(p)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, splitStep(find, isolated, false))
+	}
+	return steps, nil
 }
 
-// regexSplitter cuts by each pattern in turn: a match is a word, and so is what is between matches.
-func regexSplitter(patterns ...string) (splitter, error) {
-	stages := make([]*regexp2.Regexp, len(patterns))
-	for i, p := range patterns {
-		re, err := regexp2.Compile(p)
-		if err != nil {
-			return nil, ErrUnsupported.Because("tokenizer: the pattern %q: %w", p, err)
-		}
-		re.MatchTimeout = 10 * time.Second // patterns come from files, and backtrack
-		stages[i] = re
+// finder appends the places of a text that a pattern matches, from left to right.
+type finder func(dst []span, text string) []span
+
+// regexFinder compiles a pattern for which there is no lexer.
+func regexFinder(pattern string) (finder, error) {
+	re, err := regexp2.Compile(pattern)
+	if err != nil {
+		return nil, ErrUnsupported.Because("tokenizer: the pattern %q: %w", pattern, err)
 	}
-	return func(text string, at int) int {
-		// A stage sees what the one before left: a run between two newlines at most, then less. Words
-		// are short, so a window is cut first, and looked at again only where a word fills it.
-		return firstWord(stages, text[at:])
+	re.MatchTimeout = 5 * time.Second // patterns come from files, and backtrack
+	return func(dst []span, text string) []span {
+		// Where the time runs out, the rest of the text stays in one part: nothing is lost.
+		found, _ := re.FindAllStringIndex(text, -1)
+		for _, f := range found {
+			dst = append(dst, span{f[0], f[1]})
+		}
+		return dst
 	}, nil
 }
 
-// firstWord is the length of the first word of text.
-func firstWord(stages []*regexp2.Regexp, text string) int {
-	n := len(text)
-	for _, re := range stages {
-		for window := min(n, 256); ; window *= 4 {
-			end := wholeRunes(text[:n], min(n, window))
-			cut, touches := firstCut(re, text[:end])
-			if end == n || !touches {
-				n = min(n, cut)
-				break
+// literalFinder finds a string.
+func literalFinder(literal string) finder {
+	return func(dst []span, text string) []span {
+		for at := 0; ; {
+			i := strings.Index(text[at:], literal)
+			if i < 0 {
+				return dst
 			}
+			dst = append(dst, span{at + i, at + i + len(literal)})
+			at += i + len(literal)
 		}
 	}
-	return max(n, 1)
 }
 
-// firstCut is the end of the first match if it begins the text, else the beginning of the first match;
-// touches tells that a longer text could change it.
-func firstCut(re *regexp2.Regexp, text string) (cut int, touches bool) {
-	found, err := re.FindAllStringIndex(text, 1)
-	if err != nil || len(found) == 0 || found[0][1] == 0 {
-		return len(text), true
+// runeFinder finds characters, each by itself.
+func runeFinder(is func(rune) bool) finder {
+	return func(dst []span, text string) []span {
+		for i, r := range text {
+			if is(r) {
+				_, n := utf8.DecodeRuneInString(text[i:])
+				dst = append(dst, span{i, i + n})
+			}
+		}
+		return dst
 	}
-	touches = found[0][1] == len(text)
-	if found[0][0] > 0 {
-		return found[0][0], touches
-	}
-	return found[0][1], touches
 }
 
-// wholeRunes moves an offset back to the beginning of a character.
-func wholeRunes(text string, at int) int {
-	if at >= len(text) {
-		return len(text)
-	}
-	for at > 0 && !utf8.RuneStart(text[at]) {
-		at--
-	}
-	return at
+// behavior is what becomes of the matches of a pattern that cuts.
+type behavior uint8
+
+const (
+	isolated behavior = iota // a part of their own
+	removed
+	withPrevious // joined to what is before
+	withNext
+	contiguous // neighbours are one part
+)
+
+// splitStep cuts at what find finds; inverted, at what is between.
+func splitStep(find finder, b behavior, invert bool) step {
+	return step{all: func(dst []span, text string) []span {
+		matches := find(nil, text)
+		type part struct {
+			span
+			match bool
+		}
+		parts := make([]part, 0, 2*len(matches)+1)
+		at := 0
+		for _, m := range matches {
+			if m.start > at {
+				parts = append(parts, part{span{at, m.start}, invert})
+			}
+			if m.end > m.start {
+				parts = append(parts, part{m, !invert})
+			}
+			at = m.end
+		}
+		if at < len(text) {
+			parts = append(parts, part{span{at, len(text)}, invert})
+		}
+		for i, p := range parts {
+			before := i > 0 && parts[i-1].match
+			switch {
+			case b == removed && p.match:
+			case b == withPrevious && p.match && i > 0 && !before,
+				b == contiguous && i > 0 && before == p.match,
+				b == withNext && !p.match && before:
+				dst[len(dst)-1].end = p.end
+			default:
+				dst = append(dst, p.span)
+			}
+		}
+		return dst
+	}}
 }
 
 // kindOf tells the four kinds of character that the lexers know.
@@ -151,6 +244,14 @@ func kindOf(r rune) charKind {
 	case unicode.IsSpace(r):
 		return space
 	case unicode.IsMark(r):
+		return mark
+	case r < 0x897: // newer than Go's tables
+		return other
+	case unicode.Is(newL, r):
+		return letter
+	case unicode.Is(newN, r):
+		return number
+	case unicode.Is(newM, r):
 		return mark
 	}
 	return other
@@ -321,6 +422,109 @@ func (l wordLexer) spaces(text string, at int) int {
 		return end - last - at
 	}
 	return end - at
+}
+
+// caseLexer is tekken and gpt4o: a word's capitals come before its small letters.
+type caseLexer struct {
+	digits       int
+	contractions bool
+}
+
+// The two kinds of letter; what has no case, and marks, are both.
+const (
+	capital = 1 << iota
+	small
+)
+
+func caseAt(text string, at int) (letters, n int) {
+	if at >= len(text) {
+		return 0, 0
+	}
+	if c := text[at]; c < utf8.RuneSelf {
+		switch {
+		case c >= 'a' && c <= 'z':
+			return small, 1
+		case c >= 'A' && c <= 'Z':
+			return capital, 1
+		}
+		return 0, 1
+	}
+	r, n := utf8.DecodeRuneInString(text[at:])
+	switch kind := kindOf(r); {
+	case kind != letter && kind != mark:
+		return 0, n
+	case unicode.In(r, unicode.Ll, newLl):
+		return small, n
+	case unicode.In(r, unicode.Lu, unicode.Lt, newLu):
+		return capital, n
+	}
+	return capital | small, n
+}
+
+func (l caseLexer) next(text string, at int) int {
+	kind, n := peek(text, at)
+	w := wordLexer{digits: l.digits}
+	if kind == number {
+		return w.number(text, at)
+	}
+	// [^\r\n\p{L}\p{N}]? may take one character before the letters.
+	if c := text[at]; kind != letter && c != '\r' && c != '\n' {
+		if end := l.word(text, at+n); end > 0 {
+			return end - at
+		}
+	}
+	if kind == letter || kind == mark {
+		if end := l.word(text, at); end > 0 {
+			return end - at
+		}
+	}
+	end := at
+	if text[at] == ' ' {
+		end++
+	}
+	if next, m := peek(text, end); m > 0 && w.class(next) == other {
+		end = w.run(text, end+m, other)
+		for end < len(text) && (text[end] == '\r' || text[end] == '\n' || text[end] == '/') {
+			end++
+		}
+		return end - at
+	}
+	return w.spaces(text, at)
+}
+
+// word is where the letters from at on end: capitals then at least one small letter, else capitals; 0
+// if there are no letters.
+func (l caseLexer) word(text string, at int) int {
+	end, both := at, 0 // both: where the last letter without case ended
+	for {
+		c, n := caseAt(text, end)
+		if c&capital == 0 {
+			break
+		}
+		if end += n; c&small != 0 {
+			both = end
+		}
+	}
+	capitals := end
+	for {
+		c, n := caseAt(text, end)
+		if c&small == 0 {
+			break
+		}
+		end += n
+	}
+	if end == capitals && both > 0 {
+		end = both
+	}
+	if end == at {
+		return 0
+	}
+	if l.contractions && end < len(text) && text[end] == '\'' {
+		if n := contraction(text[end+1:]); n > 0 {
+			end += 1 + n
+		}
+	}
+	return end
 }
 
 // contraction is the length of s, t, re, ve, m, ll or d in either case; ſ is a small s.

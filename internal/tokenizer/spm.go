@@ -1,9 +1,6 @@
 package tokenizer
 
-import (
-	"container/heap"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // spm is SentencePiece's BPE: neighbours are joined, the pair whose union has the highest score first
 // and of equals the leftmost (Kudo and Richardson 2018, https://arxiv.org/abs/1808.06226).
@@ -12,20 +9,38 @@ type spm struct {
 	scores  []float32
 	bytes   [256]int32
 	unknown int32
+	borders *borders
+	cache   *wordCache
 }
 
 func (m *spm) encode(dst []int32, text string) []int32 {
-	if text == "" {
-		return dst
+	for at := 0; at < len(text); {
+		n := m.borders.next(text, at)
+		word := text[at : at+n]
+		at += n
+		slot, ids := m.cache.get(word)
+		if ids != nil {
+			dst = append(dst, ids...)
+			continue
+		}
+		begin := len(dst)
+		dst = m.merge(dst, word)
+		slot.put(word, dst[begin:])
 	}
-	// Symbols are byte ranges of the text; ids double as ends while merging.
+	return dst
+}
+
+// merge appends the tokens of a text that has no borders inside.
+func (m *spm) merge(dst []int32, text string) []int32 {
+	// Symbols are byte ranges of the text; ends double as ids while merging.
 	starts := make([]int32, 0, len(text)+1)
 	for i := range text {
 		starts = append(starts, int32(i))
 	}
 	n := len(starts)
 	starts = append(starts, int32(len(text)))
-	end, prev, next := make([]int32, n), make([]int32, n), make([]int32, n)
+	links := make([]int32, 3*n)
+	end, prev, next := links[:n], links[n:2*n], links[2*n:]
 	for i := range n {
 		end[i], prev[i], next[i] = starts[i+1], int32(i)-1, int32(i)+1
 	}
@@ -36,7 +51,7 @@ func (m *spm) encode(dst []int32, text string) []int32 {
 		}
 		right := next[i]
 		if id, ok := m.words[text[starts[i]:end[right]]]; ok {
-			heap.Push(&h, candidate{key: -float64(m.scores[id]), at: i, left: end[i], right: end[right], id: end[right]})
+			h.push(candidate{key: -float64(m.scores[id]), at: i, left: end[i], right: end[right], id: end[right]})
 		}
 	}
 	for i := range n {

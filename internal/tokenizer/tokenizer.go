@@ -3,28 +3,30 @@
 // reference implementations do.
 package tokenizer
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Tokenizer is one model's vocabulary and its rules. It is read-only: many goroutines may use it.
+//
+// A text goes through it in this order: added tokens are found, the runs between them are normalized,
+// further added tokens are found, steps cut what is left into words, the model makes them tokens.
 type Tokenizer struct {
-	kind   string
-	tokens []string // vocabulary text, as the file writes it
-	pieces []string // the bytes that a token decodes to
-	class  []class
-	ids    map[string]int32
-	model  model
-	front  normalizer // text to what the model reads
+	kind    string
+	tokens  []string // vocabulary text, as the file writes it
+	pieces  []string // the bytes that a token decodes to
+	opening []string // the same where the token begins a text, nil: no difference
+	class   []class
+	ids     map[string]int32
 
-	special, always matcher // tokens that are found in text: all of them, and those found even in plain text
+	raw, clean *matcher   // added tokens, found before and after normalizing
+	front      normalizer // nil: the text as it is
+	steps      []step
+	model      model
 
-	bos, eos, sep, unk int32 // -1 where there is none
-	addBOS, addEOS     bool
-	addSep             bool
-	prefixSpace        bool // a space is put before the text, and taken away when decoding
-	ends               []int32
+	before, after []int32 // what AddSpecial puts around a text
+	bos, eos, unk int32   // -1 where there is none
+	ends          []int32
+	dropSpaces    int // so many spaces are taken away where a decoded text begins
+	templates     map[string]string
 }
 
 // class is what a token is for, in GGUF's numbers.
@@ -44,9 +46,8 @@ type model interface {
 	encode(dst []int32, text string) []int32
 }
 
-// normalizer prepares a run of plain text; start is true for a run at the text's beginning or behind
-// a special token.
-type normalizer func(text string, start bool) string
+// normalizer prepares a run of text between added tokens.
+type normalizer func(text string) string
 
 // EncodeOptions are what a caller decides about special tokens.
 type EncodeOptions struct {
@@ -56,41 +57,41 @@ type EncodeOptions struct {
 
 // Encode appends the tokens of text to dst.
 func (t *Tokenizer) Encode(dst []int32, text string, o EncodeOptions) []int32 {
-	if o.AddSpecial && t.addBOS && t.bos >= 0 {
-		dst = append(dst, t.bos)
+	if o.AddSpecial {
+		dst = append(dst, t.before...)
 	}
-	find := &t.always
-	if o.ParseSpecial {
-		find = &t.special
-	}
-	start := true
-	for text != "" {
-		at, length, id := find.next(text)
-		if at > 0 {
-			dst = t.encodePlain(dst, text[:at], start)
-			start = false
+	for at := 0; at < len(text); {
+		a, start, end := t.raw.next(text, at, o.ParseSpecial)
+		if start > at {
+			dst = t.encodeRun(dst, text[at:start], at == 0, o.ParseSpecial)
 		}
-		if length == 0 {
-			break
+		if a != nil {
+			dst = append(dst, a.id)
 		}
-		dst = append(dst, id)
-		start = true
-		text = text[at+length:]
+		at = end
 	}
-	if o.AddSpecial && t.addSep && t.sep >= 0 {
-		dst = append(dst, t.sep)
-	}
-	if o.AddSpecial && t.addEOS && t.eos >= 0 {
-		dst = append(dst, t.eos)
+	if o.AddSpecial {
+		dst = append(dst, t.after...)
 	}
 	return dst
 }
 
-func (t *Tokenizer) encodePlain(dst []int32, text string, start bool) []int32 {
+// encodeRun is for text without raw added tokens; first tells that it begins the text.
+func (t *Tokenizer) encodeRun(dst []int32, text string, first, special bool) []int32 {
 	if t.front != nil {
-		text = t.front(text, start)
+		text = t.front(text)
 	}
-	return t.model.encode(dst, text)
+	for at := 0; at < len(text); {
+		a, start, end := t.clean.next(text, at, special)
+		if start > at {
+			dst = t.encodeSteps(dst, t.steps, text[at:start], first && at == 0)
+		}
+		if a != nil {
+			dst = append(dst, a.id)
+		}
+		at = end
+	}
+	return dst
 }
 
 // Kind is the family of the vocabulary: bpe, spm, unigram or wordpiece.
@@ -133,10 +134,17 @@ func (t *Tokenizer) BOS() (int32, bool) { return t.bos, t.bos >= 0 }
 func (t *Tokenizer) EOS() (int32, bool) { return t.eos, t.eos >= 0 }
 
 // AddsBOS reports whether Encode with AddSpecial begins with BOS.
-func (t *Tokenizer) AddsBOS() bool { return t.addBOS && t.bos >= 0 }
+func (t *Tokenizer) AddsBOS() bool { return t.bos >= 0 && len(t.before) > 0 && t.before[0] == t.bos }
 
 // EndIDs lists every token that ends an answer: the end of the text, of a turn, of a message.
 func (t *Tokenizer) EndIDs() []int32 { return t.ends }
+
+// ChatTemplate is the template that the vocabulary's file carries under a name: "" is the usual one,
+// "tool_use" and "rag" are other common names.
+func (t *Tokenizer) ChatTemplate(name string) (template string, ok bool) {
+	template, ok = t.templates[name]
+	return template, ok
+}
 
 // endNames are the tokens that end an answer in the families' templates.
 var endNames = []string{
@@ -163,54 +171,26 @@ func (t *Tokenizer) setEnds(named ...int32) {
 	slices.Sort(t.ends)
 }
 
-// setMatchers makes the tables that find special tokens in text.
-func (t *Tokenizer) setMatchers() {
+// setMatcher makes the table that finds special tokens in text, from their classes.
+func (t *Tokenizer) setMatcher() error {
+	var list []added
 	for id, c := range t.class {
-		name := t.tokens[id]
-		if name == "" {
-			continue
-		}
-		switch c {
-		case user:
-			t.always.add(name, int32(id))
-			t.special.add(name, int32(id))
-		case control, unknown:
-			t.special.add(name, int32(id))
+		if name := t.tokens[id]; name != "" && (c == user || c == control || c == unknown) {
+			list = append(list, added{id: int32(id), name: name, special: c != user})
 		}
 	}
-	t.always.sort()
-	t.special.sort()
+	t.raw = newMatcher(list)
+	return checkNames(list)
 }
 
-// matcher finds the leftmost, then longest, of a set of names.
-type matcher struct {
-	byFirst [256][]named
-}
+// longestName bounds the names of added tokens in bytes: they are searched for at every place of a text.
+const longestName = 512
 
-type named struct {
-	name string
-	id   int32
-}
-
-func (m *matcher) add(name string, id int32) {
-	m.byFirst[name[0]] = append(m.byFirst[name[0]], named{name, id})
-}
-
-func (m *matcher) sort() {
-	for _, list := range m.byFirst {
-		slices.SortFunc(list, func(a, b named) int { return len(b.name) - len(a.name) })
-	}
-}
-
-// next gives where the first name is, its length and id; a length of 0 means that there is none, and
-// at is then the text's length.
-func (m *matcher) next(text string) (at, length int, id int32) {
-	for i := range len(text) {
-		for _, n := range m.byFirst[text[i]] {
-			if strings.HasPrefix(text[i:], n.name) {
-				return i, len(n.name), n.id
-			}
+func checkNames(list []added) error {
+	for _, a := range list {
+		if len(a.name) > longestName {
+			return ErrVocabulary.Because("tokenizer: special token %d has a name of %d bytes, at most %d are allowed", a.id, len(a.name), longestName)
 		}
 	}
-	return len(text), 0, 0
+	return nil
 }

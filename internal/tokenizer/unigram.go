@@ -9,24 +9,35 @@ import (
 // unigram chooses the segmentation with the highest sum of log-probabilities, by Viterbi's algorithm
 // (Kudo 2018, https://arxiv.org/abs/1804.10959).
 type unigram struct {
-	words   map[string]int32
+	words   *trie
 	scores  []float64
-	longest int // bytes of the longest token
 	unknown int32
-	penalty float64 // score of an unknown character: the least score less 10
-	bytes   *[256]int32
+	penalty float64     // score of an unknown character: the least score less unknownPenalty
+	bytes   *[256]int32 // nil: an unknown character is the unknown token
+}
+
+const unknownPenalty = 10
+
+func (u *unigram) setWords(vocab map[string]int32) {
+	list := make([]named, 0, len(vocab))
+	for text, id := range vocab {
+		if text != "" {
+			list = append(list, named{text, id})
+		}
+	}
+	u.words = newTrie(list)
 }
 
 func newUnigram(t *Tokenizer, scores []float64, unknown int32) *unigram {
-	u := &unigram{words: make(map[string]int32, len(t.tokens)), scores: scores, unknown: unknown, penalty: math.Inf(1)}
+	u := &unigram{scores: scores, unknown: unknown, penalty: math.Inf(1)}
+	vocab := make(map[string]int32, len(t.tokens))
 	for i, text := range t.tokens {
 		if t.class[i] == normal || t.class[i] == user {
-			u.words[text] = int32(i)
-			u.longest = max(u.longest, len(text))
-			u.penalty = min(u.penalty, scores[i])
+			vocab[text] = int32(i)
+			u.penalty = min(u.penalty, scores[i]-unknownPenalty)
 		}
 	}
-	u.penalty -= 10
+	u.setWords(vocab)
 	return u
 }
 
@@ -36,22 +47,27 @@ func (u *unigram) encode(dst []int32, text string) []int32 {
 	from := make([]int32, n+1)
 	ids := make([]int32, n+1)
 	for i := 1; i <= n; i++ {
-		best[i] = math.Inf(-1)
+		from[i] = -1
 	}
 	for i := 0; i < n; {
 		_, size := utf8.DecodeRuneInString(text[i:])
 		single := false
-		for l := 1; l <= u.longest && i+l <= n; l++ {
-			id, ok := u.words[text[i:i+l]]
-			if !ok {
+		node := int32(0)
+		for at := i; at < n; {
+			if node = u.words.child(node, text[at]); node < 0 {
+				break
+			}
+			at++
+			id := u.words.nodes[node].value
+			if id < 0 {
 				continue
 			}
-			single = single || l == size
-			if s := best[i] + u.scores[id]; s > best[i+l] {
-				best[i+l], from[i+l], ids[i+l] = s, int32(i), id
+			single = single || at == i+size
+			if s := best[i] + u.scores[id]; from[at] < 0 || s > best[at] {
+				best[at], from[at], ids[at] = s, int32(i), id
 			}
 		}
-		if s := best[i] + u.penalty; !single && s > best[i+size] {
+		if s := best[i] + u.penalty; !single && (from[i+size] < 0 || s > best[i+size]) {
 			best[i+size], from[i+size], ids[i+size] = s, int32(i), u.unknown
 		}
 		i += size
@@ -91,25 +107,51 @@ func (t *Tokenizer) ggufUnigram(m Meta) error {
 	if len(scores) != len(t.tokens) {
 		return ErrVocabulary.Because("tokenizer: %d tokens and %d scores", len(t.tokens), len(scores))
 	}
-	unknown := int32(0)
-	if id, ok := m.Int("tokenizer.ggml.unknown_token_id"); ok && id >= 0 && id < int64(len(t.tokens)) {
-		unknown = int32(id)
+	unknown, err := t.unknownID(m)
+	if err != nil {
+		return err
 	}
-	if charsmap, ok := m.Ints("tokenizer.ggml.precompiled_charsmap"); ok && len(charsmap) > 0 {
-		return ErrUnsupported.Because("tokenizer: this Unigram vocabulary has a precompiled character map, which is not supported in GGUF files yet: use the model's tokenizer.json")
+	chars, err := ggufCharsmap(m)
+	if err != nil {
+		return err
 	}
 	for i, text := range t.tokens {
 		if t.class[i] == normal {
 			t.pieces[i] = strings.ReplaceAll(text, "▁", " ")
 		}
 	}
-	t.prefixSpace = true
-	t.front = func(text string, start bool) string {
-		if start {
+	prefix, squeeze := true, false
+	if add, ok := m.Bool("tokenizer.ggml.add_space_prefix"); ok {
+		prefix = add
+	}
+	if remove, ok := m.Bool("tokenizer.ggml.remove_extra_whitespaces"); ok {
+		squeeze = remove
+	}
+	if prefix {
+		t.dropSpaces = 1
+	}
+	t.front = func(text string) string {
+		if chars != nil {
+			text = chars.byPrefixes(text)
+		}
+		if squeeze {
+			text = oneSpace(text)
+		}
+		if prefix && text != "" {
 			text = " " + text
 		}
-		return strings.ReplaceAll(text, " ", "▁")
+		return spaceMarked(text)
 	}
 	t.model = newUnigram(t, scores, unknown)
 	return nil
+}
+
+// ggufCharsmap is the bytes of a precompiled character map, nil if there is none.
+func ggufCharsmap(m Meta) (*charsmap, error) {
+	list, _ := m.Ints("tokenizer.ggml.precompiled_charsmap")
+	raw := make([]byte, len(list))
+	for i, v := range list {
+		raw[i] = byte(v)
+	}
+	return newCharsmap(raw)
 }
