@@ -1,0 +1,31 @@
+"""Render templates as Hugging Face transformers does, for jinja's tests.
+
+Reads a JSON object from a file: {"now": [y, m, d, h, min, s], "templates": {name: source}, "contexts":
+{name: {...}}, "cases": [[template, context], ...]}. Writes a JSON list with, for each case, {"text": ...}
+or {"error": "Type: message"}.
+"""
+import datetime
+import json
+import sys
+
+from transformers.utils import chat_template_utils
+
+
+class Frozen(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(*WORK["now"])
+
+
+WORK = json.load(open(sys.argv[1], encoding="utf-8"))
+chat_template_utils.datetime = Frozen
+out = []
+for template, context in WORK["cases"]:
+    try:
+        compiled = chat_template_utils._compile_jinja_template(WORK["templates"][template])
+        text = compiled.render(**WORK["contexts"][context])
+        text.encode("utf-8")
+        out.append({"text": text})
+    except Exception as e:
+        out.append({"error": f"{type(e).__name__}: {e}"})
+json.dump(out, sys.stdout)
