@@ -1,0 +1,308 @@
+package grammar
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// step is what may follow once a byte of class c was read: the derivative of t. It is none where no
+// text of t goes on that way. Results are remembered, so that terms become the states of an automaton
+// which is built as far as it is used.
+func (s *store) step(t term, c uint8) term {
+	if int(t) < len(s.next) {
+		if row := s.next[t]; row != nil && row[c] != 0 {
+			return row[c] - 1
+		}
+	}
+	x := s.derive(t, c)
+	if s.full {
+		return none
+	}
+	for len(s.next) < len(s.nodes) {
+		s.next = append(s.next, nil)
+	}
+	if s.next[t] == nil {
+		s.next[t] = make([]term, len(s.classRep))
+	}
+	s.next[t][c] = x + 1
+	return x
+}
+
+func (s *store) derive(t term, c uint8) term {
+	n := s.nodes[t]
+	switch n.kind {
+	case isSet:
+		if b := s.classRep[c]; n.text[b>>3]>>(b&7)&1 != 0 {
+			return empty
+		}
+	case isLit:
+		if n.text[0] == s.classRep[c] {
+			return s.lit(n.text[1:])
+		}
+	case isCat:
+		x := s.cat2(s.step(n.a, c), n.b)
+		if s.nullable(n.a) {
+			return s.alt(x, s.step(n.b, c))
+		}
+		return x
+	case isFrame:
+		x := s.frame(s.step(n.a, c), n.b)
+		if s.nullable(n.a) {
+			return s.alt(x, s.step(n.b, c))
+		}
+		return x
+	case isAlt, isAnd:
+		list := make([]term, 0, len(n.list))
+		for _, a := range n.list {
+			list = append(list, s.step(a, c))
+		}
+		if n.kind == isAnd {
+			return s.and(list...)
+		}
+		return s.alt(list...)
+	case isNot:
+		return s.not(s.step(n.a, c))
+	case isRep:
+		min, max := n.min-1, n.max
+		if min < 0 || s.nullable(n.a) {
+			min = 0
+		}
+		if max != noLimit {
+			max--
+		}
+		return s.cat2(s.step(n.a, c), s.rep(n.a, min, max))
+	case isRule:
+		return s.frame(s.step(s.rules[n.a], c), empty)
+	case isAuto:
+		return s.step(s.unfold(n.a, int32(n.b)), c)
+	}
+	return none
+}
+
+// unfold is a state of an automaton as a choice of what may come first.
+func (s *store) unfold(a term, state int32) term {
+	auto := s.autos[a]
+	var list []term
+	for c, to := range auto.next[state] {
+		if to >= 0 {
+			list = append(list, s.cat2(auto.class[c], s.auto(a, to)))
+		}
+	}
+	return s.alt(list...)
+}
+
+// prepare must be called when all terms of a grammar were made and before the first step: it finds
+// which rules may be empty, and sorts the bytes into classes.
+func (s *store) prepare() {
+	for changed := true; changed; {
+		changed = false
+		for t := range s.nodes {
+			if v := s.computeNullable(term(t)); v != s.nodes[t].nullable {
+				s.nodes[t].nullable, changed = v, true
+			}
+		}
+	}
+	s.classify()
+}
+
+func (s *store) classify() {
+	sets := map[string]bool{}
+	var single byteSet
+	for i := range s.nodes {
+		switch n := &s.nodes[i]; n.kind {
+		case isSet:
+			sets[n.text] = true
+		case isLit:
+			for _, c := range []byte(n.text) {
+				single.add(c, c)
+			}
+		}
+	}
+	order := make([]string, 0, len(sets))
+	for text := range sets {
+		order = append(order, text)
+	}
+	slices.Sort(order)
+	var class [256]int
+	for i := range class {
+		if single.has(byte(i)) {
+			class[i] = i + 1
+		}
+	}
+	for _, text := range order {
+		split := map[[2]int]int{}
+		for i, old := range class {
+			in := int(text[i>>3] >> (i & 7) & 1)
+			key := [2]int{old, in}
+			if _, ok := split[key]; !ok {
+				split[key] = len(split)
+			}
+			class[i] = split[key]
+		}
+	}
+	number := map[int]uint8{}
+	s.classRep = s.classRep[:0]
+	for i, old := range class {
+		c, ok := number[old]
+		if !ok {
+			c = uint8(len(s.classRep))
+			number[old] = c
+			s.classRep = append(s.classRep, byte(i))
+		}
+		s.classOf[i] = c
+	}
+	s.next = nil
+}
+
+// explore makes a regular term an automaton over the store's classes, keeping only states that lead to
+// acceptance; nil if the language is empty. ok is false when there are more than limit states.
+func (s *store) explore(root term, limit int) (auto *automaton, ok bool) {
+	s.prepare()
+	number := map[term]int32{root: 0}
+	states := []term{root}
+	var next [][]int32
+	for i := 0; i < len(states); i++ {
+		row := make([]int32, len(s.classRep))
+		for c := range row {
+			to := s.step(states[i], uint8(c))
+			if s.full {
+				return nil, false
+			}
+			if to == none {
+				row[c] = -1
+				continue
+			}
+			n, seen := number[to]
+			if !seen {
+				if len(states) >= limit {
+					return nil, false
+				}
+				n = int32(len(states))
+				number[to] = n
+				states = append(states, to)
+			}
+			row[c] = n
+		}
+		next = append(next, row)
+	}
+	accept := make([]bool, len(states))
+	for i, t := range states {
+		accept[i] = s.nullable(t)
+	}
+	return trim(next, accept), true
+}
+
+// trim takes away the states from which no accepting state is reached.
+func trim(next [][]int32, accept []bool) *automaton {
+	from := make([][]int32, len(next))
+	for i, row := range next {
+		for _, to := range row {
+			if to >= 0 {
+				from[to] = append(from[to], int32(i))
+			}
+		}
+	}
+	alive := slices.Clone(accept)
+	var todo []int32
+	for i, ok := range accept {
+		if ok {
+			todo = append(todo, int32(i))
+		}
+	}
+	for len(todo) > 0 {
+		i := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, p := range from[i] {
+			if !alive[p] {
+				alive[p] = true
+				todo = append(todo, p)
+			}
+		}
+	}
+	if !alive[0] {
+		return nil
+	}
+	return minimize(next, accept, alive)
+}
+
+// refineWork bounds minimize, in transitions looked at: a larger automaton stays as it is.
+const refineWork = 1 << 24
+
+// minimize merges states that no text tells apart (Moore's refinement); state 0 stays the first.
+func minimize(next [][]int32, accept, alive []bool) *automaton {
+	group := make([]int32, len(next)) // -1: dead
+	for i := range group {
+		switch {
+		case !alive[i]:
+			group[i] = -1
+		case accept[i]:
+			group[i] = 1
+		}
+	}
+	for count, work := 0, 0; ; {
+		fresh, n := refine(next, group)
+		group = fresh
+		if n == count {
+			return merged(next, accept, group, n)
+		}
+		count = n
+		if work += len(next) * len(next[0]); work > refineWork {
+			break
+		}
+	}
+	n := 0
+	for i := range group {
+		if alive[i] {
+			group[i] = int32(n)
+			n++
+		}
+	}
+	return merged(next, accept, group, n)
+}
+
+// refine splits the groups whose states go on to different groups. Groups are numbered as they appear.
+func refine(next [][]int32, group []int32) (fresh []int32, count int) {
+	index := map[string]int32{}
+	fresh = make([]int32, len(next))
+	var key []byte
+	for i, row := range next {
+		if group[i] < 0 {
+			fresh[i] = -1
+			continue
+		}
+		key = binary.LittleEndian.AppendUint32(key[:0], uint32(group[i]))
+		for _, to := range row {
+			g := int32(-1)
+			if to >= 0 {
+				g = group[to]
+			}
+			key = binary.LittleEndian.AppendUint32(key, uint32(g))
+		}
+		g, ok := index[string(key)]
+		if !ok {
+			g = int32(len(index))
+			index[string(key)] = g
+		}
+		fresh[i] = g
+	}
+	return fresh, len(index)
+}
+
+func merged(next [][]int32, accept []bool, group []int32, count int) *automaton {
+	a := &automaton{next: make([][]int32, count), accept: make([]bool, count)}
+	for i, row := range next {
+		g := group[i]
+		if g < 0 || a.next[g] != nil {
+			continue
+		}
+		to := make([]int32, len(row))
+		for c, x := range row {
+			to[c] = -1
+			if x >= 0 {
+				to[c] = group[x]
+			}
+		}
+		a.next[g], a.accept[g] = to, accept[i]
+	}
+	return a
+}

@@ -1,0 +1,352 @@
+package grammar
+
+import (
+	"math/bits"
+)
+
+const (
+	maskBytes  = 24 << 20 // masks kept for one grammar and vocabulary
+	softStates = 1 << 16  // states made since compilation, after which answers move to a fresh store
+	hardStates = 1 << 18  // states that one step may make
+)
+
+// generation is a store that answers walk in, and the masks found in it.
+type generation struct {
+	*store
+	base  int // terms below are the grammar's own
+	masks map[*Vocabulary]*masks
+}
+
+type masks struct {
+	of    map[term][]uint64 // whole states
+	heads map[term]*head    // what is left of a rule, whatever follows it
+	bytes int
+	stack []term
+}
+
+// head is what a rule's rest allows by itself, and where it may end in the middle of a token.
+type head struct {
+	mask  []uint64
+	exits []int32 // trie nodes
+	tr    *trie
+}
+
+// current is the store to walk in. Called with g.mu held.
+func (g *Grammar) current() *generation {
+	if g.gen == nil || g.gen.full || len(g.gen.nodes) > g.gen.base+softStates {
+		s := &store{
+			nodes: append([]node(nil), g.base.nodes...), index: make(map[nodeKey]term, 2*len(g.base.nodes)),
+			rules: g.base.rules, names: g.base.names, autos: g.base.autos, free: g.base.free,
+			limit: len(g.base.nodes) + hardStates, classOf: g.base.classOf, classRep: g.base.classRep,
+		}
+		for k, t := range g.base.index {
+			s.index[k] = t
+		}
+		g.gen = &generation{store: s, base: len(s.nodes), masks: map[*Vocabulary]*masks{}}
+	}
+	return g.gen
+}
+
+// Matcher follows one answer through a grammar. It is a sample.Mask, used by one goroutine at a time;
+// matchers of one grammar may be used at the same time.
+type Matcher struct {
+	g     *Grammar
+	v     *Vocabulary
+	gen   *generation
+	state term
+	ended bool
+	err   error
+}
+
+// Mask begins an answer.
+func (g *Grammar) Mask(v *Vocabulary) *Matcher {
+	return &Matcher{g: g, v: v, state: g.root}
+}
+
+// Fork is a second matcher at the same place: speculation tries it and throws it away.
+func (m *Matcher) Fork() *Matcher {
+	c := *m
+	return &c
+}
+
+// Done reports whether the answer may end here.
+func (m *Matcher) Done() bool {
+	m.g.mu.Lock()
+	defer m.g.mu.Unlock()
+	m.enter()
+	return m.ended || m.gen.nullable(m.state)
+}
+
+// Err is why Allowed allows nothing, nil as long as it allows something.
+func (m *Matcher) Err() error { return m.err }
+
+// enter moves to the grammar's current store. Called with g.mu held.
+func (m *Matcher) enter() {
+	gen := m.g.current()
+	if m.gen == gen {
+		return
+	}
+	if m.gen != nil && int(m.state) >= m.gen.base {
+		c := newCopier(m.gen.store, gen.store)
+		c.base = term(gen.base)
+		m.state = c.copy(m.state)
+	}
+	m.gen = gen
+}
+
+// Allowed gives a bit for each token that may come next: those whose bytes go on, and the ends where
+// the answer may end. The slice is shared: it must not be changed. It is empty of bits only after an
+// error, which Err tells.
+func (m *Matcher) Allowed() []uint64 {
+	m.g.mu.Lock()
+	defer m.g.mu.Unlock()
+	m.enter()
+	if m.ended || m.err != nil {
+		mask := make([]uint64, m.v.words)
+		if m.ended {
+			m.gen.addEnds(mask, m.v, empty)
+		}
+		return mask
+	}
+	mask := m.gen.maskOf(m.v, m.state)
+	if m.gen.full {
+		m.err = errTooManyStates()
+		return make([]uint64, m.v.words)
+	}
+	return mask
+}
+
+func errTooManyStates() error {
+	return ErrLimit.Because("grammar: one token leads to more than %d states: make the grammar less ambiguous", hardStates)
+}
+
+// Advance takes a token that Allowed allowed. Nothing may follow an end token.
+func (m *Matcher) Advance(id int32) error {
+	if id < 0 || int(id) >= len(m.v.pieces) {
+		return ErrRefused.Because("grammar: token %d is outside the vocabulary of %d", id, len(m.v.pieces))
+	}
+	m.g.mu.Lock()
+	defer m.g.mu.Unlock()
+	m.enter()
+	switch {
+	case m.err != nil:
+		return m.err
+	case m.v.isEnd(id):
+		if !m.ended && !m.gen.nullable(m.state) {
+			return ErrRefused.Because("grammar: token %d ends the answer, which is not complete", id)
+		}
+		m.ended = true
+		return nil
+	case m.ended:
+		return ErrRefused.Because("grammar: token %d follows the answer's end", id)
+	case len(m.v.pieces[id]) == 0:
+		return ErrRefused.Because("grammar: token %d is no text", id)
+	}
+	t := m.state
+	for i, b := range m.v.pieces[id] {
+		if t = m.gen.step(t, m.gen.classOf[b]); t == none {
+			if m.gen.full {
+				m.err = errTooManyStates()
+				return m.err
+			}
+			return ErrRefused.Because("grammar: token %d (%q) is not allowed here, from its byte %d on", id, m.v.pieces[id], i)
+		}
+	}
+	m.state = t
+	return nil
+}
+
+// Forced gives the bytes that must come next, because the grammar leaves no choice: at most limit.
+func (m *Matcher) Forced(limit int) []byte {
+	m.g.mu.Lock()
+	defer m.g.mu.Unlock()
+	m.enter()
+	var out []byte
+	if m.ended || m.err != nil {
+		return nil
+	}
+	for t := m.state; len(out) < limit && !m.gen.nullable(t); {
+		b, to, ok := m.gen.only(t)
+		if !ok {
+			break
+		}
+		out = append(out, b)
+		t = to
+	}
+	return out
+}
+
+// only is the one byte that may come next, if there is one.
+func (s *store) only(t term) (b byte, to term, ok bool) {
+	for c := range s.classRep {
+		x := s.step(t, uint8(c))
+		if x == none {
+			continue
+		}
+		if ok {
+			return 0, none, false
+		}
+		b, to, ok = s.classRep[c], x, true
+	}
+	if !ok {
+		return 0, none, false
+	}
+	for i := range s.classOf {
+		if byte(i) != b && s.classOf[i] == s.classOf[b] {
+			return 0, none, false
+		}
+	}
+	return b, to, true
+}
+
+func (g *generation) addEnds(mask []uint64, v *Vocabulary, state term) {
+	if !g.nullable(state) {
+		return
+	}
+	for _, id := range v.ends {
+		if id >= 0 && int(id) < len(v.pieces) {
+			mask[id>>6] |= 1 << (id & 63)
+		}
+	}
+}
+
+func (g *generation) maskOf(v *Vocabulary, state term) []uint64 {
+	m := g.masks[v]
+	if m == nil {
+		m = &masks{stack: make([]term, v.longest+1)}
+		g.masks[v] = m
+	}
+	if mask := m.of[state]; mask != nil {
+		return mask
+	}
+	if m.of == nil || m.bytes > maskBytes {
+		m.of, m.heads, m.bytes = map[term][]uint64{}, map[term]*head{}, 0
+	}
+	mask := make([]uint64, v.words)
+	g.collect(m, v, mask, state)
+	g.addEnds(mask, v, state)
+	m.of[state] = mask
+	m.bytes += 8 * len(mask)
+	return mask
+}
+
+// collect adds the tokens that state allows. A frame's own part is looked up, and only the tokens that
+// go past its end are read together with what follows.
+func (g *generation) collect(m *masks, v *Vocabulary, mask []uint64, state term) {
+	if g.full {
+		return
+	}
+	n := g.nodes[state]
+	switch {
+	case n.kind == isFrame:
+		h := g.headOf(m, v, n.a)
+		for i, w := range h.mask {
+			mask[i] |= w
+		}
+		for _, at := range h.exits {
+			node := &h.tr.nodes[at]
+			m.stack[node.depth+1] = n.b
+			g.walk(m, h.tr, at+1, node.end, mask, nil)
+		}
+		if g.nullable(n.a) {
+			g.collect(m, v, mask, n.b)
+		}
+	case n.kind == isAlt && g.hasFrame(n.list):
+		for _, t := range n.list {
+			g.collect(m, v, mask, t)
+		}
+	default:
+		for i, w := range g.headOf(m, v, state).mask {
+			mask[i] |= w
+		}
+	}
+}
+
+func (g *generation) hasFrame(list []term) bool {
+	for _, t := range list {
+		if g.isFrame(t) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *generation) headOf(m *masks, v *Vocabulary, t term) *head {
+	if h := m.heads[t]; h != nil {
+		return h
+	}
+	h := &head{mask: make([]uint64, v.words), tr: &v.all}
+	if left, ok := g.stringRest(t); ok {
+		h.tr = &v.rest
+		copy(h.mask, v.plain[min(left, plainLimit)])
+	}
+	m.stack[0] = t
+	g.walk(m, h.tr, 0, h.tr.size(), h.mask, &h.exits)
+	m.heads[t] = h
+	m.bytes += 8*len(h.mask) + 4*len(h.exits)
+	return h
+}
+
+// stringRest tells whether t is the rest of a free JSON string, and how many characters it still
+// takes: plain tokens need not be read then.
+func (g *generation) stringRest(t term) (left int, ok bool) {
+	n := &g.nodes[t]
+	if n.kind != isCat || g.free == none {
+		return 0, false
+	}
+	r := &g.nodes[n.a]
+	if r.kind != isRep || r.a != g.free {
+		return 0, false
+	}
+	if r.max == noLimit {
+		return plainLimit, true
+	}
+	return int(r.max), true
+}
+
+// walk reads the trie's nodes [from, to) and adds the tokens that are allowed. m.stack holds the state
+// before each depth. Nodes at which the state may end go to exits.
+func (g *generation) walk(m *masks, tr *trie, from, to int32, mask []uint64, exits *[]int32) {
+	nodes, stack, s := tr.nodes, m.stack, g.store
+	for i := from; i < to; {
+		n := &nodes[i]
+		t, c := stack[n.depth], s.classOf[n.b]
+		var x term
+		if row := s.rowOf(t); row != nil && row[c] != 0 {
+			x = row[c] - 1
+		} else {
+			x = s.step(t, c)
+			if s.full {
+				return
+			}
+		}
+		if x == none {
+			i = n.end
+			continue
+		}
+		stack[n.depth+1] = x
+		i++
+		for _, id := range tr.tokens[n.first:nodes[i].first] {
+			mask[id>>6] |= 1 << (id & 63)
+		}
+		if exits != nil && s.nullable(x) {
+			*exits = append(*exits, i-1)
+		}
+	}
+}
+
+func (s *store) rowOf(t term) []term {
+	if int(t) < len(s.next) {
+		return s.next[t]
+	}
+	return nil
+}
+
+// Count is the number of tokens that a mask allows.
+func Count(mask []uint64) int {
+	n := 0
+	for _, w := range mask {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}

@@ -1,0 +1,345 @@
+package grammar
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// term is a language: the number of a node in a store. Equal nodes have equal numbers, so a term is
+// also a state of the automaton that reads its language, and a map key.
+type term int32
+
+const (
+	none  term = 0 // no text at all
+	empty term = 1 // the empty text
+)
+
+type kind uint8
+
+const (
+	isNone  kind = iota
+	isEmpty      // ""
+	isSet        // one byte of a set
+	isLit        // these bytes
+	isCat        // a then b
+	isFrame      // a then b, where a is what is left of a rule that was entered: b is its return address
+	isAlt        // any of list
+	isRep        // a, min to max times
+	isRule       // the body of rule a
+	isAuto       // what automaton a reads from state b
+	isAnd        // all of list; never in a grammar, only in regular languages before they are made automata
+	isNot        // anything but a; like isAnd
+)
+
+const (
+	noLimit  = int32(-1) // of isRep
+	litChunk = 64        // longer literals are split, so that hashing what is left of them stays cheap
+
+	maxTerms = 1 << 19 // nodes of one store while a grammar is compiled
+	maxWidth = 1 << 13 // alternatives of one state
+)
+
+type node struct {
+	kind     kind
+	nullable bool
+	a, b     term
+	min, max int32
+	text     string // isLit: its bytes; isSet: a bitmap of 32 bytes
+	list     []term
+}
+
+type nodeKey struct {
+	kind     kind
+	a, b     term
+	min, max int32
+	text     string
+}
+
+// automaton is a finite automaton whose every state leads to acceptance.
+type automaton struct {
+	next   [][]int32 // [state][class] → state, -1 where there is none
+	accept []bool
+}
+
+// alphabet is an automaton in a store: what each of its classes is written as.
+type alphabet struct {
+	*automaton
+	class []term
+}
+
+// store holds terms. It is used by one goroutine at a time.
+type store struct {
+	nodes []node
+	index map[nodeKey]term
+	rules []term // bodies
+	names []string
+	autos []alphabet
+	free  term // one character of a JSON string, none if there is none: masks know it
+	limit int  // nodes
+	full  bool // the limit was passed: terms made since are worthless
+
+	classOf  [256]uint8 // bytes that no term tells apart share a class
+	classRep []byte
+	next     [][]term // [term][class] → derivative plus one, 0 where it is not known yet
+}
+
+func newStore() *store {
+	s := &store{index: map[nodeKey]term{}, limit: maxTerms}
+	s.nodes = append(s.nodes, node{kind: isNone}, node{kind: isEmpty, nullable: true})
+	return s
+}
+
+func (s *store) intern(n node, key string) term {
+	k := nodeKey{n.kind, n.a, n.b, n.min, n.max, key}
+	if t, ok := s.index[k]; ok {
+		return t
+	}
+	if len(s.nodes) >= s.limit {
+		s.full = true
+		return none
+	}
+	t := term(len(s.nodes))
+	s.nodes = append(s.nodes, n)
+	s.nodes[t].nullable = s.computeNullable(t)
+	s.index[k] = t
+	return t
+}
+
+func (s *store) nullable(t term) bool { return s.nodes[t].nullable }
+
+func (s *store) computeNullable(t term) bool {
+	n := &s.nodes[t]
+	switch n.kind {
+	case isEmpty:
+		return true
+	case isCat, isFrame:
+		return s.nullable(n.a) && s.nullable(n.b)
+	case isAlt:
+		return slices.ContainsFunc(n.list, s.nullable)
+	case isAnd:
+		return !slices.ContainsFunc(n.list, func(t term) bool { return !s.nullable(t) })
+	case isNot:
+		return !s.nullable(n.a)
+	case isRep:
+		return n.min == 0 || s.nullable(n.a)
+	case isRule:
+		body := s.rules[n.a]
+		return s.nullable(body)
+	case isAuto:
+		return s.autos[n.a].accept[n.b]
+	}
+	return false
+}
+
+func (s *store) lit(text string) term {
+	if text == "" {
+		return empty
+	}
+	if len(text) > litChunk {
+		return s.cat(s.lit(text[:litChunk]), s.lit(text[litChunk:]))
+	}
+	return s.intern(node{kind: isLit, text: text}, text)
+}
+
+// byteSet is a bitmap of bytes.
+type byteSet [32]byte
+
+func (b *byteSet) add(lo, hi byte) {
+	for c := int(lo); c <= int(hi); c++ {
+		b[c>>3] |= 1 << (c & 7)
+	}
+}
+
+func (b *byteSet) has(c byte) bool { return b[c>>3]>>(c&7)&1 != 0 }
+
+func (s *store) set(b byteSet) term {
+	count, last := 0, 0
+	for c := range 256 {
+		if b.has(byte(c)) {
+			count, last = count+1, c
+		}
+	}
+	switch count {
+	case 0:
+		return none
+	case 1:
+		return s.lit(string([]byte{byte(last)}))
+	}
+	text := string(b[:])
+	return s.intern(node{kind: isSet, text: text}, text)
+}
+
+// bytes is one byte from lo to hi.
+func (s *store) bytes(lo, hi byte) term {
+	var b byteSet
+	b.add(lo, hi)
+	return s.set(b)
+}
+
+func (s *store) cat(parts ...term) term {
+	out := empty
+	for i := len(parts) - 1; i >= 0; i-- {
+		out = s.cat2(parts[i], out)
+	}
+	return out
+}
+
+// cat2 leans to the right: its first part is never a cat or a frame.
+func (s *store) cat2(a, b term) term {
+	switch {
+	case a == none || b == none:
+		return none
+	case a == empty:
+		return b
+	case b == empty:
+		return a
+	}
+	switch n := s.nodes[a]; n.kind {
+	case isCat:
+		return s.cat2(n.a, s.cat2(n.b, b))
+	case isFrame:
+		return s.frame(n.a, s.cat2(n.b, b))
+	case isAlt:
+		if slices.ContainsFunc(n.list, s.isFrame) {
+			list := make([]term, 0, len(n.list))
+			for _, x := range n.list {
+				list = append(list, s.cat2(x, b))
+			}
+			return s.alt(list...)
+		}
+	case isLit:
+		if m := s.nodes[b]; m.kind == isLit && len(n.text)+len(m.text) <= litChunk {
+			return s.lit(n.text + m.text)
+		} else if m.kind == isCat {
+			if f := s.nodes[m.a]; f.kind == isLit && len(n.text)+len(f.text) <= litChunk {
+				return s.cat2(s.lit(n.text+f.text), m.b)
+			}
+		}
+	}
+	return s.intern(node{kind: isCat, a: a, b: b}, "")
+}
+
+func (s *store) isFrame(t term) bool { return s.nodes[t].kind == isFrame }
+
+// frame leans to the right too: a is never a frame, and never a choice that has frames.
+func (s *store) frame(a, b term) term {
+	switch {
+	case a == none || b == none:
+		return none
+	case a == empty:
+		return b
+	}
+	switch n := s.nodes[a]; n.kind {
+	case isFrame:
+		return s.frame(n.a, s.frame(n.b, b))
+	case isAlt:
+		if slices.ContainsFunc(n.list, s.isFrame) {
+			list := make([]term, 0, len(n.list))
+			for _, x := range n.list {
+				list = append(list, s.frame(x, b))
+			}
+			return s.alt(list...)
+		}
+	}
+	return s.intern(node{kind: isFrame, a: a, b: b}, "")
+}
+
+func (s *store) alt(list ...term) term {
+	flat := make([]term, 0, len(list))
+	for _, t := range list {
+		if n := &s.nodes[t]; n.kind == isAlt {
+			flat = append(flat, n.list...)
+		} else if t != none {
+			flat = append(flat, t)
+		}
+	}
+	return s.many(isAlt, flat, none)
+}
+
+func (s *store) and(list ...term) term {
+	flat := make([]term, 0, len(list))
+	for _, t := range list {
+		if t == none {
+			return none
+		}
+		if n := &s.nodes[t]; n.kind == isAnd {
+			flat = append(flat, n.list...)
+		} else {
+			flat = append(flat, t)
+		}
+	}
+	return s.many(isAnd, flat, none)
+}
+
+func (s *store) many(k kind, flat []term, ifEmpty term) term {
+	slices.Sort(flat)
+	flat = slices.Compact(flat)
+	switch {
+	case len(flat) == 0:
+		return ifEmpty
+	case len(flat) == 1:
+		return flat[0]
+	case len(flat) > maxWidth:
+		s.full = true
+		return none
+	}
+	key := make([]byte, 0, 4*len(flat))
+	for _, t := range flat {
+		key = binary.LittleEndian.AppendUint32(key, uint32(t))
+	}
+	return s.intern(node{kind: k, list: flat}, string(key))
+}
+
+func (s *store) not(a term) term {
+	if n := &s.nodes[a]; n.kind == isNot {
+		return n.a
+	}
+	return s.intern(node{kind: isNot, a: a}, "")
+}
+
+// opt is a or nothing.
+func (s *store) opt(a term) term { return s.alt(empty, a) }
+
+// rep is a, from min to max times; max may be noLimit.
+func (s *store) rep(a term, min, max int32) term {
+	switch {
+	case max == 0 || a == empty:
+		return empty
+	case a == none && min > 0:
+		return none
+	case a == none:
+		return empty
+	case min == 1 && max == 1:
+		return a
+	}
+	return s.intern(node{kind: isRep, a: a, min: min, max: max}, "")
+}
+
+// rule makes a rule without a body, which define gives it later: that is how languages recur.
+func (s *store) rule(name string) term {
+	id := term(len(s.rules))
+	s.rules = append(s.rules, none)
+	s.names = append(s.names, name)
+	return s.intern(node{kind: isRule, a: id}, "")
+}
+
+func (s *store) define(rule, body term) { s.rules[s.nodes[rule].a] = body }
+
+// named is a rule with a body: masks are cached for what is left of a rule, whatever follows it.
+func (s *store) named(name string, body term) term {
+	if body == none || body == empty {
+		return body
+	}
+	r := s.rule(name)
+	s.define(r, body)
+	return r
+}
+
+func (s *store) addAuto(a *automaton, class []term) term {
+	s.autos = append(s.autos, alphabet{a, class})
+	return term(len(s.autos) - 1)
+}
+
+func (s *store) auto(a term, state int32) term {
+	return s.intern(node{kind: isAuto, a: a, b: term(state)}, "")
+}

@@ -1,0 +1,403 @@
+package grammar
+
+import (
+	"slices"
+	"strconv"
+)
+
+const (
+	maxStates  = 1 << 14 // of an automaton made from a text's conditions
+	tryStates  = 1 << 10 // of one made only because it is faster than the pattern itself
+	maxClasses = 255     // of characters that one text's conditions tell apart
+)
+
+// textRule is one condition on a text: a pattern found anywhere in it (whole: that is all of it), or
+// with not, one that is not.
+type textRule struct {
+	p     *pattern
+	whole bool
+	not   bool
+}
+
+// variants are the matches of a pattern, told apart by whether they must begin at the text's start
+// and whether they must end at its end: [begin][end].
+type variants [2][2]term
+
+// builder turns patterns into terms; char gives one code point of a set.
+type builder struct {
+	*store
+	char func(runeSet) term
+}
+
+func (b *builder) variants(p *pattern) (v variants, err error) {
+	switch p.op {
+	case opEmpty:
+		v[0][0] = empty
+	case opSet:
+		v[0][0] = b.char(p.set)
+	case opBegin:
+		v[1][0] = empty
+	case opEnd:
+		v[0][1] = empty
+	case opLook:
+		err = ErrRegex.Because("grammar: lookahead inside a group or repetition cannot be enforced: move it to the pattern's beginning")
+	case opCat:
+		// From the right, as terms lean that way.
+		v[0][0] = empty
+		for i := len(p.subs) - 1; i >= 0 && err == nil; i-- {
+			var left variants
+			left, err = b.variants(p.subs[i])
+			v = b.join(left, v)
+		}
+	case opAlt:
+		for _, sub := range p.subs {
+			w, e := b.variants(sub)
+			if e != nil {
+				return v, e
+			}
+			for i := range 4 {
+				v[i>>1][i&1] = b.alt(v[i>>1][i&1], w[i>>1][i&1])
+			}
+		}
+	case opRep:
+		v, err = b.variants(p.subs[0])
+		if err != nil || v[0][1] == none && v[1][0] == none && v[1][1] == none {
+			v[0][0] = b.rep(v[0][0], p.min, p.max)
+			return v, err
+		}
+		if p.max != 1 {
+			return v, ErrRegex.Because("grammar: ^ or $ inside a repetition cannot be enforced: move it out of the group")
+		}
+		if p.min == 0 {
+			v[0][0] = b.opt(v[0][0])
+		}
+	}
+	return v, err
+}
+
+// join is left then right. What must end the text goes on with the empty text only, and what must
+// begin it comes behind the empty text only.
+func (b *builder) join(left, right variants) (out variants) {
+	add := func(begin, end int, t term) { out[begin][end] = b.alt(out[begin][end], t) }
+	for i := range 4 {
+		for j := range 4 {
+			l, r := left[i>>1][i&1], right[j>>1][j&1]
+			if l == none || r == none {
+				continue
+			}
+			lBegin, lEnd, rBegin, rEnd := i>>1, i&1, j>>1, j&1
+			switch {
+			case lEnd == 0 && rBegin == 0:
+				add(lBegin, rEnd, b.cat2(l, r))
+			case lEnd == 1 && rBegin == 0 && b.nullable(r):
+				add(lBegin, 1, l)
+			case lEnd == 0 && rBegin == 1 && b.nullable(l):
+				add(1, rEnd, r)
+			case lEnd == 1 && rBegin == 1 && b.nullable(l) && b.nullable(r):
+				add(1, 1, empty)
+			}
+		}
+	}
+	return out
+}
+
+// whole is the texts that are a match from their first to their last character.
+func (b *builder) whole(p *pattern) (term, error) {
+	if alts, ok := lookAlternatives(p); ok {
+		return b.looking(alts, empty, empty)
+	}
+	v, err := b.variants(p)
+	return b.alt(v[0][0], v[0][1], v[1][0], v[1][1]), err
+}
+
+// search is the texts in which there is a match.
+func (b *builder) search(p *pattern) (term, error) {
+	any := b.rep(b.char(allRunes()), 0, noLimit)
+	if alts, ok := lookAlternatives(p); ok {
+		return b.looking(alts, any, any)
+	}
+	v, err := b.variants(p)
+	return b.around(v, any, any), err
+}
+
+func (b *builder) around(v variants, before, behind term) term {
+	return b.alt(b.cat(before, v[0][0], behind), b.cat(v[1][0], behind), b.cat(before, v[0][1]), v[1][1])
+}
+
+// lookAlternatives gives the alternatives of a pattern that has lookaheads at its top.
+func lookAlternatives(p *pattern) (alts []*pattern, ok bool) {
+	for p.op == opCat && len(p.subs) == 1 {
+		p = p.subs[0]
+	}
+	alts = []*pattern{p}
+	if p.op == opAlt {
+		alts = p.subs
+	}
+	for _, a := range alts {
+		if a.op == opLook || a.op == opCat && slices.ContainsFunc(a.subs, func(s *pattern) bool { return s.op == opLook }) {
+			ok = true
+		}
+	}
+	return alts, ok
+}
+
+func (b *builder) looking(alts []*pattern, before, behind term) (term, error) {
+	out := none
+	for _, a := range alts {
+		items := []*pattern{a}
+		if a.op == opCat {
+			items = a.subs
+		}
+		t, err := b.lookSequence(items, before, behind)
+		if err != nil {
+			return none, err
+		}
+		out = b.alt(out, t)
+	}
+	return out, nil
+}
+
+// lookSequence cuts a sequence at its first lookahead: what follows the cut must satisfy both.
+func (b *builder) lookSequence(items []*pattern, before, behind term) (term, error) {
+	cut := slices.IndexFunc(items, func(p *pattern) bool { return p.op == opLook })
+	if cut < 0 {
+		v, err := b.variants(&pattern{op: opCat, subs: items})
+		return b.around(v, before, behind), err
+	}
+	left, err := b.variants(&pattern{op: opCat, subs: items[:cut]})
+	if err != nil {
+		return none, err
+	}
+	right, err := b.lookSequence(items[cut+1:], empty, behind)
+	if err != nil {
+		return none, err
+	}
+	seen, err := b.variants(items[cut].subs[0])
+	if err != nil {
+		return none, err
+	}
+	ahead := b.around(seen, empty, b.rep(b.char(allRunes()), 0, noLimit))
+	if items[cut].not {
+		ahead = b.not(ahead)
+	}
+	right = b.and(ahead, right)
+	return b.alt(b.cat(before, left[0][0], right), b.cat(left[1][0], right)), nil
+}
+
+// looks reports whether a pattern has a lookahead anywhere.
+func looks(p *pattern) bool { return p.op == opLook || slices.ContainsFunc(p.subs, looks) }
+
+func (b *builder) rule(r textRule) (term, error) {
+	if r.whole {
+		return b.whole(r.p)
+	}
+	return b.search(r.p)
+}
+
+// texts are the texts, of min to max characters, that satisfy every rule. char writes one character,
+// any is one character in any form.
+func (s *store) texts(rules []textRule, min, max int32, char func(runeSet) term, any term) (term, error) {
+	if max != noLimit && min > max {
+		return none, nil
+	}
+	if len(rules) == 0 {
+		return s.rep(any, min, max), nil
+	}
+	if len(rules) == 1 && !rules[0].not {
+		if set, lo, hi, ok := plainRepetition(rules[0]); ok {
+			lo, hi = maxOf(lo, min), minLimit(hi, max)
+			if hi != noLimit && lo > hi {
+				return none, nil
+			}
+			return s.rep(char(set), lo, hi), nil
+		}
+	}
+	alone := len(rules) == 1 && !rules[0].not && min == 0 && max == noLimit && !looks(rules[0].p)
+	limit := maxStates
+	if alone {
+		limit = tryStates
+	}
+	t, ok, err := s.product(rules, min, max, char, limit)
+	if err != nil || ok {
+		return t, err
+	}
+	if alone {
+		b := &builder{s, char}
+		return b.rule(rules[0])
+	}
+	return none, ErrLimit.Because("grammar: the patterns and lengths of one string need more than %d states together or tell more than %d kinds of characters apart: loosen one of them",
+		maxStates, maxClasses)
+}
+
+func minLimit(a, b int32) int32 {
+	if a == noLimit || b != noLimit && b < a {
+		return b
+	}
+	return a
+}
+
+// plainRepetition recognises ^[set]{lo,hi}$, whose lengths need no automaton.
+func plainRepetition(r textRule) (set runeSet, lo, hi int32, ok bool) {
+	var items []*pattern
+	var flatten func(p *pattern)
+	flatten = func(p *pattern) {
+		if p.op != opCat {
+			items = append(items, p)
+			return
+		}
+		for _, sub := range p.subs {
+			flatten(sub)
+		}
+	}
+	flatten(r.p)
+	if !r.whole {
+		if len(items) != 3 || items[0].op != opBegin || items[2].op != opEnd {
+			return nil, 0, 0, false
+		}
+		items = items[1:2]
+	}
+	if len(items) != 1 || items[0].op != opRep {
+		return nil, 0, 0, false
+	}
+	body := items[0].subs[0]
+	for body.op == opCat && len(body.subs) == 1 {
+		body = body.subs[0]
+	}
+	return body.set, items[0].min, items[0].max, body.op == opSet
+}
+
+// product makes one automaton of all rules, over classes of characters; ok is false when it would
+// pass the limit.
+func (s *store) product(rules []textRule, min, max int32, char func(runeSet) term, limit int) (t term, ok bool, err error) {
+	auto, classes, ok, err := intersect(rules, min, max, limit)
+	if err != nil || !ok || auto == nil {
+		return none, ok, err
+	}
+	written := make([]term, len(classes))
+	for i, set := range classes {
+		written[i] = char(set)
+	}
+	return s.auto(s.addAuto(auto, written), 0), true, nil
+}
+
+// intersect gives the automaton of the texts that satisfy every rule, nil if there is none.
+func intersect(rules []textRule, min, max int32, limit int) (auto *automaton, classes []runeSet, ok bool, err error) {
+	var sets []runeSet
+	var gather func(p *pattern)
+	gather = func(p *pattern) {
+		if p.op == opSet {
+			sets = append(sets, p.set)
+		}
+		for _, sub := range p.subs {
+			gather(sub)
+		}
+	}
+	for _, r := range rules {
+		gather(r.p)
+	}
+	classes, ok = partition(sets)
+	if !ok {
+		return nil, nil, false, nil
+	}
+	scratch := newStore()
+	b := &builder{scratch, func(set runeSet) term {
+		var bits byteSet
+		for i, c := range classes {
+			if set.has(c[0].lo) {
+				bits.add(byte(i), byte(i))
+			}
+		}
+		return scratch.set(bits)
+	}}
+	any := b.char(allRunes())
+	all := []term{b.rep(any, min, max)}
+	for _, r := range rules {
+		t, err := b.rule(r)
+		if err != nil {
+			return nil, nil, false, err
+		}
+		if r.not {
+			t = b.not(t)
+		}
+		all = append(all, t)
+	}
+	root := scratch.and(all...)
+	if scratch.full {
+		return nil, nil, false, nil
+	}
+	auto, ok = scratch.explore(root, limit)
+	return auto, scratch.classSets(classes), ok, nil
+}
+
+// classSets gives, for each class of the store's bytes, the characters that the bytes stand for.
+func (s *store) classSets(of []runeSet) []runeSet {
+	out := make([]runeSet, len(s.classRep))
+	for i, set := range of {
+		c := s.classOf[i]
+		out[c] = out[c].union(set)
+	}
+	return out
+}
+
+// partition cuts the code points into classes that no set tells apart.
+func partition(sets []runeSet) (classes []runeSet, ok bool) {
+	starts := []rune{0, surrogateMax + 1}
+	for _, set := range sets {
+		for _, r := range set {
+			starts = append(starts, r.lo, r.hi+1)
+		}
+	}
+	slices.Sort(starts)
+	starts = slices.Compact(starts)
+	signature := make([][]byte, len(starts))
+	for i, set := range sets {
+		mark := append(strconv.AppendInt(nil, int64(i), 36), ' ')
+		for _, r := range set {
+			at, _ := slices.BinarySearch(starts, r.lo)
+			for ; at < len(starts) && starts[at] <= r.hi; at++ {
+				signature[at] = append(signature[at], mark...)
+			}
+		}
+	}
+	number := map[string]int{}
+	ranges := [][]runeRange{}
+	for i, lo := range starts {
+		hi := rune(0x10FFFF)
+		if i+1 < len(starts) {
+			hi = starts[i+1] - 1
+		}
+		if len(newRuneSet(runeRange{lo, hi})) == 0 {
+			continue
+		}
+		n, seen := number[string(signature[i])]
+		if !seen {
+			n = len(number)
+			if n >= maxClasses {
+				return nil, false
+			}
+			number[string(signature[i])] = n
+			ranges = append(ranges, nil)
+		}
+		ranges[n] = append(ranges[n], runeRange{lo, hi})
+	}
+	for _, r := range ranges {
+		classes = append(classes, newRuneSet(r...))
+	}
+	return classes, true
+}
+
+// CompileRegex makes a grammar of the texts that the regular expression matches from beginning to end.
+// The dialect is ECMA-262's with the u flag, and RE2's flags, \A, \z and names; no back references,
+// no lookbehind, no word borders.
+func CompileRegex(expr string) (*Grammar, error) {
+	p, err := parseRegex(expr)
+	if err != nil {
+		return nil, err
+	}
+	s := newStore()
+	t, err := s.texts([]textRule{{p: p, whole: true}}, 0, noLimit, s.utf8, s.utf8(allRunes()))
+	if err != nil {
+		return nil, err
+	}
+	return sealed(s, s.named("text", t))
+}
