@@ -220,15 +220,13 @@ func (e *Engine) failAll(err error) {
 func (e *Engine) step() {
 	start := time.Now()
 	e.stats.begin(start)
-	answering := e.fillState()
-	budget := e.o.Prompt
-	if answering {
-		budget = e.o.Budget
+	e.makePlan(prepared)
+	if len(e.plan.Preempt) > 0 || len(e.plan.Run) == 0 { // rather forget what is known than hold anybody up
+		e.letGo()
+		e.makePlan(0)
 	}
-	Schedule(&e.state, budget, &e.plan)
 	e.carryOut()
 	if len(e.batch.Tokens) == 0 {
-		e.letGo()
 		return
 	}
 	if err := e.forward(); err != nil {
@@ -241,62 +239,66 @@ func (e *Engine) step() {
 	e.observe(start, tokens, answers)
 }
 
-// fillState describes the sequences for Schedule, and tells whether an answer is being read.
-func (e *Engine) fillState() (answering bool) {
+// makePlan plans a step. The first few of the queue look for known beginnings.
+func (e *Engine) makePlan(lookers int) {
 	s := &e.state
 	s.BlockTokens, s.Slots = BlockTokens, e.o.Slots
 	s.Running, s.Waiting = s.Running[:0], s.Waiting[:0]
+	budget := e.o.Prompt
 	for _, q := range e.running {
 		s.Running = append(s.Running, q.view())
-		answering = answering || len(q.tokens) > q.prompt
-	}
-	for i, q := range e.waiting {
-		if i >= e.o.Slots {
-			break
+		if len(q.tokens) > q.prompt { // an answer is being read
+			budget = e.o.Budget
 		}
-		if i < prepared {
+	}
+	for i, q := range e.waiting[:min(len(e.waiting), e.o.Slots)] {
+		if i < lookers {
 			e.prepare(q)
 		}
 		s.Waiting = append(s.Waiting, q.view())
 	}
 	s.Free = e.blocks.Available()
-	return answering
+	Schedule(s, budget, &e.plan)
 }
 
 // prepared is how many of the queue look for a known beginning before they are admitted: enough for
 // those that one step can admit in practice.
 const prepared = 8
 
-// prepare looks for a known beginning of a waiting sequence's tokens.
+// prepare looks for a known beginning of a waiting sequence's tokens, and holds it for this step.
 func (e *Engine) prepare(q *sequence) {
-	if q.matched || e.blocks.Available() < 2 {
-		return
+	if q.scores() && q.scored < q.prompt-1 {
+		return // the logits of these prompt tokens are wanted: nothing can be taken as known
 	}
-	q.matched = true
-	m := e.blocks.Match(q.chain.Salt, q.tokens)
-	q.chain.Resume(m)
-	q.table, q.computed = append(q.table[:0], m.Blocks...), m.Tokens
-	if m.PartlyTokens > 0 {
-		if own, ok := e.blocks.Take(); ok {
-			e.cache.CopySlots(own, m.Partly, m.PartlyTokens)
-			q.table, q.computed = append(q.table, own), m.Tokens+m.PartlyTokens
-		}
-		e.blocks.Return([]int32{m.Partly})
+	q.known = e.blocks.Match(q.chain.Salt, q.tokens)
+	q.chain.Resume(q.known)
+	q.table, q.computed = append(q.table[:0], q.known.Blocks...), q.known.Tokens+q.known.PartlyTokens
+}
+
+// own copies the part of a block that a sequence found to the block that it was lent.
+func (e *Engine) own(q *sequence) {
+	if q.known.PartlyTokens > 0 {
+		e.cache.CopySlots(q.table[len(q.known.Blocks)], q.known.Partly, q.known.PartlyTokens)
+		e.blocks.Return([]int32{q.known.Partly})
 	}
-	q.cached = q.computed
+	q.known = kv.Prefix{}
 }
 
 // release gives a sequence's blocks back; what it computed stays known as long as there is room.
 func (e *Engine) release(q *sequence) {
 	e.blocks.Return(q.table)
-	q.table, q.computed, q.matched = q.table[:0], 0, false
+	if q.known.PartlyTokens > 0 {
+		e.blocks.Return([]int32{q.known.Partly})
+	}
+	q.table, q.computed, q.known = q.table[:0], 0, kv.Prefix{}
 	q.chain = kv.Chain{Salt: q.chain.Salt}
 }
 
-// letGo gives back what waiting sequences hold of known beginnings: it kept the others from moving.
+// letGo gives back what waiting sequences hold of known beginnings: held blocks would keep others from
+// moving.
 func (e *Engine) letGo() {
-	for i, q := range e.waiting {
-		if i > 0 && len(q.table) > 0 {
+	for _, q := range e.waiting {
+		if q.computed > 0 {
 			e.release(q)
 		}
 	}
@@ -320,6 +322,10 @@ func (e *Engine) carryOut() {
 			}
 			q.table = append(q.table, block)
 		}
+		e.own(q)
+		if s.Index >= running {
+			q.cached = s.From
+		}
 		b.Spans = append(b.Spans, kv.Span{Start: len(b.Tokens), Rows: s.To - s.From, Pos: s.From, Table: q.table})
 		for pos := s.From; pos < s.To; pos++ {
 			if last := pos == len(q.tokens)-1; last || q.scoresPrompt(pos) {
@@ -332,6 +338,7 @@ func (e *Engine) carryOut() {
 	}
 	e.preempt()
 	e.admit()
+	e.letGo()
 }
 
 func (e *Engine) at(index, running int) *sequence {

@@ -158,7 +158,7 @@ func prompt(seed uint64, n int) []int32 {
 func TestSameRequestSameBits(t *testing.T) {
 	requests := make([]*Request, 9)
 	for i := range requests {
-		requests[i] = &Request{Prompt: prompt(uint64(i/2), 5+23*i), MaxTokens: 40, Logprobs: 2, Sampling: sample.Options{Temperature: 1, Seed: uint64(i)}}
+		requests[i] = &Request{Prompt: prompt(uint64(i/2), 5+23*i), MaxTokens: 90, Logprobs: 2, Sampling: sample.Options{Temperature: 1, Seed: uint64(i)}}
 	}
 	requests[4].N, requests[2].PromptLogprobs = 3, true
 	want := make([]string, len(requests))

@@ -36,8 +36,8 @@ type sequence struct {
 	table    []int32
 	chain    kv.Chain
 	sampler  *sample.Sampler
-	limit    int // length at which the answer ends
-	matched  bool
+	limit    int       // length at which the answer ends
+	known    kv.Prefix // what a waiting sequence found and holds
 	started  bool
 	forked   bool
 	err      error
@@ -56,9 +56,6 @@ func (e *Engine) newSequence(st *Stream, choice int) *sequence {
 		mask = r.NewMask()
 	}
 	q.sampler = sample.New(r.Sampling, choice, r.Prompt, mask)
-	if r.PromptLogprobs && choice == 0 {
-		q.matched = true // every prompt token's logits are wanted: nothing can be taken as known
-	}
 	return q
 }
 
@@ -69,8 +66,10 @@ func (q *sequence) view() Seq {
 
 // scoresPrompt reports whether the token behind pos is one of the prompt whose probability is wanted.
 func (q *sequence) scoresPrompt(pos int) bool {
-	return q.stream.request.PromptLogprobs && q.choice == 0 && pos >= q.scored && pos < q.prompt-1
+	return q.scores() && pos >= q.scored && pos < q.prompt-1
 }
+
+func (q *sequence) scores() bool { return q.stream.request.PromptLogprobs && q.choice == 0 }
 
 // sampled is one row of logits: what follows token pos of a sequence.
 type sampled struct {

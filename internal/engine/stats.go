@@ -91,7 +91,7 @@ func PlanMemory(c model.Config, weights, limit int64, o *Options) (Memory, error
 	scratch := rows*4*(3*int64(c.Dim)+3*int64(c.Heads*c.HeadDim)+3*inner) + int64(o.Slots)*int64(c.Vocab)*4
 	m := Memory{Weights: weights, Scratch: scratch}
 	if limit > 0 {
-		room := (limit - weights - scratch) / token
+		room := (limit - weights - scratch) / token / BlockTokens * BlockTokens
 		if least := int64(o.Context + BlockTokens); room < least {
 			return m, ErrMemory.Because("engine: weights take %d MB, %d tokens of context %d MB and working memory %d MB, but %d MB are allowed: use a smaller model, a shorter context (--context), --cache q8, or more --memory",
 				weights>>20, o.Context, least*token>>20, scratch>>20, limit>>20)
