@@ -147,6 +147,19 @@ func (f *File) Parameters() int64 {
 	return n
 }
 
+// MainType is the type that most of the tensors' bytes have: the file's quantization in a word.
+func (f *File) MainType() dtype.Type {
+	var bytes [256]int
+	best := dtype.F32
+	for _, t := range f.tensors {
+		bytes[t.Type] += t.Bytes()
+		if bytes[t.Type] > bytes[best] {
+			best = t.Type
+		}
+	}
+	return best
+}
+
 // TensorBytes is what all tensors take in the files.
 func (f *File) TensorBytes() int64 {
 	var n int64

@@ -92,6 +92,7 @@ func Open(f *weights.File, o Options) (*Network, error) {
 // Plan is what serving a file needs, without opening its network.
 type Plan struct {
 	Config      model.Config
+	Encoder     bool  // it gives embeddings and writes nothing
 	WeightBytes int64 // packed
 }
 
@@ -101,7 +102,7 @@ func Inspect(f *weights.File) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Config: s.Config}
+	p := &Plan{Config: s.Config, Encoder: s.Arch == "bert"}
 	for _, t := range f.Tensors() {
 		rows, cols := 1, 1
 		if n := len(t.Shape); n > 1 {
