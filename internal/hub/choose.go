@@ -68,7 +68,7 @@ func choose(all []File, inside string) (folder string, files []File, err error) 
 	for _, f := range all {
 		lower := strings.ToLower(f.Path)
 		switch {
-		case inside != "" && !strings.HasPrefix(f.Path, inside+"/"):
+		case !safePath(f.Path) || inside != "" && !strings.HasPrefix(f.Path, inside+"/"):
 		case strings.HasSuffix(lower, ".gguf") && !strings.Contains(path.Base(lower), "mmproj"):
 			ggufs = append(ggufs, f)
 		case strings.HasSuffix(lower, ".safetensors"):
@@ -153,11 +153,11 @@ func safetensorsFiles(all []File, folder string) []File {
 	wanted := weights + `|config\.json|tokenizer\.json|tokenizer_config\.json|generation_config\.json|special_tokens_map\.json|chat_template\.jinja|sentence_bert_config\.json|1_Pooling/config\.json`
 	var files []File
 	for _, f := range all {
-		name := strings.TrimPrefix(f.Path, folder+"/")
+		name, below := strings.CutPrefix(f.Path, folder+"/")
 		if folder == "." {
-			name = f.Path
+			name, below = f.Path, true
 		}
-		if matches(wanted, name) {
+		if below && matches(wanted, name) {
 			files = append(files, f)
 		}
 	}

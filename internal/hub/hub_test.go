@@ -88,6 +88,13 @@ func newFakeHub(t *testing.T, files map[string][]byte) *fakeHub {
 	return f
 }
 
+// change sets switches while an earlier request may still be answered.
+func (f *fakeHub) change(set func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	set()
+}
+
 func (f *fakeHub) next(kind string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -155,6 +162,7 @@ func (f *fakeHub) bytes(w http.ResponseWriter, r *http.Request) {
 	}
 	data := f.files[strings.TrimPrefix(r.URL.Path, "/")]
 	f.mu.Lock()
+	drip, corrupt, noRanges, lie := f.drip, f.corrupt, f.noRanges, f.lie
 	f.downloads++
 	f.ranges = append(f.ranges, r.Header.Get("Range"))
 	cut := -1
@@ -162,17 +170,17 @@ func (f *fakeHub) bytes(w http.ResponseWriter, r *http.Request) {
 		cut, f.cuts = f.cuts[0], f.cuts[1:]
 	}
 	f.mu.Unlock()
-	if f.corrupt {
+	if corrupt {
 		data = bytes.Clone(data)
 		data[len(data)/2] ^= 1
 	}
 	from := 0
-	if text := r.Header.Get("Range"); text != "" && !f.noRanges {
+	if text := r.Header.Get("Range"); text != "" && !noRanges {
 		fmt.Sscanf(text, "bytes=%d-", &from)
 		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(data)-1, len(data)))
 	}
 	rest := data[from:]
-	w.Header().Set("Content-Length", strconv.Itoa(len(rest)+f.lie))
+	w.Header().Set("Content-Length", strconv.Itoa(len(rest)+lie))
 	if from > 0 {
 		w.WriteHeader(http.StatusPartialContent)
 	}
@@ -184,9 +192,9 @@ func (f *fakeHub) bytes(w http.ResponseWriter, r *http.Request) {
 		if _, err := w.Write(rest[:n]); err != nil {
 			return
 		}
-		if rest = rest[n:]; f.drip > 0 {
+		if rest = rest[n:]; drip > 0 {
 			w.(http.Flusher).Flush()
-			time.Sleep(f.drip)
+			time.Sleep(drip)
 		}
 	}
 	if cut >= 0 {

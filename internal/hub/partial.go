@@ -41,6 +41,7 @@ type note struct {
 const (
 	noteBytes = 64 << 20
 	noteTime  = 2 * time.Second
+	noteRoom  = 64 << 10 // what a full disk gives up for the note
 )
 
 // openPartial opens the file of a key, with what earlier tries got if their sources were the same.
@@ -212,7 +213,11 @@ func (p *partial) discard() {
 // close keeps what came for the next try. A second close, or one after place or discard, does nothing.
 func (p *partial) close() {
 	if p.bytes > p.note.Synced {
-		_ = p.sync() // a closed file refuses
+		if err := p.sync(); errors.Is(err, ErrFull) && p.bytes > noteRoom { // a closed file is another error
+			if p.bytes -= noteRoom; p.file.Truncate(p.bytes) == nil {
+				_ = p.sync()
+			}
+		}
 	}
 	if p.bytes == 0 {
 		if err := p.file.Close(); !errors.Is(err, fs.ErrClosed) {

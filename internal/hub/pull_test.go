@@ -216,7 +216,7 @@ func TestCancellingKeepsWhatCame(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v", err)
 	}
-	f.drip, f.ranges = 0, nil
+	f.change(func() { f.drip, f.ranges = 0, nil })
 	sameFile(t, pull(t, h, "tiny").Path, data)
 	if f.ranges[0] == "" {
 		t.Error("the second pull started over")

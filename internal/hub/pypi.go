@@ -155,14 +155,14 @@ func (p *puller) pipEnded(ctx context.Context, w *wheel, python string, err erro
 }
 
 // tail keeps the end of what a program says.
-type tail struct{ bytes.Buffer }
+type tail struct{ text bytes.Buffer }
 
 const tailBytes = 2000
 
 func (t *tail) Write(b []byte) (int, error) {
-	t.Buffer.Write(b)
-	if extra := t.Len() - tailBytes; extra > 0 {
-		t.Next(extra)
+	t.text.Write(b)
+	if extra := t.text.Len() - tailBytes; extra > 0 {
+		t.text.Next(extra)
 	}
 	return len(b), nil
 }
@@ -174,7 +174,7 @@ func (t *tail) String() string {
 			return -1
 		}
 		return r
-	}, t.Buffer.String()))
+	}, t.text.String()))
 }
 
 // listWheel lists a wheel's files.
