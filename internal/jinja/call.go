@@ -1,7 +1,9 @@
 package jinja
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -387,4 +389,196 @@ func joinerOf(r *run, a args) Value {
 		used = true
 		return String("")
 	}}
+}
+
+// method is a method of a value.
+type method func(r *run, self Value, a args) Value
+
+// builtin is what Python has behind v's dot, nil if there is nothing of that name. What would change
+// v can be named, and fails when it is called.
+func (r *run) builtin(v Value, name string) Value {
+	var table map[string]method
+	switch v := v.(type) {
+	case String, markup:
+		if name == "format" { // not in the table: it looks attributes up itself
+			return &bound{v, name, formatMethod}
+		}
+		table = strMethods
+	case *Map:
+		table = mapMethods
+	case List:
+		table = listMethods
+	case tuple, span:
+		table = tupleMethods
+	case *namespace:
+		if a, ok := v.attrs.Get(name); ok {
+			return a
+		}
+		return nil
+	case *loop:
+		return v.attr(r, name)
+	case *macro:
+		switch name {
+		case "name":
+			return String(v.def.name)
+		case "caller":
+			return Bool(v.def.caller)
+		}
+		return nil
+	case Int, Bool, bigInt, Float:
+		return numberAttr(v, name)
+	}
+	if fn := table[name]; fn != nil {
+		return &bound{v, name, fn}
+	}
+	if changes := table["!"]; changes != nil && isMutator(v, name) {
+		return &undefined{hint: "access to attribute '" + name + "' of '" + v.typeName() + "' object is unsafe."}
+	}
+	return nil
+}
+
+func isMutator(v Value, name string) bool {
+	if isA[*Map](v) {
+		return slices.Contains([]string{"clear", "pop", "popitem", "setdefault", "update"}, name)
+	}
+	return slices.Contains([]string{"append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove"}, name)
+}
+
+func numberAttr(v Value, name string) Value {
+	switch name {
+	case "real":
+		return v
+	case "imag":
+		if isA[Float](v) {
+			return Float(0)
+		}
+		return Int(0)
+	case "is_integer":
+		if f, ok := v.(Float); ok {
+			return &bound{v, name, func(*run, Value, args) Value { return Bool(floatIsInteger(float64(f))) }}
+		}
+	case "bit_length":
+		if n := integer(v); n != nil {
+			return &bound{v, name, func(*run, Value, args) Value { return Int(n.BitLen()) }}
+		}
+	}
+	return nil
+}
+
+// mutates marks a table whose type has methods that change it.
+func mutates(r *run, _ Value, _ args) Value { return None{} }
+
+var mapMethods = map[string]method{
+	"!": mutates,
+	"get": func(r *run, self Value, a args) Value {
+		r.noNames("get", a)
+		got := a.bind(r, "get", "key", "default")
+		k, ok := keyOf(or(got[0], None{}))
+		if !ok {
+			r.fail("unhashable type: '%s'", got[0].typeName())
+		}
+		if got[0] == nil {
+			r.fail("get expected at least 1 argument, got 0")
+		}
+		if v, ok := self.(*Map).get(k); ok {
+			return v
+		}
+		return or(got[1], None{})
+	},
+	"items":  func(r *run, self Value, a args) Value { a.bind(r, "items"); return &view{self.(*Map), "items"} },
+	"keys":   func(r *run, self Value, a args) Value { a.bind(r, "keys"); return &view{self.(*Map), "keys"} },
+	"values": func(r *run, self Value, a args) Value { a.bind(r, "values"); return &view{self.(*Map), "values"} },
+	"copy": func(r *run, self Value, a args) Value {
+		a.bind(r, "copy")
+		return dictOf(r, args{plain: []Value{self}})
+	},
+}
+
+var listMethods = map[string]method{
+	"!": mutates, "index": indexOf, "count": countOf,
+	"copy": func(r *run, self Value, a args) Value {
+		a.bind(r, "copy")
+		return List(slices.Clone(r.list(self)))
+	},
+}
+
+var tupleMethods = map[string]method{"index": indexOf, "count": countOf}
+
+func indexOf(r *run, self Value, a args) Value {
+	r.noNames("index", a)
+	got := a.bind(r, "index", "value", "start", "stop")
+	all := r.list(self)
+	start, stop, _, _ := r.indices(len(all), [3]Value{or(got[1], None{}), or(got[2], None{}), None{}})
+	for i := start; i < stop; i++ {
+		if r.equal(all[i], or(got[0], None{})) {
+			return Int(i)
+		}
+	}
+	r.fail("%s is not in list", r.reprText(or(got[0], None{})))
+	return nil
+}
+
+func countOf(r *run, self Value, a args) Value {
+	r.noNames("count", a)
+	want := or(a.bind(r, "count", "value")[0], None{})
+	n := 0
+	for _, v := range r.list(self) {
+		if r.equal(v, want) {
+			n++
+		}
+	}
+	return Int(n)
+}
+
+// noNames refuses keyword arguments, as Python's built-in methods do.
+func (r *run) noNames(fn string, a args) {
+	if len(a.names) > 0 {
+		r.fail("%s() takes no keyword arguments", fn)
+	}
+}
+
+// strftime writes the clock's time in C's conversions, in the C locale.
+func (r *run) strftime(format string) string {
+	t := r.options.Now()
+	_, isoWeek := t.ISOWeek()
+	isoYear, _ := t.ISOWeek()
+	sundays := (t.YearDay() + 6 - int(t.Weekday())) / 7
+	mondays := (t.YearDay() + 6 - (int(t.Weekday())+6)%7) / 7
+	layouts := map[byte]string{
+		'a': "Mon", 'A': "Monday", 'b': "Jan", 'h': "Jan", 'B': "January", 'c': "Mon Jan _2 15:04:05 2006", 'd': "02",
+		'D': "01/02/06", 'e': "_2", 'F': "2006-01-02", 'H': "15", 'I': "03", 'j': "002", 'm': "01", 'M': "04", 'p': "PM",
+		'r': "03:04:05 PM", 'R': "15:04", 'S': "05", 'T': "15:04:05", 'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006",
+	}
+	numbers := map[byte]string{
+		'C': fmt.Sprintf("%02d", t.Year()/100), 'f': fmt.Sprintf("%06d", t.Nanosecond()/1000), 'G': strconv.Itoa(isoYear),
+		'k': fmt.Sprintf("%2d", t.Hour()), 'l': fmt.Sprintf("%2d", (t.Hour()+11)%12+1), 'n': "\n", 't': "\t", '%': "%",
+		's': strconv.FormatInt(t.Unix(), 10), 'u': strconv.Itoa((int(t.Weekday())+6)%7 + 1), 'w': strconv.Itoa(int(t.Weekday())),
+		'U': fmt.Sprintf("%02d", sundays), 'W': fmt.Sprintf("%02d", mondays), 'V': fmt.Sprintf("%02d", isoWeek),
+		'z': "", 'Z': "", // as for Python's times without a zone
+	}
+	var b strings.Builder
+	for i := 0; i < len(format); i++ {
+		c := format[i]
+		if c != '%' || i+1 == len(format) {
+			b.WriteByte(c)
+			continue
+		}
+		i++
+		bare := format[i] == '-' && i+1 < len(format) // %-d: without the leading zero
+		if bare {
+			i++
+		}
+		text, ok := numbers[format[i]]
+		if layout, found := layouts[format[i]]; found {
+			text, ok = t.Format(layout), true
+		}
+		if !ok {
+			r.fail("strftime_now: the conversion %%%c is not supported", format[i])
+		}
+		if bare {
+			text = strings.TrimLeft(text[:len(text)-1], "0 ") + text[len(text)-1:]
+		}
+		b.WriteString(text)
+	}
+	return b.String()
 }

@@ -18,68 +18,73 @@ func filterNamed(name string) filter {
 		return absolute
 	case "attr":
 		return attrFilter
-	case "batch":
-		return batch
 	case "capitalize", "center", "lower", "title", "trim", "upper":
 		return textFilter(name)
 	case "count", "length":
 		return func(r *run, v Value, a args) Value { a.bind(r, name); return Int(r.len(v)) }
 	case "d", "default":
 		return defaultFilter
-	case "dictsort":
-		return dictsort
 	case "e", "escape", "forceescape":
 		return escapeFilter
-	case "first":
-		return first
 	case "float":
 		return floatFilter
 	case "format":
 		return formatFilter
-	case "groupby":
-		return groupby
 	case "indent":
 		return indent
 	case "int":
 		return intFilter
+	case "list":
+		return func(r *run, v Value, a args) Value { a.bind(r, name); return List(slices.Clone(r.list(v))) }
+	case "replace":
+		return replace
+	case "round":
+		return round
+	case "safe":
+		return func(r *run, v Value, a args) Value { a.bind(r, name); return markup(r.str(v)) }
+	case "string":
+		return stringFilter
+	case "tojson":
+		return toJSON
+	case "truncate":
+		return truncate
+	case "urlencode":
+		return urlencode
+	case "wordcount":
+		return wordcount
+	}
+	return sequenceFilter(name)
+}
+
+// sequenceFilter finds the filters that walk over their value.
+func sequenceFilter(name string) filter {
+	switch name {
+	case "batch":
+		return batch
+	case "dictsort":
+		return dictsort
+	case "first":
+		return first
 	case "items":
 		return items
 	case "join":
 		return joinFilter
 	case "last":
 		return last
-	case "list":
-		return func(r *run, v Value, a args) Value { a.bind(r, name); return List(slices.Clone(r.list(v))) }
 	case "map":
 		return mapFilter
 	case "max", "min":
 		return extreme(name)
 	case "reject", "rejectattr", "select", "selectattr":
 		return selection(strings.HasPrefix(name, "select"), strings.HasSuffix(name, "attr"))
-	case "replace":
-		return replace
 	case "reverse":
 		return reverse
-	case "round":
-		return round
-	case "safe":
-		return func(r *run, v Value, a args) Value { a.bind(r, name); return markup(r.str(v)) }
 	case "sort":
 		return sortFilter
-	case "string":
-		return stringFilter
 	case "sum":
 		return sum
-	case "tojson":
-		return toJSON
-	case "truncate":
-		return truncate
 	case "unique":
 		return unique
-	case "urlencode":
-		return urlencode
-	case "wordcount":
-		return wordcount
 	}
 	return nil
 }

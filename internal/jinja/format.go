@@ -1,196 +1,12 @@
 package jinja
 
 import (
-	"fmt"
 	"math"
 	"math/big"
-	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
-
-// spec is how one value is written: of "%-5.2f" and of "{:>8,.2f}".
-type spec struct {
-	fill                     string
-	align                    byte // < > ^ =, 0 for the type's own
-	sign                     byte // - + or space
-	alt, zero, comma, unders bool
-	width, precision         int // precision is -1 where there is none
-	verb                     byte
-}
-
-// maxPrecision is the most digits behind the point that are written.
-const maxPrecision = 1000
-
-func floatIsInteger(f float64) bool { return f == math.Trunc(f) && !math.IsInf(f, 0) }
-
-func roundFloat(f float64, digits int) float64 {
-	if math.IsInf(f, 0) || math.IsNaN(f) {
-		return f
-	}
-	if digits >= 0 {
-		v, _ := strconv.ParseFloat(strconv.FormatFloat(f, 'f', digits, 64), 64)
-		return v
-	}
-	unit := math.Pow(10, float64(-digits))
-	return math.RoundToEven(f/unit) * unit
-}
-
-// pad fills a text up to the width.
-func (r *run) pad(s spec, text string, align byte) string {
-	n := s.width - utf8.RuneCountInString(text)
-	if n <= 0 {
-		return text
-	}
-	fill := s.fill
-	if fill == "" {
-		fill = " "
-	}
-	r.madeTimes(n, len(fill))
-	if s.align != 0 {
-		align = s.align
-	}
-	left := 0
-	switch align {
-	case '>':
-		left = n
-	case '^':
-		left = n / 2
-	case '=':
-		sign := 0
-		if strings.HasPrefix(text, "-") || strings.HasPrefix(text, "+") || strings.HasPrefix(text, " ") {
-			sign = 1
-		}
-		if s.alt && len(text) > sign+1 && strings.IndexByte("xXob", text[sign+1]) >= 0 {
-			sign += 2
-		}
-		return text[:sign] + strings.Repeat(fill, n) + text[sign:]
-	}
-	return strings.Repeat(fill, left) + text + strings.Repeat(fill, n-left)
-}
-
-// signed puts the sign that the spec asks for in front of a number.
-func (s spec) signed(negative bool, digits string) string {
-	switch {
-	case negative:
-		return "-" + digits
-	case s.sign == '+' || s.sign == ' ':
-		return string(s.sign) + digits
-	}
-	return digits
-}
-
-// group puts a separator between thousands.
-func group(digits, sep string, size int) string {
-	whole, rest, _ := strings.Cut(digits, ".")
-	if e := strings.IndexByte(whole, 'e'); e >= 0 {
-		return digits
-	}
-	var b strings.Builder
-	for i, c := range whole {
-		if i > 0 && (len(whole)-i)%size == 0 {
-			b.WriteString(sep)
-		}
-		b.WriteRune(c)
-	}
-	if len(rest) > 0 || strings.HasSuffix(digits, ".") {
-		b.WriteString("." + rest)
-	}
-	return b.String()
-}
-
-func (r *run) grouped(s spec, digits string, size int) string {
-	switch {
-	case s.comma:
-		return group(digits, ",", size)
-	case s.unders:
-		return group(digits, "_", size)
-	}
-	return digits
-}
-
-func (r *run) formatInt(s spec, n *big.Int) string {
-	base, prefix, size := 10, "", 3
-	switch s.verb {
-	case 'x', 'X':
-		base, prefix, size = 16, "0x", 4
-	case 'o':
-		base, prefix, size = 8, "0o", 4
-	case 'b':
-		base, prefix, size = 2, "0b", 4
-	}
-	digits := r.grouped(s, new(big.Int).Abs(n).Text(base), size)
-	if s.alt {
-		digits = prefix + digits
-	}
-	if s.verb == 'X' {
-		digits = strings.ToUpper(digits)
-	}
-	return r.pad(s, s.signed(n.Sign() < 0, digits), '>')
-}
-
-func (r *run) formatFloat(s spec, f float64) string {
-	verb, precision := s.verb|32, s.precision
-	if precision > maxPrecision {
-		r.fail("a precision of %d is not supported, at most %d", precision, maxPrecision)
-	}
-	abs := math.Abs(f)
-	var digits string
-	switch {
-	case math.IsInf(f, 0):
-		digits = "inf"
-	case math.IsNaN(f):
-		digits = "nan"
-	case verb == '%'|32:
-		digits = strconv.FormatFloat(abs*100, 'f', or6(precision), 64) + "%"
-	case verb == 'f':
-		digits = strconv.FormatFloat(abs, 'f', or6(precision), 64)
-	case verb == 'e':
-		digits = strconv.FormatFloat(abs, 'e', or6(precision), 64)
-	case s.verb == 0 && precision < 0:
-		digits = floatText(abs)
-	default:
-		digits = general(abs, max(1, or6(precision)), s.verb == 0, s.alt)
-	}
-	if s.verb >= 'A' && s.verb <= 'Z' {
-		digits = strings.ToUpper(digits)
-	}
-	negative := f < 0 || f == 0 && math.Signbit(f)
-	return r.pad(s, s.signed(negative, r.grouped(s, digits, 3)), '>')
-}
-
-func or6(precision int) int {
-	if precision < 0 {
-		return 6
-	}
-	return precision
-}
-
-// general is Python's 'g', and with point the presentation of format(f, ".5"), which keeps a digit
-// behind the point.
-func general(f float64, precision int, point, alt bool) string {
-	e := strconv.FormatFloat(f, 'e', precision-1, 64)
-	at := strings.IndexByte(e, 'e')
-	exp, _ := strconv.Atoi(e[at+1:])
-	limit := precision
-	if point {
-		limit--
-	}
-	trim := func(s string) string {
-		if alt || !strings.ContainsRune(s, '.') {
-			return s
-		}
-		return strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	if exp < -4 || exp >= limit && f != 0 {
-		return trim(e[:at]) + e[at:]
-	}
-	s := trim(strconv.FormatFloat(f, 'f', max(0, precision-1-exp), 64))
-	if point && !strings.ContainsRune(s, '.') {
-		s += ".0"
-	}
-	return s
-}
 
 // percent is the % operator of texts.
 func (r *run) percent(format string, v Value, safe bool) string {
@@ -222,7 +38,8 @@ func (r *run) percent(format string, v Value, safe bool) string {
 	return b.String()
 }
 
-func isContainer(v Value) bool { return isA[List](v) }
+// isContainer reports what Python takes for a mapping in a format, so that it may be left over.
+func isContainer(v Value) bool { return isA[List](v) || isA[*undefined](v) || isA[span](v) }
 
 type percentFormat struct {
 	r      *run
@@ -374,48 +191,271 @@ func (p *percentFormat) character(v Value) string {
 	return string(rune(n))
 }
 
-// strftime writes the clock's time in C's conversions, in the C locale.
-func (r *run) strftime(format string) string {
-	t := r.options.Now()
-	_, isoWeek := t.ISOWeek()
-	isoYear, _ := t.ISOWeek()
-	sundays := (t.YearDay() + 6 - int(t.Weekday())) / 7
-	mondays := (t.YearDay() + 6 - (int(t.Weekday())+6)%7) / 7
-	layouts := map[byte]string{
-		'a': "Mon", 'A': "Monday", 'b': "Jan", 'h': "Jan", 'B': "January", 'c': "Mon Jan _2 15:04:05 2006", 'd': "02",
-		'D': "01/02/06", 'e': "_2", 'F': "2006-01-02", 'H': "15", 'I': "03", 'j': "002", 'm': "01", 'M': "04", 'p': "PM",
-		'r': "03:04:05 PM", 'R': "15:04", 'S': "05", 'T': "15:04:05", 'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006",
-	}
-	numbers := map[byte]string{
-		'C': fmt.Sprintf("%02d", t.Year()/100), 'f': fmt.Sprintf("%06d", t.Nanosecond()/1000), 'G': strconv.Itoa(isoYear),
-		'k': fmt.Sprintf("%2d", t.Hour()), 'l': fmt.Sprintf("%2d", (t.Hour()+11)%12+1), 'n': "\n", 't': "\t", '%': "%",
-		's': strconv.FormatInt(t.Unix(), 10), 'u': strconv.Itoa((int(t.Weekday())+6)%7 + 1), 'w': strconv.Itoa(int(t.Weekday())),
-		'U': fmt.Sprintf("%02d", sundays), 'W': fmt.Sprintf("%02d", mondays), 'V': fmt.Sprintf("%02d", isoWeek),
-		'z': "", 'Z': "", // as for Python's times without a zone
+// braces is one call of str.format.
+type braces struct {
+	r    *run
+	a    args
+	next int // the next automatic position, -1 once positions are written out
+	self Value
+}
+
+func formatMethod(r *run, self Value, a args) Value {
+	f := &braces{r: r, a: a, self: self}
+	return r.like(self, f.format(own(self), 0))
+}
+
+func (f *braces) format(s string, depth int) string {
+	if depth > 1 {
+		f.r.fail("Max string recursion exceeded")
 	}
 	var b strings.Builder
-	for i := 0; i < len(format); i++ {
-		c := format[i]
-		if c != '%' || i+1 == len(format) {
+	for s != "" {
+		i := strings.IndexAny(s, "{}")
+		if i < 0 {
+			break
+		}
+		b.WriteString(s[:i])
+		c := s[i]
+		s = s[i+1:]
+		if s != "" && s[0] == c {
 			b.WriteByte(c)
+			s = s[1:]
 			continue
 		}
-		i++
-		bare := format[i] == '-' && i+1 < len(format) // %-d: without the leading zero
-		if bare {
-			i++
+		if c == '}' {
+			f.r.fail("Single '}' encountered in format string")
 		}
-		text, ok := numbers[format[i]]
-		if layout, found := layouts[format[i]]; found {
-			text, ok = t.Format(layout), true
+		field, rest := f.field(s)
+		s = rest
+		b.WriteString(f.value(field, depth))
+		f.r.spend(1)
+		if b.Len() > f.r.options.OutputBytes {
+			f.r.tooLong(b.Len())
 		}
-		if !ok {
-			r.fail("strftime_now: the conversion %%%c is not supported", format[i])
-		}
-		if bare {
-			text = strings.TrimLeft(text[:len(text)-1], "0 ") + text[len(text)-1:]
-		}
-		b.WriteString(text)
 	}
+	b.WriteString(s)
 	return b.String()
+}
+
+// field cuts a replacement field, which may hold others in its format, from what follows it.
+func (f *braces) field(s string) (field, rest string) {
+	open := 1
+	for i := range len(s) {
+		switch s[i] {
+		case '{':
+			open++
+		case '}':
+			if open--; open == 0 {
+				return s[:i], s[i+1:]
+			}
+		}
+	}
+	f.r.fail("expected '}' before end of string")
+	return "", ""
+}
+
+func (f *braces) value(field string, depth int) string {
+	r := f.r
+	name := field
+	conversion, format := byte(0), ""
+	bracket := false
+	for i := range len(field) {
+		if field[i] == '[' || field[i] == ']' {
+			bracket = field[i] == '['
+		}
+		if bracket || field[i] != '!' && field[i] != ':' {
+			continue
+		}
+		name = field[:i]
+		if field[i] == ':' {
+			format = field[i+1:]
+			break
+		}
+		rest := field[i+1:]
+		if rest == "" || len(rest) > 1 && rest[1] != ':' {
+			r.fail("expected ':' after conversion specifier")
+		}
+		conversion = rest[0]
+		if len(rest) > 1 {
+			format = rest[2:]
+		}
+		break
+	}
+	v := f.lookup(name)
+	switch conversion {
+	case 0:
+	case 's':
+		v = String(r.str(v))
+	case 'r', 'a':
+		v = String(r.reprText(v))
+	default:
+		r.fail("Unknown conversion specifier %c", conversion)
+	}
+	if format != "" {
+		format = f.format(format, depth+1)
+	}
+	text := r.formatted(v, format)
+	if isA[markup](f.self) {
+		if isA[markup](v) {
+			return text
+		}
+		return escape(String(text))
+	}
+	return text
+}
+
+// lookup follows a field's name: 0, name, 0.attr[key].
+func (f *braces) lookup(name string) Value {
+	r := f.r
+	end := strings.IndexAny(name, ".[")
+	if end < 0 {
+		end = len(name)
+	}
+	if end == 0 && name != "" { // string.Formatter numbers a field only if it has no name at all
+		r.fail("KeyError: ''")
+	}
+	v := f.first(name[:end])
+	for path := name[end:]; path != ""; {
+		if path[0] == '.' {
+			end := strings.IndexAny(path[1:], ".[") + 1
+			if end == 0 {
+				end = len(path)
+			}
+			v = r.attr(v, path[1:end])
+			path = path[end:]
+			continue
+		}
+		end := strings.IndexByte(path, ']')
+		if path[0] != '[' || end < 0 {
+			r.fail("Only '.' or '[' may follow ']' in format field specifier")
+		}
+		if n, ok := readInt(path[1:end], 10); ok {
+			v = r.item(v, n)
+		} else {
+			v = r.item(v, String(path[1:end]))
+		}
+		path = path[end+1:]
+	}
+	return v
+}
+
+func (f *braces) first(name string) Value {
+	at := f.next
+	switch {
+	case name == "":
+		if at < 0 {
+			f.r.fail("cannot switch from manual field specification to automatic field numbering")
+		}
+		f.next++
+	case strings.Trim(name, "0123456789") == "":
+		if f.next > 0 {
+			f.r.fail("cannot switch from automatic field numbering to manual field specification")
+		}
+		f.next = -1
+		at, _ = f.r.readSize(name)
+	default:
+		for i, n := range f.a.names {
+			if n == name {
+				return f.a.named[i]
+			}
+		}
+		f.r.fail("KeyError: '%s'", name)
+	}
+	if at >= len(f.a.plain) {
+		f.r.fail("Replacement index %d out of range for positional args tuple", at)
+	}
+	return f.a.plain[at]
+}
+
+// formatted is Python's format(v, text).
+func (r *run) formatted(v Value, text string) string {
+	if text == "" {
+		return r.str(v)
+	}
+	s := r.readSpec(text)
+	switch v := v.(type) {
+	case String, markup:
+		if s.verb != 0 && s.verb != 's' || s.align == '=' || s.sign != '-' || s.comma || s.unders {
+			r.fail("Unknown format code for object of type 'str': '%s'", text)
+		}
+		out := own(v)
+		if s.precision >= 0 {
+			out = r.sliceText(out, [3]Value{None{}, Int(s.precision), None{}})
+		}
+		return r.pad(s, out, '<')
+	case Int, bigInt, Bool:
+		return r.formattedInt(v, s, text)
+	case Float:
+		if s.verb != 0 && strings.IndexByte("eEfFgGn%", s.verb) < 0 {
+			r.fail("Unknown format code '%c' for object of type 'float'", s.verb)
+		}
+		return r.formatFloat(s, float64(v))
+	}
+	r.fail("unsupported format string passed to %s.__format__", v.typeName())
+	return ""
+}
+
+func (r *run) formattedInt(v Value, s spec, text string) string {
+	if b, ok := v.(Bool); ok && s.verb == 's' {
+		return r.pad(s, r.str(b), '<')
+	}
+	switch s.verb {
+	case 0, 'd', 'x', 'X', 'o', 'b', 'n':
+		if s.precision >= 0 {
+			r.fail("Precision not allowed in integer format specifier")
+		}
+		return r.formatInt(s, integer(v))
+	case 'c':
+		return r.pad(s, (&percentFormat{r: r}).character(v), '<')
+	case 'e', 'E', 'f', 'F', 'g', 'G', '%':
+		return r.formatFloat(s, r.float(v))
+	}
+	r.fail("Unknown format code for object of type 'int': '%s'", text)
+	return ""
+}
+
+// readSpec reads [[fill]align][sign][#][0][width][,|_][.precision][type].
+func (r *run) readSpec(text string) spec {
+	s := spec{precision: -1, sign: '-'}
+	isAlign := func(t string) bool { return t != "" && strings.IndexByte("<>^=", t[0]) >= 0 }
+	rest := text
+	if _, n := utf8.DecodeRuneInString(rest); isAlign(rest[n:]) {
+		s.fill, s.align, rest = rest[:n], rest[n], rest[n+1:]
+	} else if isAlign(rest) {
+		s.align, rest = rest[0], rest[1:]
+	}
+	if rest != "" && strings.IndexByte("+- ", rest[0]) >= 0 {
+		s.sign, rest = rest[0], rest[1:]
+	}
+	if strings.HasPrefix(rest, "#") {
+		s.alt, rest = true, rest[1:]
+	}
+	if strings.HasPrefix(rest, "0") {
+		rest = rest[1:]
+		if s.fill == "" {
+			s.fill = "0"
+		}
+		if s.align == 0 {
+			s.align = '='
+		}
+	}
+	s.width, rest = r.readSize(rest)
+	if strings.HasPrefix(rest, ",") {
+		s.comma, rest = true, rest[1:]
+	} else if strings.HasPrefix(rest, "_") {
+		s.unders, rest = true, rest[1:]
+	}
+	if strings.HasPrefix(rest, ".") {
+		if rest = rest[1:]; rest == "" || !unicode.IsDigit(rune(rest[0])) {
+			r.fail("Format specifier missing precision")
+		}
+		s.precision, rest = r.readSize(rest)
+	}
+	if len(rest) == 1 {
+		s.verb, rest = rest[0], ""
+	}
+	if rest != "" {
+		r.fail("Invalid format specifier '%s'", text)
+	}
+	return s
 }

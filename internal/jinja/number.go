@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxDigits is the longest integer, in decimal digits, that Python turns into text and back.
@@ -221,7 +222,7 @@ func (r *run) floats(op string, a, b Value) Value {
 	if x == 0 && y < 0 {
 		r.fail("0.0 cannot be raised to a negative power")
 	}
-	z := math.Pow(x, y)
+	z := power(x, y)
 	if math.IsNaN(z) && !math.IsNaN(x) && !math.IsNaN(y) {
 		r.fail("a negative number raised to a fraction is a complex number: not supported")
 	}
@@ -332,4 +333,208 @@ func readInt(s string, base int) (Value, bool) {
 	}
 	v, err := parseInt(sign+strings.ReplaceAll(digits, "_", ""), base)
 	return v, err == nil
+}
+
+// power is x to the y. Go's math.Pow is a few units in the last place off C's; for whole exponents it
+// is computed exactly and rounded once.
+func power(x, y float64) float64 {
+	if y != math.Trunc(y) || math.Abs(y) > 1100 || x == 0 || math.IsInf(x, 0) || math.IsNaN(x) {
+		return math.Pow(x, y)
+	}
+	const precision = 300 // bits: 64 and what 11 squarings lose, with much to spare
+	z, square := big.NewFloat(1).SetPrec(precision), big.NewFloat(x).SetPrec(precision)
+	for n := uint64(math.Abs(y)); n > 0; n >>= 1 {
+		if n&1 == 1 {
+			z.Mul(z, square)
+		}
+		square.Mul(square, square)
+	}
+	if y < 0 {
+		z.Quo(big.NewFloat(1).SetPrec(precision), z)
+	}
+	f, _ := z.Float64()
+	return f
+}
+
+// spec is how one value is written: of "%-5.2f" and of "{:>8,.2f}".
+type spec struct {
+	fill                     string
+	align                    byte // < > ^ =, 0 for the type's own
+	sign                     byte // - + or space
+	alt, zero, comma, unders bool
+	width, precision         int // precision is -1 where there is none
+	verb                     byte
+}
+
+// maxPrecision is the most digits behind the point that are written.
+const maxPrecision = 1000
+
+func floatIsInteger(f float64) bool { return f == math.Trunc(f) && !math.IsInf(f, 0) }
+
+func roundFloat(f float64, digits int) float64 {
+	if math.IsInf(f, 0) || math.IsNaN(f) {
+		return f
+	}
+	if digits >= 0 {
+		v, _ := strconv.ParseFloat(strconv.FormatFloat(f, 'f', digits, 64), 64)
+		return v
+	}
+	unit := math.Pow(10, float64(-digits))
+	return math.RoundToEven(f/unit) * unit
+}
+
+// pad fills a text up to the width.
+func (r *run) pad(s spec, text string, align byte) string {
+	n := s.width - utf8.RuneCountInString(text)
+	if n <= 0 {
+		return text
+	}
+	fill := s.fill
+	if fill == "" {
+		fill = " "
+	}
+	r.madeTimes(n, len(fill))
+	if s.align != 0 {
+		align = s.align
+	}
+	left := 0
+	switch align {
+	case '>':
+		left = n
+	case '^':
+		left = n / 2
+	case '=':
+		sign := 0
+		if strings.HasPrefix(text, "-") || strings.HasPrefix(text, "+") || strings.HasPrefix(text, " ") {
+			sign = 1
+		}
+		if s.alt && len(text) > sign+1 && strings.IndexByte("xXob", text[sign+1]) >= 0 {
+			sign += 2
+		}
+		return text[:sign] + strings.Repeat(fill, n) + text[sign:]
+	}
+	return strings.Repeat(fill, left) + text + strings.Repeat(fill, n-left)
+}
+
+// signed puts the sign that the spec asks for in front of a number.
+func (s spec) signed(negative bool, digits string) string {
+	switch {
+	case negative:
+		return "-" + digits
+	case s.sign == '+' || s.sign == ' ':
+		return string(s.sign) + digits
+	}
+	return digits
+}
+
+// group puts a separator between thousands.
+func group(digits, sep string, size int) string {
+	whole, rest, _ := strings.Cut(digits, ".")
+	if e := strings.IndexByte(whole, 'e'); e >= 0 {
+		return digits
+	}
+	var b strings.Builder
+	for i, c := range whole {
+		if i > 0 && (len(whole)-i)%size == 0 {
+			b.WriteString(sep)
+		}
+		b.WriteRune(c)
+	}
+	if len(rest) > 0 || strings.HasSuffix(digits, ".") {
+		b.WriteString("." + rest)
+	}
+	return b.String()
+}
+
+func (r *run) grouped(s spec, digits string, size int) string {
+	switch {
+	case s.comma:
+		return group(digits, ",", size)
+	case s.unders:
+		return group(digits, "_", size)
+	}
+	return digits
+}
+
+func (r *run) formatInt(s spec, n *big.Int) string {
+	base, prefix, size := 10, "", 3
+	switch s.verb {
+	case 'x', 'X':
+		base, prefix, size = 16, "0x", 4
+	case 'o':
+		base, prefix, size = 8, "0o", 4
+	case 'b':
+		base, prefix, size = 2, "0b", 4
+	}
+	digits := r.grouped(s, new(big.Int).Abs(n).Text(base), size)
+	if s.alt {
+		digits = prefix + digits
+	}
+	if s.verb == 'X' {
+		digits = strings.ToUpper(digits)
+	}
+	return r.pad(s, s.signed(n.Sign() < 0, digits), '>')
+}
+
+func (r *run) formatFloat(s spec, f float64) string {
+	verb, precision := s.verb|32, s.precision
+	if precision > maxPrecision {
+		r.fail("a precision of %d is not supported, at most %d", precision, maxPrecision)
+	}
+	abs := math.Abs(f)
+	var digits string
+	switch {
+	case math.IsInf(f, 0):
+		digits = "inf"
+	case math.IsNaN(f):
+		digits = "nan"
+	case verb == '%'|32:
+		digits = strconv.FormatFloat(abs*100, 'f', or6(precision), 64) + "%"
+	case verb == 'f':
+		digits = strconv.FormatFloat(abs, 'f', or6(precision), 64)
+	case verb == 'e':
+		digits = strconv.FormatFloat(abs, 'e', or6(precision), 64)
+	case s.verb == 0 && precision < 0:
+		digits = floatText(abs)
+	default:
+		digits = general(abs, max(1, or6(precision)), s.verb == 0, s.alt)
+	}
+	if s.verb >= 'A' && s.verb <= 'Z' {
+		digits = strings.ToUpper(digits)
+	}
+	negative := f < 0 || f == 0 && math.Signbit(f)
+	return r.pad(s, s.signed(negative, r.grouped(s, digits, 3)), '>')
+}
+
+func or6(precision int) int {
+	if precision < 0 {
+		return 6
+	}
+	return precision
+}
+
+// general is Python's 'g', and with point the presentation of format(f, ".5"), which keeps a digit
+// behind the point.
+func general(f float64, precision int, point, alt bool) string {
+	e := strconv.FormatFloat(f, 'e', precision-1, 64)
+	at := strings.IndexByte(e, 'e')
+	exp, _ := strconv.Atoi(e[at+1:])
+	limit := precision
+	if point {
+		limit--
+	}
+	trim := func(s string) string {
+		if alt || !strings.ContainsRune(s, '.') {
+			return s
+		}
+		return strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	if exp < -4 || exp >= limit && f != 0 {
+		return trim(e[:at]) + e[at:]
+	}
+	s := trim(strconv.FormatFloat(f, 'f', max(0, precision-1-exp), 64))
+	if point && !strings.ContainsRune(s, '.') {
+		s += ".0"
+	}
+	return s
 }

@@ -13,7 +13,9 @@ import (
 // now is the moment that strftime_now tells in these tests.
 var now = []int{2025, 3, 7, 9, 5, 4}
 
-func clock() time.Time { return time.Date(now[0], time.Month(now[1]), now[2], now[3], now[4], now[5], 0, time.UTC) }
+func clock() time.Time {
+	return time.Date(now[0], time.Month(now[1]), now[2], now[3], now[4], now[5], 0, time.UTC)
+}
 
 // work is what the oracle renders in one process.
 type work struct {

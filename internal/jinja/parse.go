@@ -269,6 +269,9 @@ func (p *parser) printTag(line int) stmt {
 func (p *parser) macroStmt(line int) stmt {
 	def := &macroDef{name: p.expect(kName, "the macro's name").text, line: line}
 	p.signature(def)
+	if i := slices.Index(def.params, "caller"); i >= 0 && i < len(def.params)-len(def.defaults) {
+		syntax(line, "the special parameter 'caller' must be omitted or be given a default")
+	}
 	p.macroBody(def, "endmacro")
 	return &macroStmt{def}
 }

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/language"
 )
 
 // strMethods are the methods of a text. Positions count code points.
@@ -24,7 +27,7 @@ var strMethods = map[string]method{
 	"rsplit":       splitMethod(true),
 	"splitlines": func(r *run, self Value, a args) Value {
 		keep := truthOr(a.bind(r, "splitlines", "keepends")[0], false)
-		return r.texts(self, splitLines(self2(self), keep))
+		return r.texts(self, splitLines(own(self), keep))
 	},
 	"partition":  partition(strings.Index, false),
 	"rpartition": partition(strings.LastIndex, true),
@@ -52,19 +55,19 @@ var strMethods = map[string]method{
 	"isnumeric": every("isnumeric", unicode.IsNumber),
 	"isascii": func(r *run, self Value, a args) Value {
 		a.bind(r, "isascii")
-		return Bool(ascii(self2(self)))
+		return Bool(ascii(own(self)))
 	},
-	"isupper": func(r *run, self Value, a args) Value { a.bind(r, "isupper"); return Bool(cased(self2(self), true)) },
-	"islower": func(r *run, self Value, a args) Value { a.bind(r, "islower"); return Bool(cased(self2(self), false)) },
+	"isupper": func(r *run, self Value, a args) Value { a.bind(r, "isupper"); return Bool(cased(own(self), true)) },
+	"islower": func(r *run, self Value, a args) Value { a.bind(r, "islower"); return Bool(cased(own(self), false)) },
 	"istitle": func(r *run, self Value, a args) Value {
 		a.bind(r, "istitle")
-		s := self2(self)
+		s := own(self)
 		return Bool(title(s) == s && strings.ContainsFunc(s, func(c rune) bool { return unicode.IsUpper(c) || unicode.IsTitle(c) }))
 	},
 }
 
-// self2 is the text that a method belongs to.
-func self2(self Value) string {
+// own is the text that a method belongs to.
+func own(self Value) string {
 	s, _ := stringOf(self)
 	return s
 }
@@ -99,7 +102,7 @@ func (r *run) texts(self Value, parts []string) Value {
 func mapped(f func(string) string) method {
 	return func(r *run, self Value, a args) Value {
 		a.bind(r, "the method")
-		s := self2(self)
+		s := own(self)
 		r.made(len(s))
 		return r.like(self, f(s))
 	}
@@ -110,7 +113,7 @@ func casefold(s string) string { return lower(strings.ReplaceAll(lower(s), "ß",
 func every(name string, is func(rune) bool) method {
 	return func(r *run, self Value, a args) Value {
 		a.bind(r, name)
-		s := self2(self)
+		s := own(self)
 		return Bool(s != "" && strings.IndexFunc(s, func(c rune) bool { return !is(c) }) < 0)
 	}
 }
@@ -124,7 +127,7 @@ func stripped(left, right bool) method {
 			set := r.arg(String(""), chars, "strip")
 			is = func(c rune) bool { return strings.ContainsRune(set, c) }
 		}
-		s := self2(self)
+		s := own(self)
 		if left {
 			s = strings.TrimLeftFunc(s, is)
 		}
@@ -138,7 +141,7 @@ func stripped(left, right bool) method {
 func removed(cut func(string, string) (string, bool)) method {
 	return func(r *run, self Value, a args) Value {
 		r.noNames("removeprefix", a)
-		s, _ := cut(self2(self), r.arg(self, a.bind(r, "removeprefix", "affix")[0], "removeprefix"))
+		s, _ := cut(own(self), r.arg(self, a.bind(r, "removeprefix", "affix")[0], "removeprefix"))
 		return r.like(self, s)
 	}
 }
@@ -147,7 +150,7 @@ func splitMethod(fromRight bool) method {
 	return func(r *run, self Value, a args) Value {
 		got := a.bind(r, "split", "sep", "maxsplit")
 		limit := r.int(or(got[1], Int(-1)), "maxsplit")
-		s := self2(self)
+		s := own(self)
 		if isA[None](or(got[0], None{})) {
 			r.spend(len(s) >> 4)
 			return r.texts(self, fields(s, limit, fromRight))
@@ -229,7 +232,7 @@ func partition(index func(string, string) int, fromRight bool) method {
 		if sep == "" {
 			r.fail("empty separator")
 		}
-		s := self2(self)
+		s := own(self)
 		parts := []string{s, "", ""}
 		if fromRight {
 			parts = []string{"", "", s}
@@ -250,7 +253,7 @@ func joinMethod(r *run, self Value, a args) Value {
 	var b strings.Builder
 	for i, v := range r.list(of) {
 		if i > 0 {
-			b.WriteString(self2(self))
+			b.WriteString(own(self))
 		}
 		if _, ok := stringOf(v); !ok {
 			r.fail("sequence item %d: expected str instance, %s found", i, v.typeName())
@@ -266,7 +269,7 @@ func joinMethod(r *run, self Value, a args) Value {
 func replaceMethod(r *run, self Value, a args) Value {
 	r.noNames("replace", a)
 	got := a.bind(r, "replace", "old", "new", "count")
-	s, old, with := self2(self), r.arg(self, got[0], "replace"), r.arg(self, got[1], "replace")
+	s, old, with := own(self), r.arg(self, got[0], "replace"), r.arg(self, got[1], "replace")
 	n := r.int(or(got[2], Int(-1)), "count")
 	r.spend(len(s) >> 5)
 	times := strings.Count(s, old)
@@ -292,7 +295,7 @@ func affix(name string, has func(string, string) bool) method {
 	return func(r *run, self Value, a args) Value {
 		r.noNames(name, a)
 		got := a.bind(r, name, "affix", "start", "end")
-		s, ok := self2(self), true
+		s, ok := own(self), true
 		if got[1] != nil || got[2] != nil {
 			s, _, ok = r.window(s, got[1], got[2])
 		}
@@ -314,7 +317,7 @@ func finder(name string, index func(string, string) int, must bool) method {
 		r.noNames(name, a)
 		got := a.bind(r, name, "sub", "start", "end")
 		sub := r.arg(String(""), got[0], name)
-		part, from, ok := r.window(self2(self), got[1], got[2])
+		part, from, ok := r.window(own(self), got[1], got[2])
 		if i := index(part, sub); ok && i >= 0 {
 			return Int(from + utf8.RuneCountInString(part[:i]))
 		}
@@ -329,7 +332,7 @@ func countMethod(r *run, self Value, a args) Value {
 	r.noNames("count", a)
 	got := a.bind(r, "count", "sub", "start", "end")
 	sub := r.arg(String(""), got[0], "count")
-	part, _, ok := r.window(self2(self), got[1], got[2])
+	part, _, ok := r.window(own(self), got[1], got[2])
 	if !ok {
 		return Int(0)
 	}
@@ -345,7 +348,7 @@ func padded(name string) method {
 		if utf8.RuneCountInString(fill) != 1 {
 			r.fail("The fill character must be exactly one character long")
 		}
-		s := self2(self)
+		s := own(self)
 		n := width - utf8.RuneCountInString(s)
 		if n <= 0 {
 			return r.like(self, s)
@@ -365,7 +368,7 @@ func padded(name string) method {
 func zfill(r *run, self Value, a args) Value {
 	r.noNames("zfill", a)
 	width := r.int(or(a.bind(r, "zfill", "width")[0], None{}), "width")
-	s := self2(self)
+	s := own(self)
 	n := width - utf8.RuneCountInString(s)
 	if n <= 0 {
 		return r.like(self, s)
@@ -376,4 +379,120 @@ func zfill(r *run, self Value, a args) Value {
 		sign, s = s[:1], s[1:]
 	}
 	return r.like(self, sign+strings.Repeat("0", n)+s)
+}
+
+// isSpace is Python's str.isspace of one character.
+func isSpace(c rune) bool { return unicode.IsSpace(c) || c >= 0x1c && c <= 0x1f }
+
+func isAlnum(c rune) bool { return unicode.IsLetter(c) || unicode.IsNumber(c) }
+
+func strip(s string, is func(rune) bool) string { return strings.TrimFunc(s, is) }
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+func upper(s string) string {
+	if ascii(s) {
+		return strings.ToUpper(s)
+	}
+	return cases.Upper(language.Und).String(s)
+}
+
+func lower(s string) string {
+	if ascii(s) {
+		return strings.ToLower(s)
+	}
+	return cases.Lower(language.Und).String(s)
+}
+
+// titleRune is the title case of a word's first character.
+func titleRune(c rune) string {
+	if t := unicode.ToTitle(c); t != c || c < utf8.RuneSelf {
+		return string(t)
+	}
+	if u := upper(string(c)); u != string(c) { // ß begins a word as Ss
+		_, n := utf8.DecodeRuneInString(u)
+		return u[:n] + lower(u[n:])
+	}
+	return string(c)
+}
+
+func capitalize(s string) string {
+	c, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return ""
+	}
+	return titleRune(c) + lower(s[n:])
+}
+
+// title is Python's str.title: a word is a run of letters.
+func title(s string) string {
+	var b strings.Builder
+	from := -1
+	for i, c := range s {
+		cased := unicode.IsUpper(c) || unicode.IsLower(c) || unicode.IsTitle(c)
+		if !cased && from >= 0 {
+			b.WriteString(capitalize(s[from:i]))
+			from = -1
+		}
+		if cased && from < 0 {
+			from = i
+		}
+		if !cased {
+			b.WriteRune(c)
+		}
+	}
+	if from >= 0 {
+		b.WriteString(capitalize(s[from:]))
+	}
+	return b.String()
+}
+
+func swapcase(s string) string {
+	var b strings.Builder
+	for _, c := range s {
+		switch {
+		case unicode.IsUpper(c):
+			b.WriteString(lower(string(c)))
+		case unicode.IsLower(c):
+			b.WriteString(upper(string(c)))
+		default:
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
+// splitLines is Python's str.splitlines.
+func splitLines(s string, keep bool) []string {
+	out := []string{}
+	from := 0
+	for i := 0; i < len(s); {
+		c, n := utf8.DecodeRuneInString(s[i:])
+		end := i + n
+		switch {
+		case c == '\r' && strings.HasPrefix(s[end:], "\n"):
+			end++
+		case c >= '\n' && c <= '\r', c >= 0x1c && c <= 0x1e, c == 0x85, c == 0x2028, c == 0x2029:
+		default:
+			i = end
+			continue
+		}
+		if keep {
+			out = append(out, s[from:end])
+		} else {
+			out = append(out, s[from:i])
+		}
+		from, i = end, end
+	}
+	if from < len(s) {
+		out = append(out, s[from:])
+	}
+	return out
 }

@@ -3,6 +3,7 @@ package jinja
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"math"
 	"math/big"
 	"strconv"
@@ -167,8 +168,8 @@ func FromJSON(text []byte) (Value, error) {
 	if err != nil {
 		return nil, ErrRender.Because("jinja: not a JSON text: %w", err)
 	}
-	if d.More() {
-		return nil, ErrRender.Because("jinja: more than one JSON value, the second is at byte %d", d.InputOffset())
+	if _, err := d.Token(); err != io.EOF {
+		return nil, ErrRender.Because("jinja: a JSON value is followed by more text at byte %d", d.InputOffset())
 	}
 	return v, nil
 }
@@ -319,7 +320,12 @@ func (r *run) equal(a, b Value) bool {
 	case span:
 		y, ok := b.(span)
 		return ok && x.len() == y.len() && (x.len() == 0 || x.start == y.start && (x.len() == 1 || x.step == y.step))
-	case *bound, *view: // methods and views are compared by nothing that a template can need
+	case *view:
+		if isA[*view](b) {
+			r.fail("comparing what keys(), values() or items() give is not supported: put it through the filter list")
+		}
+		return false
+	case *bound:
 		return false
 	}
 	if c, ok := compareNumbers(a, b); ok {
