@@ -103,7 +103,8 @@ func storeError(what string, err error) error {
 
 // writeAtomic replaces a file so that a reader, or a crash, sees the old or the new one.
 func writeAtomic(path string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	// No name of ours has a tilde. The rest tells whose it is when a killed process leaves it.
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"~*")
 	if err != nil {
 		return err
 	}

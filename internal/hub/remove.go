@@ -136,6 +136,9 @@ func (h *Hub) removePartial(r *Removal, try bool) error {
 	}
 	for _, d := range list {
 		key, _, _ := strings.Cut(d.Name(), ".")
+		if !matches(`(part|pip)-[0-9a-z]+`, key) {
+			continue // not ours
+		}
 		f, err := os.OpenFile(h.at(locksDir, key), os.O_CREATE|os.O_RDWR, 0o644)
 		if err != nil {
 			return storeError("a lock cannot be made", err)

@@ -261,8 +261,8 @@ func (h *Hub) link(digest, to, place, path string) error {
 
 // clearTemporary removes what a killed process left half made. The store's lock is held.
 func (h *Hub) clearTemporary() {
-	for _, dir := range []string{treesDir, namesDir} {
-		left, _ := filepath.Glob(h.at(dir, ".tmp-*"))
+	for _, pattern := range []string{h.at(treesDir, ".tmp-*"), h.at(namesDir, "*~*")} {
+		left, _ := filepath.Glob(pattern)
 		for _, path := range left {
 			_ = os.RemoveAll(path)
 		}
