@@ -76,13 +76,13 @@ func Collect(ctx context.Context, s Stream) (*Response, error) {
 // Fold gathers events.
 type Fold struct {
 	r    Response
-	text []strings.Builder // of the open block of each choice
+	text [][]byte // of the open block of each choice
 }
 
 // Add takes the next event.
 func (f *Fold) Add(ev Event) {
 	for len(f.r.Choices) <= ev.Choice && ev.Kind != Started && ev.Kind != Ended {
-		f.r.Choices, f.text = append(f.r.Choices, Choice{}), append(f.text, strings.Builder{})
+		f.r.Choices, f.text = append(f.r.Choices, Choice{}), append(f.text, nil)
 	}
 	switch ev.Kind {
 	case Started:
@@ -92,11 +92,11 @@ func (f *Fold) Add(ev Event) {
 		c.Blocks = append(c.Blocks, Block{Kind: ev.BlockKind, Call: ev.Call})
 	case Delta:
 		b := f.open(ev.Choice)
-		f.text[ev.Choice].WriteString(ev.Text)
+		f.text[ev.Choice] = append(f.text[ev.Choice], ev.Text...)
 		b.Tokens = append(b.Tokens, ev.Tokens...)
 	case BlockStop:
-		f.open(ev.Choice).Text = f.text[ev.Choice].String()
-		f.text[ev.Choice].Reset()
+		f.open(ev.Choice).Text = string(f.text[ev.Choice])
+		f.text[ev.Choice] = f.text[ev.Choice][:0]
 	case Cited:
 		b := f.open(ev.Choice)
 		b.Citations = append(b.Citations, *ev.Citation)

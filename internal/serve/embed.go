@@ -1,0 +1,142 @@
+package serve
+
+import (
+	"context"
+	"math"
+	"sort"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/kernel"
+	"github.com/galerne-ai/galerne/internal/tokenizer"
+)
+
+// Embed implements chat.Embedder.
+func (s *Server) Embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddings, error) {
+	m, err := s.use(ctx, r.Model)
+	if err != nil {
+		return nil, err
+	}
+	defer m.release(nil)
+	return m.embed(ctx, r)
+}
+
+// embedBatch is how many texts run between two looks at whether the caller is still there.
+const embedBatch = 8
+
+func (m *loaded) embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddings, error) {
+	if m.encoder == nil {
+		return nil, ErrKind.Because("serve: %s does not give embeddings: all-minilm-l6-v2 does", m.slot.entry.Name).At("model")
+	}
+	dim := m.network.Config.Dim
+	if r.Dimensions < 0 || r.Dimensions > dim {
+		return nil, chat.ErrRequest.Because("serve: %d dimensions are asked for, %s has %d", r.Dimensions, m.slot.entry.Name, dim).At("dimensions")
+	}
+	out := &chat.Embeddings{Model: m.slot.entry.Name}
+	texts, err := m.textsOf(r, out)
+	if err != nil {
+		return nil, err
+	}
+	for len(texts) > 0 {
+		n := min(embedBatch, len(texts))
+		vectors := make([]float32, n*dim)
+		if err := m.encodeAll(texts[:n], vectors); err != nil {
+			return nil, err
+		}
+		for i := range n {
+			out.Vectors = append(out.Vectors, shape(vectors[i*dim:(i+1)*dim], r))
+		}
+		texts = texts[n:]
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// encodeAll runs the encoder; one request's panic is its own.
+func (m *loaded) encodeAll(texts [][]int32, vectors []float32) (err error) {
+	m.encode.Lock()
+	defer m.encode.Unlock()
+	defer func() {
+		if r := recover(); r != nil {
+			err = errPanic.Because("serve: the encoder of %s panicked: %v", m.slot.entry.Name, r)
+		}
+	}()
+	m.encoder.Encode(m.pool, texts, vectors)
+	return nil
+}
+
+// textsOf gives the tokens of the texts, each at most the model's context.
+func (m *loaded) textsOf(r *chat.EmbedRequest, out *chat.Embeddings) ([][]int32, error) {
+	texts := r.Tokens
+	if texts == nil {
+		texts = make([][]int32, len(r.Texts))
+		for i, text := range r.Texts {
+			texts[i] = m.tokens.Encode(nil, text, tokenizer.EncodeOptions{AddSpecial: true})
+		}
+	}
+	longest := m.network.Config.Context
+	for i, ids := range texts {
+		for _, id := range ids {
+			if id < 0 || int(id) >= m.network.Config.Vocab {
+				return nil, chat.ErrRequest.Because("serve: text %d has token %d, the vocabulary has 0 to %d", i, id, m.network.Config.Vocab-1).At("input")
+			}
+		}
+		switch {
+		case len(ids) == 0:
+			return nil, chat.ErrRequest.Because("serve: text %d has no tokens", i).At("input")
+		case len(ids) > longest && !r.Truncate:
+			return nil, errTooLong.Because("serve: text %d has %d tokens, %s reads %d: shorten it, or allow truncation", i, len(ids), m.slot.entry.Name, longest).At("input")
+		case len(ids) > longest: // the last token, which ends the text, stays
+			cut := append(append([]int32(nil), ids[:longest-1]...), ids[len(ids)-1])
+			texts[i] = cut
+			out.Truncated = append(out.Truncated, i)
+		}
+		out.Tokens += len(texts[i])
+	}
+	return texts, nil
+}
+
+// shape cuts a vector to the dimensions asked for and makes its length 1.
+func shape(v []float32, r *chat.EmbedRequest) []float32 {
+	if r.Dimensions > 0 {
+		v = v[:r.Dimensions:r.Dimensions]
+	}
+	if r.Raw {
+		return v
+	}
+	var sum float64
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	if sum > 0 {
+		kernel.Scale(v, float32(1/math.Sqrt(sum)))
+	}
+	return v
+}
+
+// Rank implements chat.Ranker: by the cosine of embeddings.
+func (s *Server) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking, error) {
+	m, err := s.use(ctx, r.Model)
+	if err != nil {
+		return nil, err
+	}
+	defer m.release(nil)
+	e, err := m.embed(ctx, &chat.EmbedRequest{Texts: append([]string{r.Query}, r.Documents...), Truncate: true})
+	if err != nil {
+		return nil, err
+	}
+	out := &chat.Ranking{Model: e.Model, By: "embedding", Tokens: e.Tokens}
+	for i, v := range e.Vectors[1:] {
+		var cosine float64
+		for d, x := range v {
+			cosine += float64(x) * float64(e.Vectors[0][d])
+		}
+		out.Scores = append(out.Scores, chat.Score{Index: i, Raw: cosine, Score: min(1, max(0, (1+cosine)/2))})
+	}
+	sort.SliceStable(out.Scores, func(i, j int) bool { return out.Scores[i].Raw > out.Scores[j].Raw })
+	if r.Top > 0 && r.Top < len(out.Scores) {
+		out.Scores = out.Scores[:r.Top]
+	}
+	return out, nil
+}

@@ -1,0 +1,214 @@
+package serve
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/engine"
+	"github.com/galerne-ai/galerne/internal/kernel"
+	"github.com/galerne-ai/galerne/internal/model"
+	"github.com/galerne-ai/galerne/internal/prompt"
+	"github.com/galerne-ai/galerne/internal/sample"
+	"github.com/galerne-ai/galerne/internal/tokenizer"
+	"github.com/galerne-ai/galerne/internal/weights"
+	"github.com/galerne-ai/galerne/internal/zoo"
+)
+
+// loaded is a model in memory: an engine for a decoder, or an encoder.
+type loaded struct {
+	server  *Server
+	slot    *slot
+	pool    *kernel.Pool
+	network *zoo.Network
+	tokens  *tokenizer.Tokenizer
+	format  *prompt.Format
+	memory  engine.Memory
+	context int
+	types   string // the quantization: the type of most weights
+	bytes   int64  // of the file
+	took    time.Duration
+
+	engine  *engine.Engine // of a decoder
+	encode  sync.Mutex     // an encoder runs one batch at a time
+	encoder model.Encoder
+}
+
+// open loads a slot's model, after making room for it.
+func (s *Server) open(sl *slot) (m *loaded, err error) {
+	f, err := weights.Open(sl.entry.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	plan, err := zoo.Inspect(f)
+	if err != nil {
+		return nil, err
+	}
+	m = &loaded{server: s, slot: sl, types: f.MainType().String(), bytes: f.FileBytes()}
+	o := engine.Options{Context: s.o.Context, CacheType: s.o.CacheType, Slots: s.o.Slots, Queue: s.o.Queue, Observe: s.metrics.observer(sl.entry.Name)}
+	if m.memory, err = fit(plan, s.o.Memory, &o); err != nil {
+		return nil, err
+	}
+	if err := s.reserve(sl, m.memory.Total); err != nil {
+		return nil, err
+	}
+	if m.tokens, err = tokenizer.Open(tokenizer.Source{Meta: f.Meta, JSON: f.Tokenizer, Config: f.TokenizerConfig, ChatTemplate: f.ChatTemplate}); err != nil {
+		return nil, err
+	}
+	if m.format, err = prompt.New(m.tokens); err != nil {
+		return nil, err
+	}
+	m.pool = kernel.NewPool(s.o.Threads)
+	if m.network, err = zoo.Open(f, zoo.Options{Pool: m.pool}); err != nil {
+		m.pool.Close()
+		return nil, err
+	}
+	m.context, m.encoder = o.Context, m.network.Encoder
+	if m.network.Model != nil {
+		if m.engine, err = engine.New(m.network.Model, m.network.Config, m.pool, o); err != nil {
+			m.close()
+			return nil, err
+		}
+		m.context = m.engine.Context()
+	}
+	return m, nil
+}
+
+// shortest is the context below which a model is not worth serving when memory is short.
+const shortest = 2048
+
+// fit plans the memory of a model. Where the caller left the context open and the whole of it does not
+// fit, it is halved until it does.
+func fit(plan *zoo.Plan, limit int64, o *engine.Options) (engine.Memory, error) {
+	if plan.Encoder {
+		o.Context = plan.Config.Context
+		return engine.Memory{Weights: plan.WeightBytes, Total: plan.WeightBytes}, nil
+	}
+	asked := *o
+	memory, err := engine.PlanMemory(plan.Config, plan.WeightBytes, limit, o)
+	for err != nil && asked.Context <= 0 && o.Context/2 >= shortest {
+		context := o.Context / 2
+		*o = asked
+		o.Context = context
+		memory, err = engine.PlanMemory(plan.Config, plan.WeightBytes, limit, o)
+	}
+	return memory, err
+}
+
+func (m *loaded) close() {
+	if m.engine != nil {
+		m.engine.Close()
+	}
+	if m.network != nil {
+		m.network.Close()
+	}
+	m.pool.Close()
+}
+
+func (m *loaded) release(keep *chat.KeepAlive) { m.server.leave(m.slot, keep) }
+
+// prompt is what the model reads for a request.
+func (m *loaded) prompt(r *chat.Request) (*prompt.Prompt, error) {
+	if m.engine == nil {
+		return nil, ErrKind.Because("serve: %s gives embeddings and does not write: choose another model for answers", m.slot.entry.Name).At("model")
+	}
+	return m.format.Render(r)
+}
+
+// respond begins an answer.
+func (m *loaded) respond(ctx context.Context, r *chat.Request, begin time.Time) (chat.Stream, error) {
+	p, err := m.prompt(r)
+	if err != nil {
+		return nil, err
+	}
+	er := m.request(r, p.IDs)
+	loaded := time.Now()
+	st, err := m.engine.Submit(ctx, er)
+	if err != nil {
+		return nil, err
+	}
+	return newAnswer(m, r, p, st, begin, loaded), nil
+}
+
+// request translates to the engine's terms.
+func (m *loaded) request(r *chat.Request, ids []int32) *engine.Request {
+	er := &engine.Request{Prompt: ids, Salt: r.Tenant, N: r.N, MinTokens: r.MinTokens, IgnoreEnd: r.IgnoreEnd,
+		Logprobs: -1, PromptLogprobs: r.PromptLogprobs != nil, Sampling: sampling(&r.Sampling)}
+	er.End = append(append(er.End, m.tokens.EndIDs()...), r.StopIDs...)
+	if r.MaxTokens != nil {
+		er.MaxTokens = max(1, *r.MaxTokens) // of an answer of none only the prompt is wanted
+	}
+	if r.Logprobs != nil {
+		er.Logprobs = *r.Logprobs
+	}
+	if r.PromptLogprobs != nil {
+		er.Logprobs = max(er.Logprobs, *r.PromptLogprobs)
+	}
+	return er
+}
+
+// Default sampling, where a request says nothing: livelier than greedy, and without the tail that
+// makes small models wander.
+const (
+	defaultTemperature = 0.7
+	defaultTopP        = 0.95
+)
+
+func sampling(s *chat.Sampling) sample.Options {
+	number := func(p *float64, otherwise float32) float32 {
+		if p == nil {
+			return otherwise
+		}
+		return float32(*p)
+	}
+	count := func(p *int) int {
+		if p == nil {
+			return 0
+		}
+		return *p
+	}
+	o := sample.Options{Temperature: number(s.Temperature, defaultTemperature), TopK: count(s.TopK), TopP: number(s.TopP, defaultTopP),
+		MinP: number(s.MinP, 0), TypicalP: number(s.TypicalP, 0), Repetition: number(s.Repetition, 0), LastN: count(s.LastN),
+		Frequency: number(s.Frequency, 0), Presence: number(s.Presence, 0)}
+	if s.Temperature != nil && s.TopP == nil { // who sets one knows what the other does
+		o.TopP = 0
+	}
+	if len(s.Bias) > 0 {
+		o.Bias = make(map[int32]float32, len(s.Bias))
+		for id, v := range s.Bias {
+			o.Bias[id] = float32(v)
+		}
+	}
+	if s.Seed != nil {
+		o.Seed = *s.Seed
+	} else {
+		o.Seed = rand.Uint64()
+	}
+	return o
+}
+
+func (m *loaded) tokenize(text string, special bool) []chat.Token {
+	ids := m.tokens.Encode(nil, text, tokenizer.EncodeOptions{AddSpecial: special})
+	out := make([]chat.Token, len(ids))
+	for i, id := range ids {
+		out[i] = m.token(id)
+	}
+	return out
+}
+
+func (m *loaded) token(id int32) chat.Token {
+	return chat.Token{ID: id, Bytes: m.tokens.Piece(id), Special: m.tokens.Special(id)}
+}
+
+// describe adds what is known of a loaded model.
+func (m *loaded) describe(to *chat.Model) {
+	c := &m.network.Config
+	to.Loaded, to.Arch, to.Context, to.MemoryBytes, to.Bytes, to.Quantization = true, c.Arch, m.context, m.memory.Total, m.bytes, m.types
+	to.Tokenizer = m.tokens.Kind()
+	to.Template, to.Chats = m.tokens.ChatTemplate("")
+	to.Chats = to.Chats && m.engine != nil
+	to.Embeds = m.encoder != nil
+}

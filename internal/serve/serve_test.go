@@ -1,0 +1,258 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/fault"
+	"github.com/galerne-ai/galerne/internal/testdeps"
+)
+
+// real serves the small real models of the tests' dependencies.
+func real(t testing.TB, o Options) *Server {
+	t.Helper()
+	entries := []Entry{
+		{Name: "smollm2-135m", Aliases: []string{"small"}, Path: testdeps.Dep(t, "models/smollm2-135m.gguf")},
+		{Name: "qwen2.5-coder-0.5b", Path: testdeps.Dep(t, "models/qwen2.5-coder-0.5b.gguf")},
+		{Name: "all-minilm-l6-v2", Path: testdeps.Dep(t, "models/all-minilm-l6-v2")},
+		{Name: "broken", Path: filepath.Join(t.TempDir(), "none.gguf")},
+	}
+	o.List = func() ([]Entry, error) { return entries, nil }
+	o.Find = func(name string) (Entry, error) {
+		for _, e := range entries {
+			if e.Name == name || len(e.Aliases) > 0 && e.Aliases[0] == name {
+				return e, nil
+			}
+		}
+		return Entry{}, chat.ErrModel.Because("no model %q", name)
+	}
+	if o.Context == 0 {
+		o.Context = 2048
+	}
+	s := New(o)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func complete(text string, tokens int) *chat.Request {
+	return &chat.Request{Raw: &chat.RawPrompt{Text: text}, MaxTokens: &tokens, Sampling: chat.Sampling{Temperature: ptr(0.0)}}
+}
+
+func whole(t testing.TB, s *Server, r *chat.Request) *chat.Response {
+	t.Helper()
+	st, err := s.Respond(context.Background(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := chat.Collect(context.Background(), st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func text(r *chat.Response, choice int) string { return r.Choices[choice].Text(chat.TextBlock) }
+
+func TestARealModelCompletes(t *testing.T) {
+	s := real(t, Options{})
+	r := whole(t, s, complete("The capital of France is", 12))
+	if got := text(r, 0); !strings.Contains(got, "Paris") || r.Choices[0].Finish != chat.Length {
+		t.Errorf("%q, %v", got, r.Choices[0].Finish)
+	}
+	if r.Usage.Answer != 12 || r.Usage.Prompt < 5 || r.Model != "smollm2-135m" {
+		t.Errorf("%+v", r)
+	}
+	again := whole(t, s, complete("The capital of France is", 12))
+	if text(again, 0) != text(r, 0) || again.Usage.Cached < 4 {
+		t.Errorf("%q, %d tokens known", text(again, 0), again.Usage.Cached)
+	}
+}
+
+func TestStopStringsEndAnswersWhereverTheyLie(t *testing.T) {
+	s := real(t, Options{})
+	all := text(whole(t, s, complete("Once upon a time", 40)), 0)
+	for cut := 3; cut+5 < len(all); cut += 16 {
+		stop := all[cut : cut+4]
+		r := complete("Once upon a time", 40)
+		r.Stop = []string{"never in there", stop}
+		got := whole(t, s, r)
+		if want := all[:strings.Index(all, stop)]; text(got, 0) != want || got.Choices[0].StopText != stop || got.Choices[0].Finish != chat.StopString {
+			t.Errorf("stop %q: %q, want %q (%v)", stop, text(got, 0), want, got.Choices[0].Finish)
+		}
+	}
+}
+
+func TestTokensOfEventsJoinToTheText(t *testing.T) {
+	s := real(t, Options{})
+	r := complete("Write é, 日本 and 🎉:", 60)
+	r.Logprobs, r.N, r.Sampling = ptr(3), 3, chat.Sampling{Temperature: ptr(1.0), Seed: ptr(uint64(5))}
+	out := whole(t, s, r)
+	if len(out.Choices) != 3 || out.Usage.Answer != 180 && out.Choices[0].Finish == chat.Length {
+		t.Fatalf("%+v", out.Usage)
+	}
+	for i, c := range out.Choices {
+		var joined strings.Builder
+		for _, b := range c.Blocks {
+			for _, tok := range b.Tokens {
+				if len(tok.Top) != 3 || tok.Logprob > 0 {
+					t.Fatalf("%+v", tok)
+				}
+				if !tok.Special {
+					joined.Write(tok.Bytes)
+				}
+			}
+		}
+		if got := strings.ToValidUTF8(joined.String(), "\uFFFD"); strings.ToValidUTF8(c.Text(chat.TextBlock), "\uFFFD") != got && !strings.Contains(got, "\uFFFD") {
+			t.Errorf("choice %d: tokens %q, text %q", i, got, c.Text(chat.TextBlock))
+		}
+	}
+	if text(out, 0) == text(out, 1) {
+		t.Error("the choices are the same")
+	}
+}
+
+func TestPromptLogprobsAndNoAnswer(t *testing.T) {
+	s := real(t, Options{})
+	r := complete("The capital of France is Paris", 0)
+	r.PromptLogprobs = ptr(2)
+	out := whole(t, s, r)
+	if len(out.Prompt) != out.Usage.Prompt || len(out.Prompt[1].Top) != 2 || text(out, 0) != "" || out.Usage.Answer != 0 {
+		t.Fatalf("%+v", out)
+	}
+	if last := out.Prompt[len(out.Prompt)-1]; string(last.Bytes) != " Paris" || last.Logprob < -2 {
+		t.Errorf("%s %v", last.Bytes, last.Logprob)
+	}
+}
+
+func TestErrorsNameTheirKind(t *testing.T) {
+	s := real(t, Options{})
+	for name, c := range map[string]struct {
+		r    *chat.Request
+		kind fault.Kind
+		code string
+	}{
+		"unknown": {&chat.Request{Model: "nobody", Raw: &chat.RawPrompt{Text: "x"}}, fault.NotFound, "model_not_found"},
+		"long":    {complete(strings.Repeat("word ", 3000), 5), fault.Invalid, "context_length_exceeded"},
+		"answer":  {complete("x", 4000), fault.Invalid, "context_length_exceeded"},
+		"encoder": {&chat.Request{Model: "all-minilm-l6-v2", Raw: &chat.RawPrompt{Text: "x"}}, fault.Invalid, "model_cannot"},
+		"file":    {&chat.Request{Model: "broken", Raw: &chat.RawPrompt{Text: "x"}}, fault.NotFound, "weights_not_found"},
+	} {
+		_, err := s.Respond(context.Background(), c.r)
+		if fault.KindOf(err) != c.kind || fault.CodeOf(err) != c.code {
+			t.Errorf("%s: %v (%v, %s)", name, err, fault.KindOf(err), fault.CodeOf(err))
+		}
+	}
+}
+
+func TestAnIdleModelMakesRoomAndABusyOneDoesNot(t *testing.T) {
+	s := real(t, Options{Memory: 700 << 20, Context: 512, Slots: 4})
+	whole(t, s, complete("x", 2))
+	st, err := s.Respond(context.Background(), complete("Count to a hundred:", 300))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := complete("x", 2)
+	r.Model = "qwen2.5-coder-0.5b"
+	if _, err := s.Respond(context.Background(), r); !errors.Is(err, ErrMemory) {
+		t.Fatal(err)
+	}
+	st.Close()
+	whole(t, s, r)
+	models, _ := s.Models(context.Background())
+	if models[0].Loaded || !models[1].Loaded {
+		t.Errorf("%+v", models[:2])
+	}
+}
+
+func TestKeepAliveUnloadsAndPins(t *testing.T) {
+	s := real(t, Options{})
+	r := complete("x", 1)
+	r.KeepAlive = ptr(10 * time.Millisecond)
+	whole(t, s, r)
+	for range 200 {
+		if m, _ := s.Model(context.Background(), "small"); !m.Loaded {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if m, _ := s.Model(context.Background(), "small"); m.Loaded {
+		t.Fatal("it is still loaded")
+	}
+	r.KeepAlive = ptr(time.Duration(-1))
+	whole(t, s, r)
+	if m, _ := s.Model(context.Background(), "default"); !m.Loaded || !m.Pinned {
+		t.Fatalf("%+v", m)
+	}
+	if err := s.Load(context.Background(), "small", ptr(time.Duration(0))); err != nil {
+		t.Fatal(err)
+	}
+	if m, _ := s.Model(context.Background(), "small"); m.Loaded {
+		t.Fatal("it is still loaded")
+	}
+}
+
+func TestAReaderThatLeavesFreesItsPlace(t *testing.T) {
+	s := real(t, Options{Slots: 1})
+	first, err := s.Respond(context.Background(), complete("Count to a thousand:", 1500))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Next(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	if _, err := first.Next(context.Background()); !errors.Is(err, io.EOF) && err == nil {
+		t.Error("a closed stream goes on")
+	}
+	whole(t, s, complete("x", 1))
+}
+
+func TestAnswersAreTheSameAloneAndAmongOthers(t *testing.T) {
+	s := real(t, Options{})
+	ask := func(i int) *chat.Request {
+		r := complete(fmt.Sprintf("Story number %d begins", i), 24)
+		r.Sampling = chat.Sampling{Temperature: ptr(0.9), Seed: ptr(uint64(i))}
+		return r
+	}
+	var want [9]string
+	for i := range want {
+		want[i] = text(whole(t, s, ask(i)), 0)
+	}
+	var wg sync.WaitGroup
+	for i := range want {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if got := text(whole(t, s, ask(i)), 0); got != want[i] {
+				t.Errorf("%d: %q among others, %q alone", i, got, want[i])
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+func TestEmbeddingsOrderByMeaning(t *testing.T) {
+	s := real(t, Options{})
+	r, err := s.Rank(context.Background(), &chat.RankRequest{Model: "all-minilm-l6-v2", Query: "a wind of France",
+		Documents: []string{"Bread is baked in an oven.", "The mistral blows down the Rhone valley.", "Two plus two is four."}})
+	if err != nil || r.Scores[0].Index != 1 || len(r.Scores) != 3 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	e, err := s.Embed(context.Background(), &chat.EmbedRequest{Model: "all-minilm-l6-v2", Texts: []string{"hello", "world"}, Dimensions: 100})
+	if err != nil || len(e.Vectors) != 2 || len(e.Vectors[0]) != 100 || e.Tokens != 6 {
+		t.Fatal(err)
+	}
+	if _, err := s.Embed(context.Background(), &chat.EmbedRequest{Model: "all-minilm-l6-v2", Texts: []string{strings.Repeat("word ", 1000)}}); fault.CodeOf(err) != "context_length_exceeded" {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,204 @@
+package serve
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/engine"
+)
+
+// slot is one model's place: being loaded, or loaded.
+type slot struct {
+	entry Entry
+	ready chan struct{} // closed once model or err is set
+	model *loaded
+	err   error
+
+	// Under Server.mu:
+	users  int // answers under way, and callers that wait for the load
+	bytes  int64
+	keep   time.Duration // after the last answer; negative: until memory is needed
+	pinned bool          // somebody asked for it to stay
+	idle   time.Time     // since when nobody uses it
+}
+
+// loaded reports whether the load has ended well; Server.mu is held.
+func (sl *slot) loaded() bool { return sl.model != nil }
+
+// use gives a loaded model and counts its user; release it. A model that is not in memory is loaded,
+// and idle ones are unloaded for it, the longest idle first.
+func (s *Server) use(ctx context.Context, name string) (*loaded, error) {
+	e, err := s.find(name)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, ErrClosed
+	}
+	sl := s.slots[e.Name]
+	if sl == nil {
+		sl = &slot{entry: e, ready: make(chan struct{}), keep: s.o.KeepAlive}
+		s.slots[e.Name] = sl
+		go s.load(sl)
+	}
+	sl.users++
+	s.mu.Unlock()
+	select {
+	case <-sl.ready:
+	case <-ctx.Done():
+		s.leave(sl, nil)
+		return nil, ctx.Err()
+	}
+	if sl.err != nil {
+		s.leave(sl, nil)
+		return nil, sl.err
+	}
+	return sl.model, nil
+}
+
+// load fills a slot; a slot whose load failed is taken out, so that a later request tries again.
+func (s *Server) load(sl *slot) {
+	defer close(sl.ready)
+	begin := time.Now()
+	m, err := s.open(sl)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.o.Log.Error("a model could not be loaded", "model", sl.entry.Name, "error", err)
+		sl.err = err
+		delete(s.slots, sl.entry.Name)
+		return
+	}
+	m.took = time.Since(begin)
+	sl.model, sl.idle = m, time.Now()
+	s.o.Log.Info("loaded", "model", sl.entry.Name, "seconds", m.took.Seconds(), "memory_bytes", m.memory.Total,
+		"weights_bytes", m.memory.Weights, "kv_bytes", m.memory.KV, "kv_tokens", m.memory.Tokens, "context", m.context)
+}
+
+// reserve makes room for bytes by unloading idle models.
+func (s *Server) reserve(sl *slot, bytes int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		used := int64(0)
+		var oldest *slot
+		for _, other := range s.slots {
+			used += other.bytes
+			if other.users == 0 && other.loaded() && !other.pinned && (oldest == nil || other.idle.Before(oldest.idle)) {
+				oldest = other
+			}
+		}
+		if used+bytes <= s.o.Memory {
+			sl.bytes = bytes
+			return nil
+		}
+		if oldest == nil {
+			return ErrMemory.Because("serve: %s takes %d MB, %d of %d MB are taken by models in use or pinned: try again when they are idle, or give more memory (--memory)",
+				sl.entry.Name, bytes>>20, used>>20, s.o.Memory>>20).After(5 * time.Second)
+		}
+		s.drop(oldest)
+	}
+}
+
+// drop unloads an idle slot; Server.mu is held.
+func (s *Server) drop(sl *slot) {
+	delete(s.slots, sl.entry.Name)
+	sl.model.close()
+	s.o.Log.Info("unloaded", "model", sl.entry.Name)
+}
+
+// leave counts a user off; keep, if not nil, is how long the model stays from now on.
+func (s *Server) leave(sl *slot, keep *chat.KeepAlive) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sl.users--
+	if keep != nil {
+		sl.keep, sl.pinned = *keep, *keep < 0
+	}
+	if sl.users == 0 && sl.loaded() {
+		sl.idle = time.Now()
+		s.schedule()
+	}
+}
+
+// schedule sets the timer to the next model whose time is over; Server.mu is held.
+func (s *Server) schedule() {
+	next := time.Duration(-1)
+	for _, sl := range s.slots {
+		if sl.users == 0 && sl.loaded() && sl.keep >= 0 {
+			if left := max(0, time.Until(sl.idle.Add(sl.keep))); next < 0 || left < next {
+				next = left
+			}
+		}
+	}
+	if next >= 0 {
+		s.timer.Reset(next)
+	}
+}
+
+func (s *Server) unloadIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	for _, sl := range s.slots {
+		if sl.users == 0 && sl.loaded() && sl.keep >= 0 && time.Since(sl.idle) >= sl.keep {
+			s.drop(sl)
+		}
+	}
+	s.schedule()
+}
+
+// unload drops a model now if it is idle, and once it is idle otherwise.
+func (s *Server) unload(name string) error {
+	e, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sl := s.slots[e.Name]
+	switch {
+	case sl == nil:
+	case sl.users == 0 && sl.loaded():
+		s.drop(sl)
+	default:
+		sl.keep = 0
+	}
+	return nil
+}
+
+// stats are the engines' snapshots by model.
+func (s *Server) stats() map[string]engine.Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[string]engine.Stats{}
+	for name, sl := range s.slots {
+		if sl.loaded() && sl.model.engine != nil {
+			out[name] = sl.model.engine.Stats()
+		}
+	}
+	return out
+}
+
+// describe tells callers what a model is; what only its file knows is there once it is loaded.
+func (s *Server) describe(e Entry) chat.Model {
+	m := chat.Model{Name: e.Name, Aliases: slices.Clone(e.Aliases), Licence: e.Licence, Digest: e.Digest, Created: e.Created}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sl := s.slots[e.Name]
+	if sl == nil || !sl.loaded() {
+		return m
+	}
+	sl.model.describe(&m)
+	m.Pinned = sl.pinned
+	if sl.users == 0 && sl.keep >= 0 {
+		m.Expires = sl.idle.Add(sl.keep)
+	}
+	return m
+}
