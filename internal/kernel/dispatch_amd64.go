@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"math/bits"
 	"unsafe"
 
 	"golang.org/x/sys/cpu"
@@ -10,8 +11,8 @@ import (
 
 // The choice is made once, at start, and never changes: package state that is constant in effect.
 var (
-	useAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA && hasF16C() && trial(runAVX2)
-	useAVX512 = useAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512VNNI && trial(runAVX512)
+	useAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA && hasF16C() && trial(dotsAVX2, 1, 4)
+	useAVX512 = useAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512VNNI && trial(dotsAVX512, 1, 2, 4, 8, 16)
 )
 
 // Implementations lists what this machine runs, slowest first.
@@ -26,129 +27,45 @@ func Implementations() []string {
 	return names
 }
 
-// dot computes one tile: n (1 or tileRows) activation rows against the 16 lanes of a panel.
+// tileRows is how many rows the next kernel call should take of those left.
+func (f *form) tileRows(left int) int {
+	if f.bits == 0 || !useAVX2 {
+		return min(left, maxRows)
+	}
+	if !useAVX512 && left >= 4 {
+		return 4
+	}
+	if !useAVX512 {
+		return 1
+	}
+	return 1 << (bits.Len(uint(min(left, maxRows))) - 1)
+}
+
+// dot computes n rows, a number that tileRows gave, against whole panels.
 func dot(f *form, c *dotCall, n int) {
 	switch {
-	case useAVX512 && runAVX512(f, c, n):
-	case useAVX2 && runAVX2(f, c, n):
+	case f.bits == 0 && useAVX2:
+		dotFloats(f, c, n)
+	case useAVX512:
+		dotsAVX512(f.kind, n)(c)
+	case useAVX2:
+		dotsAVX2(f.kind, n)(c)
 	default:
 		dotGeneric(f, c, n)
 	}
 }
 
-// runAVX2 reports whether it has a kernel for the form.
-func runAVX2(f *form, c *dotCall, n int) bool {
-	if f.bits == 0 {
-		runFloats(f, c, n)
-		return true
-	}
-	if n == 1 {
-		switch f.name {
-		case "4z":
-			dot4zR1AVX2(c)
-		case "4m":
-			dot4mR1AVX2(c)
-		case "4k":
-			dot4kR1AVX2(c)
-		case "8":
-			dot8R1AVX2(c)
-		case "8m":
-			dot8mR1AVX2(c)
-		case "8k":
-			dot8kR1AVX2(c)
-		case "8w":
-			dot8wR1AVX2(c)
-		case "8s":
-			dot8sR1AVX2(c)
-		case "8t":
-			dot8tR1AVX2(c)
-		}
-		return true
-	}
-	switch f.name {
-	case "4z":
-		dot4zR4AVX2(c)
-	case "4m":
-		dot4mR4AVX2(c)
-	case "4k":
-		dot4kR4AVX2(c)
-	case "8":
-		dot8R4AVX2(c)
-	case "8m":
-		dot8mR4AVX2(c)
-	case "8k":
-		dot8kR4AVX2(c)
-	case "8w":
-		dot8wR4AVX2(c)
-	case "8s":
-		dot8sR4AVX2(c)
-	case "8t":
-		dot8tR4AVX2(c)
-	}
-	return true
-}
-
-// runAVX512 reports whether it has a kernel for the form.
-func runAVX512(f *form, c *dotCall, n int) bool {
-	if f.bits == 0 {
-		return false
-	}
-	if n == 1 {
-		switch f.name {
-		case "4z":
-			dot4zR1AVX512(c)
-		case "4m":
-			dot4mR1AVX512(c)
-		case "4k":
-			dot4kR1AVX512(c)
-		case "8":
-			dot8R1AVX512(c)
-		case "8m":
-			dot8mR1AVX512(c)
-		case "8k":
-			dot8kR1AVX512(c)
-		case "8w":
-			dot8wR1AVX512(c)
-		case "8s":
-			dot8sR1AVX512(c)
-		case "8t":
-			dot8tR1AVX512(c)
-		}
-		return true
-	}
-	switch f.name {
-	case "4z":
-		dot4zR4AVX512(c)
-	case "4m":
-		dot4mR4AVX512(c)
-	case "4k":
-		dot4kR4AVX512(c)
-	case "8":
-		dot8R4AVX512(c)
-	case "8m":
-		dot8mR4AVX512(c)
-	case "8k":
-		dot8kR4AVX512(c)
-	case "8w":
-		dot8wR4AVX512(c)
-	case "8s":
-		dot8sR4AVX512(c)
-	case "8t":
-		dot8tR4AVX512(c)
-	}
-	return true
-}
-
-func runFloats(f *form, c *dotCall, n int) {
+// dotFloats takes two rows a call.
+func dotFloats(f *form, c *dotCall, n int) {
 	for {
 		switch {
-		case f.name == "f32" && n > 1:
+		case f.kind == kindF32 && n > 1:
 			dotf32R2AVX2(c)
-		case f.name == "f32":
+		case f.kind == kindF32:
 			dotf32R1AVX2(c)
-		case f.name == "f16" && n > 1:
+		case f.kind == kindF16 && n > 1:
 			dotf16R2AVX2(c)
-		case f.name == "f16":
+		case f.kind == kindF16:
 			dotf16R1AVX2(c)
 		case n > 1:
 			dotbf16R2AVX2(c)
@@ -164,18 +81,10 @@ func runFloats(f *form, c *dotCall, n int) {
 
 func pause() { pauseAVX2() }
 
-func quantizeRow(x []float32, q []int8, d []float32) {
-	if !useAVX2 || len(d) == 0 || !quantizeAVX2(&x[0], &q[0], &d[0], len(d)) {
-		quantizeRowGeneric(x, q, d)
+func quantizeRow(x []float32, lines []byte) {
+	if !useAVX2 || len(x) == 0 || !quantizeAVX2(&x[0], &lines[0], len(x)/32) {
+		quantizeRowGeneric(x, lines)
 	}
-}
-
-func sums16(q []int8, z []int32) {
-	if useAVX2 && len(z) > 0 {
-		sums16AVX2(&q[0], &z[0], len(z))
-		return
-	}
-	sums16Generic(q, z)
 }
 
 func sumSquares(x []float32) float32 {

@@ -4,15 +4,16 @@ package kernel
 
 func pause() {}
 
-func dot(f *form, c *dotCall, n int)                 { dotGeneric(f, c, n) }
-func quantizeRow(x []float32, q []int8, d []float32) { quantizeRowGeneric(x, q, d) }
-func sums16(q []int8, z []int32)                     { sums16Generic(q, z) }
-func sumSquares(x []float32) float32                 { return sumSquaresGeneric(x) }
-func expSum(dst, x []float32, most float32) float32  { return expSumGeneric(dst, x, most) }
-func swiGLU(gate, up []float32)                      { swiGLUGeneric(gate, up) }
-func toF16(dst []uint16, x []float32)                { toF16Generic(dst, x) }
-func scores16(score, q []float32, k []uint16)        { scores16Generic(score, q, k) }
-func mix16(acc, p []float32, v []uint16)             { mix16Generic(acc, p, v) }
+func dot(f *form, c *dotCall, n int)        { dotGeneric(f, c, n) }
+func quantizeRow(x []float32, lines []byte) { quantizeRowGeneric(x, lines) }
+
+func (f *form) tileRows(left int) int               { return min(left, maxRows) }
+func sumSquares(x []float32) float32                { return sumSquaresGeneric(x) }
+func expSum(dst, x []float32, most float32) float32 { return expSumGeneric(dst, x, most) }
+func swiGLU(gate, up []float32)                     { swiGLUGeneric(gate, up) }
+func toF16(dst []uint16, x []float32)               { toF16Generic(dst, x) }
+func scores16(score, q []float32, k []uint16)       { scores16Generic(score, q, k) }
+func mix16(acc, p []float32, v []uint16)            { mix16Generic(acc, p, v) }
 
 // Implementations lists what this machine runs.
 func Implementations() []string { return []string{"generic"} }

@@ -8,8 +8,8 @@
 // An output element depends on its own input row and weight row alone: never on the other rows
 // of the batch, on how a prompt was cut, or on the number of threads. For quantized weights it
 // has the same bits on every implementation, generic Go included: products are exact integers
-// within a block, and blocks are added in order, with a separately rounded multiply and add.
-// Float weights use fused multiply-adds where the machine has them.
+// within a block, and blocks are added in order, with fused multiply-adds.
+// Float weights and attention use fused multiply-adds where the machine has them.
 //
 // # Implementations
 //

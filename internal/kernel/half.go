@@ -1,6 +1,9 @@
 package kernel
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // FromF16 widens an IEEE 754 half-precision number.
 func FromF16(h uint16) float32 {
@@ -41,3 +44,5 @@ func FromBF16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 func u16(b []byte) uint16 { return uint16(b[0]) | uint16(b[1])<<8 }
 
 func f16(b []byte) float32 { return FromF16(u16(b)) }
+
+func f32(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }

@@ -1,16 +1,32 @@
 package kernel
 
+import (
+	"encoding/binary"
+	"math"
+	"unsafe"
+)
+
 // Input is a batch of activation rows [Rows][Cols], as given and, where a matrix needs it, as
-// integers: blocks of 32 with a float32 scale each. It keeps its buffers from batch to batch.
+// integers in blocks of 32. It keeps its buffers from batch to batch.
+//
+// A quantized row is a run of lines of 64 bytes, one a block, so that a kernel finds all it needs of a
+// row and block in one cache line:
+//
+//	q [32]int8          with d = max|x|/127, q = round(x/d)
+//	d float32
+//	sum float32         d·Σq
+//	n8, n128 int32      -8·Σq, -128·Σq: what unsigned codes add to a product
+//	sum16 [2]float32    d·Σq of either half
+//	n16 [2]int32        -128·Σq of either half
 type Input struct {
 	Rows, Cols int
 	x          []float32 // [Rows][Cols], the caller's
-	q          []int8    // [Rows][Cols]
-	d          []float32 // [Rows][Cols/32] scales
-	z32, z16   []int32   // [Rows][Cols/32], [Rows][Cols/16] sums of q
-	s32, s16   []float32 // the same sums times the scale
+	lines      []byte    // [Rows][stride], 64-byte aligned
+	stride     int
 	quantized  bool
 }
+
+const lineBytes = 64
 
 // Set makes x [rows][cols] the batch. x must stay unchanged while the Input is used.
 func (p *Pool) Set(in *Input, x []float32, rows, cols int) {
@@ -23,14 +39,7 @@ func (p *Pool) quantize(in *Input) {
 		return
 	}
 	in.quantized = true
-	n, blocks := in.Rows*in.Cols, in.Rows*in.Cols/32
-	if cap(in.q) < n {
-		in.q = make([]int8, n)
-		in.d, in.z32, in.s32 = make([]float32, blocks), make([]int32, blocks), make([]float32, blocks)
-		in.z16, in.s16 = make([]int32, 2*blocks), make([]float32, 2*blocks)
-	}
-	in.q, in.d, in.z32, in.s32 = in.q[:n], in.d[:blocks], in.z32[:blocks], in.s32[:blocks]
-	in.z16, in.s16 = in.z16[:2*blocks], in.s16[:2*blocks]
+	in.reserve()
 	if in.Rows*in.Cols < 1<<14 {
 		for r := range in.Rows {
 			in.Part(r, 0)
@@ -40,55 +49,70 @@ func (p *Pool) quantize(in *Input) {
 	p.Run(in.Rows, in)
 }
 
-// Part quantizes one row: per block of 32, q = round(x/d) with d = max|x|/127.
+// reserve makes room for the lines. Rows stand one line apart, so that the same block of many rows does
+// not fall in the same set of a cache.
+func (in *Input) reserve() {
+	in.stride = (in.Cols/32 + 1) * lineBytes
+	if n := in.Rows * in.stride; cap(in.lines) < n {
+		b := make([]byte, n+lineBytes)
+		skip := int(-uintptr(unsafe.Pointer(&b[0])) & (lineBytes - 1))
+		in.lines = b[skip : skip+n]
+	} else {
+		in.lines = in.lines[:n]
+	}
+}
+
+func (in *Input) row(r int) []byte { return in.lines[r*in.stride:][:in.Cols/32*lineBytes] }
+
+// Part quantizes one row.
 func (in *Input) Part(row, _ int) {
-	k := in.Cols
-	nb := k / 32
-	quantizeRow(in.x[row*k:(row+1)*k], in.q[row*k:(row+1)*k], in.d[row*nb:(row+1)*nb])
-	z16, z32, s16, s32, d := in.z16[row*2*nb:], in.z32[row*nb:], in.s16[row*2*nb:], in.s32[row*nb:], in.d[row*nb:]
-	sums16(in.q[row*k:(row+1)*k], z16[:2*nb])
-	for b := range nb {
-		lo, hi, scale := z16[2*b], z16[2*b+1], d[b]
-		z32[b] = lo + hi
-		s16[2*b], s16[2*b+1], s32[b] = scale*float32(lo), scale*float32(hi), scale*float32(lo+hi)
-	}
+	quantizeRow(in.x[row*in.Cols:(row+1)*in.Cols], in.row(row))
 }
 
-// sums16Generic is z[i] = Σ q[16i : 16i+16].
-func sums16Generic(q []int8, z []int32) {
-	for i := range z {
-		z[i] = 0
-		for _, v := range q[16*i : 16*i+16] {
-			z[i] += int32(v)
-		}
-	}
-}
-
-// quantizeRowGeneric is
+// quantizeRowGeneric fills lines from x, of a multiple of 32: for each block
 //
-//	d[b] = max|x|/127;  q[i] = int8(round half to even (x[i] * (127/max|x|)))
+//	d = max|x|/127;  q[i] = int8(round half to even (x[i] * (127/max|x|)))
 //
 // A block with an infinity or a NaN gets d = NaN, so that the fault shows in every output.
-func quantizeRowGeneric(x []float32, q []int8, d []float32) {
-	for b := range d {
-		blk := x[32*b : 32*b+32]
-		out := q[32*b : 32*b+32]
+func quantizeRowGeneric(x []float32, lines []byte) {
+	for b := range len(x) / 32 {
+		blk, line := x[32*b:32*b+32], lines[b*lineBytes:][:lineBytes]
 		var most float32
 		for _, v := range blk {
 			most = max(most, abs32(v)) // max keeps a NaN
-		}
-		if !(most <= 3.4e38) {
-			d[b] = most - most + nan32()
-			clear(out)
-			continue
 		}
 		inverse := 127 / most
 		if !(inverse <= 3.4e38) { // zeros, or too small to tell apart
 			inverse = 0
 		}
-		d[b] = most / 127
-		for i, v := range blk {
-			out[i] = int8(roundEven(float32(v * inverse)))
+		scale := most / 127
+		if !(most <= math.MaxFloat32) {
+			scale, inverse = nan32(), 0
 		}
+		var sum [2]int32
+		for i, v := range blk {
+			var q int8
+			if inverse != 0 {
+				q = int8(roundEven(float32(v * inverse)))
+			}
+			line[i] = byte(q)
+			sum[i/16] += int32(q)
+		}
+		fillLine(line, scale, sum)
+	}
+}
+
+// fillLine writes what stands behind the codes; sum is of either half of them.
+func fillLine(line []byte, scale float32, sum [2]int32) {
+	float := func(at int, v float32) { binary.LittleEndian.PutUint32(line[at:], math.Float32bits(v)) }
+	integer := func(at int, v int32) { binary.LittleEndian.PutUint32(line[at:], uint32(v)) }
+	all := sum[0] + sum[1]
+	float(32, scale)
+	float(36, scale*float32(all))
+	integer(40, -8*all)
+	integer(44, -128*all)
+	for i, v := range sum {
+		float(48+4*i, scale*float32(v))
+		integer(56+4*i, -128*v)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -272,33 +273,50 @@ func TestQuantizeMatchesGenericAndShowsFaults(t *testing.T) {
 		x := randomFloats(rng, 32*blocks)
 		if blocks > 2 {
 			clear(x[32:64])
+			x[64] = 1e-42
 		}
-		qa, qb := make([]int8, 32*blocks+1), make([]int8, 32*blocks+1)
-		da, db := make([]float32, blocks), make([]float32, blocks)
-		quantizeRow(x, qa[:32*blocks], da)
-		quantizeRowGeneric(x, qb[:32*blocks], db)
-		for i := range qb {
-			if qa[i] != qb[i] {
-				t.Fatalf("q[%d] = %d, generic %d (x %v)", i, qa[i], qb[i], x[i])
-			}
-		}
-		same(t, dtype.F32, "scales", da, db)
-		za, zb := make([]int32, 2*blocks), make([]int32, 2*blocks)
-		sums16(qa, za)
-		sums16Generic(qa, zb)
-		for i := range zb {
-			if za[i] != zb[i] {
-				t.Fatal("sums differ")
+		got, want := make([]byte, 64*blocks+1), make([]byte, 64*blocks+1)
+		quantizeRow(x, got[:64*blocks])
+		quantizeRowGeneric(x, want[:64*blocks])
+		for i := range want {
+			if got[i] != want[i] {
+				t.Fatalf("byte %d of line %d is %d, generic %d", i%64, i/64, got[i], want[i])
 			}
 		}
 	}
 	for _, bad := range []float32{nan32(), float32(math.Inf(1)), float32(math.Inf(-1))} {
 		x := randomFloats(rng, 64)
 		x[40] = bad
-		d := make([]float32, 2)
-		quantizeRow(x, make([]int8, 64), d)
-		if d[0] != d[0] || d[1] == d[1] {
-			t.Fatalf("%v: scales %v, want a NaN in the second", bad, d)
+		lines := make([]byte, 128)
+		quantizeRow(x, lines)
+		if d := f32(lines[32:]); d != d {
+			t.Fatalf("%v: the first scale is %v", bad, d)
+		}
+		if d := f32(lines[96:]); d == d {
+			t.Fatalf("%v: the second scale is %v, want a NaN", bad, d)
+		}
+	}
+}
+
+// TestFMAHasOneRounding compares with arithmetic in 200 bits.
+func TestFMAHasOneRounding(t *testing.T) {
+	rng := rand.New(rand.NewPCG(17, 18))
+	for range 200000 {
+		a, b, c := math.Float32frombits(rng.Uint32()), math.Float32frombits(rng.Uint32()), math.Float32frombits(rng.Uint32())
+		switch rng.IntN(3) {
+		case 0: // of one size
+			c = -float32(a*b) * (1 + float32(rng.IntN(9)-4)*0x1p-23)
+		case 1: // a sum near the middle of two float32
+			a, b, c = float32(rng.IntN(1<<24)), 0x1p-30*float32(rng.IntN(1<<12)), float32(rng.IntN(1<<24))*0x1p-24
+		}
+		if f := a + b + c; f-f != 0 {
+			continue // infinite or NaN: float64 arithmetic passes them on
+		}
+		exact := new(big.Float).SetPrec(600).Mul(big.NewFloat(float64(a)), big.NewFloat(float64(b)))
+		exact.Add(new(big.Float).SetPrec(600).Set(exact), big.NewFloat(float64(c)))
+		want, _ := exact.Float32()
+		if got := fma32(a, b, c); got != want {
+			t.Fatalf("fma(%v, %v, %v) = %v, want %v", a, b, c, got, want)
 		}
 	}
 }

@@ -12,6 +12,24 @@ import (
 // fill one 64-byte vector, or two of 32.
 const panelRows = 16
 
+// kind numbers the forms; kernels come in tables by it.
+type kind int
+
+const (
+	kind4z kind = iota // 4 bits, zero at 8
+	kind4m             // 4 bits, offsets
+	kind4k             // the same, scales of 4 bytes
+	kind8
+	kind8m
+	kind8k
+	kind8w
+	kind8s // groups of 16
+	kind8t
+	kindF32
+	kindF16
+	kindBF16
+)
+
 // form is how a type's weights are packed. A panel is a run of groups along k; a group is
 //
 //	scales  [16] of scaleBytes
@@ -20,7 +38,7 @@ const panelRows = 16
 //
 // Float types have no groups: their panel is [cols][16] numbers of the type itself.
 type form struct {
-	name       string
+	kind       kind
 	bits       int // of a code: 4 (unsigned) or 8 (signed); 0 for floats
 	group      int // weights that share a scale
 	scaleBytes int // 2: f16, 4: f32
@@ -39,29 +57,29 @@ func (f form) groupBytes() int {
 func formOf(t dtype.Type) form {
 	switch t {
 	case dtype.Q4_0:
-		return form{"4z", 4, 32, 2, false, 8}
+		return form{kind4z, 4, 32, 2, false, 8}
 	case dtype.Q4_1:
-		return form{"4m", 4, 32, 2, true, 0}
+		return form{kind4m, 4, 32, 2, true, 0}
 	case dtype.Q4_K:
-		return form{"4k", 4, 32, 4, true, 0}
+		return form{kind4k, 4, 32, 4, true, 0}
 	case dtype.Q8_0, dtype.Q5_0, dtype.IQ4NL:
-		return form{"8", 8, 32, 2, false, 0}
+		return form{kind8, 8, 32, 2, false, 0}
 	case dtype.Q5_1:
-		return form{"8m", 8, 32, 2, true, 0}
+		return form{kind8m, 8, 32, 2, true, 0}
 	case dtype.Q5_K:
-		return form{"8k", 8, 32, 4, true, 0}
+		return form{kind8k, 8, 32, 4, true, 0}
 	case dtype.IQ4XS, dtype.MXFP4:
-		return form{"8w", 8, 32, 4, false, 0}
+		return form{kind8w, 8, 32, 4, false, 0}
 	case dtype.Q3_K, dtype.Q6_K:
-		return form{"8s", 8, 16, 4, false, 0}
+		return form{kind8s, 8, 16, 4, false, 0}
 	case dtype.Q2_K:
-		return form{"8t", 8, 16, 4, true, 0}
+		return form{kind8t, 8, 16, 4, true, 0}
 	case dtype.F16:
-		return form{name: "f16"}
+		return form{kind: kindF16}
 	case dtype.BF16:
-		return form{name: "bf16"}
+		return form{kind: kindBF16}
 	}
-	return form{name: "f32"}
+	return form{kind: kindF32}
 }
 
 // Matrix is a weight matrix [Rows][Cols], packed for matrix products. It is read-only.

@@ -16,59 +16,61 @@ func cpuidECX(leaf uint32) uint32
 
 // trial runs every quantized form once and compares bits with generic Go, since machines advertise
 // what they do not do.
-func trial(run func(f *form, c *dotCall, n int) bool) bool {
-	const cols, blocks = 512, 16
-	in := Input{Rows: tileRows, Cols: cols, q: make([]int8, tileRows*cols), d: make([]float32, tileRows*blocks),
-		z32: make([]int32, tileRows*blocks), z16: make([]int32, 2*tileRows*blocks),
-		s32: make([]float32, tileRows*blocks), s16: make([]float32, 2*tileRows*blocks)}
-	seed := uint32(1)
-	next := func() uint32 { seed = seed*1664525 + 1013904223; return seed >> 8 }
-	for i := range in.q {
-		in.q[i] = int8(next()%255) - 127
-	}
-	for i := range in.d {
-		in.d[i] = float32(next()%1000) / 1000
-		for j, v := range in.q[32*i : 32*i+32] {
-			in.z32[i] += int32(v)
-			in.z16[2*i+j/16] += int32(v)
+func trial(kernels func(k kind, rows int) func(*dotCall), rows ...int) bool {
+	const cols, panels = 128, 3
+	random := lcg(1)
+	x := make([]float32, cols)
+	in := Input{Rows: maxRows, Cols: cols}
+	in.reserve()
+	for r := range in.Rows {
+		for i := range x {
+			x[i] = float32(random.next()%2000)/1000 - 1
 		}
-		in.s32[i] = in.d[i] * float32(in.z32[i])
-		in.s16[2*i], in.s16[2*i+1] = in.d[i]*float32(in.z16[2*i]), in.d[i]*float32(in.z16[2*i+1])
+		quantizeRowGeneric(x, in.row(r))
 	}
 	for _, t := range dtype.All() {
 		f := formOf(t)
 		if f.bits == 0 {
 			continue
 		}
-		w := make([]byte, panelSize(t, f, cols))
-		var b block
-		for g := range cols / f.group {
-			for lane := range panelRows {
-				b.scale, b.offset = float32(next()%64)/64, float32(next()%64)/-64
-				for k := range b.code {
-					b.code[k] = int8(next())
-					if f.bits == 4 {
-						b.code[k] = int8(next()&15) - int8(f.zero)
-					}
-				}
-				f.put(w[g*f.groupBytes():], lane, &b)
-			}
+		w := make([]byte, panels*panelSize(t, f, cols))
+		for g := range panels * cols / f.group {
+			random.fill(f, w[g*f.groupBytes():])
 		}
-		for _, n := range []int{1, tileRows} {
-			var got, want tile
-			for i, out := range []*tile{&got, &want} {
-				c := dotCall{w: unsafe.Pointer(&w[0]), dst: unsafe.Pointer(&out[0]), dstStride: 4 * panelRows}
-				in.point(&c, 0, f.group)
-				if i == 0 {
-					run(&f, &c, n)
-				} else {
-					dotGeneric(&f, &c, n)
-				}
-			}
+		for _, n := range rows {
+			var got, want [maxRows * panels * panelRows]float32
+			c := dotCall{w: unsafe.Pointer(&w[0]), x: unsafe.Pointer(&in.lines[0]), dst: unsafe.Pointer(&got[0]),
+				xStride: uintptr(in.stride), dstStride: 4 * panels * panelRows, blocks: cols / 32, panels: panels}
+			kernels(f.kind, n)(&c)
+			c.dst = unsafe.Pointer(&want[0])
+			dotGeneric(&f, &c, n)
 			if got != want {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// lcg is a small generator of numbers that look random.
+type lcg uint32
+
+func (l *lcg) next() uint32 {
+	*l = *l*1664525 + 1013904223
+	return uint32(*l) >> 8
+}
+
+// fill makes one group of weights.
+func (l *lcg) fill(f form, group []byte) {
+	var b block
+	for lane := range panelRows {
+		b.scale, b.offset = float32(l.next()%64)/64, float32(l.next()%64)/-64
+		for k := range b.code {
+			b.code[k] = int8(l.next())
+			if f.bits == 4 {
+				b.code[k] = int8(l.next()&15) - int8(f.zero)
+			}
+		}
+		f.put(group, lane, &b)
+	}
 }

@@ -2,8 +2,8 @@
 
 package kernel
 
-// Written by _gen into kernels_amd64.s. The dot kernels take tileRows or 1 (floats: 2 or 1) rows; see
-// dotGeneric for what they compute.
+// Written by _gen into kernels_amd64.s; see dotGeneric for what the dot kernels compute. The number behind R is
+// how many input rows one takes.
 
 //go:noescape
 func dot4zR1AVX2(c *dotCall)
@@ -12,10 +12,40 @@ func dot4zR1AVX2(c *dotCall)
 func dot4zR4AVX2(c *dotCall)
 
 //go:noescape
+func dot4zR1AVX512(c *dotCall)
+
+//go:noescape
+func dot4zR2AVX512(c *dotCall)
+
+//go:noescape
+func dot4zR4AVX512(c *dotCall)
+
+//go:noescape
+func dot4zR8AVX512(c *dotCall)
+
+//go:noescape
+func dot4zR16AVX512(c *dotCall)
+
+//go:noescape
 func dot4mR1AVX2(c *dotCall)
 
 //go:noescape
 func dot4mR4AVX2(c *dotCall)
+
+//go:noescape
+func dot4mR1AVX512(c *dotCall)
+
+//go:noescape
+func dot4mR2AVX512(c *dotCall)
+
+//go:noescape
+func dot4mR4AVX512(c *dotCall)
+
+//go:noescape
+func dot4mR8AVX512(c *dotCall)
+
+//go:noescape
+func dot4mR16AVX512(c *dotCall)
 
 //go:noescape
 func dot4kR1AVX2(c *dotCall)
@@ -24,10 +54,40 @@ func dot4kR1AVX2(c *dotCall)
 func dot4kR4AVX2(c *dotCall)
 
 //go:noescape
+func dot4kR1AVX512(c *dotCall)
+
+//go:noescape
+func dot4kR2AVX512(c *dotCall)
+
+//go:noescape
+func dot4kR4AVX512(c *dotCall)
+
+//go:noescape
+func dot4kR8AVX512(c *dotCall)
+
+//go:noescape
+func dot4kR16AVX512(c *dotCall)
+
+//go:noescape
 func dot8R1AVX2(c *dotCall)
 
 //go:noescape
 func dot8R4AVX2(c *dotCall)
+
+//go:noescape
+func dot8R1AVX512(c *dotCall)
+
+//go:noescape
+func dot8R2AVX512(c *dotCall)
+
+//go:noescape
+func dot8R4AVX512(c *dotCall)
+
+//go:noescape
+func dot8R8AVX512(c *dotCall)
+
+//go:noescape
+func dot8R16AVX512(c *dotCall)
 
 //go:noescape
 func dot8mR1AVX2(c *dotCall)
@@ -36,10 +96,40 @@ func dot8mR1AVX2(c *dotCall)
 func dot8mR4AVX2(c *dotCall)
 
 //go:noescape
+func dot8mR1AVX512(c *dotCall)
+
+//go:noescape
+func dot8mR2AVX512(c *dotCall)
+
+//go:noescape
+func dot8mR4AVX512(c *dotCall)
+
+//go:noescape
+func dot8mR8AVX512(c *dotCall)
+
+//go:noescape
+func dot8mR16AVX512(c *dotCall)
+
+//go:noescape
 func dot8kR1AVX2(c *dotCall)
 
 //go:noescape
 func dot8kR4AVX2(c *dotCall)
+
+//go:noescape
+func dot8kR1AVX512(c *dotCall)
+
+//go:noescape
+func dot8kR2AVX512(c *dotCall)
+
+//go:noescape
+func dot8kR4AVX512(c *dotCall)
+
+//go:noescape
+func dot8kR8AVX512(c *dotCall)
+
+//go:noescape
+func dot8kR16AVX512(c *dotCall)
 
 //go:noescape
 func dot8wR1AVX2(c *dotCall)
@@ -48,10 +138,40 @@ func dot8wR1AVX2(c *dotCall)
 func dot8wR4AVX2(c *dotCall)
 
 //go:noescape
+func dot8wR1AVX512(c *dotCall)
+
+//go:noescape
+func dot8wR2AVX512(c *dotCall)
+
+//go:noescape
+func dot8wR4AVX512(c *dotCall)
+
+//go:noescape
+func dot8wR8AVX512(c *dotCall)
+
+//go:noescape
+func dot8wR16AVX512(c *dotCall)
+
+//go:noescape
 func dot8sR1AVX2(c *dotCall)
 
 //go:noescape
 func dot8sR4AVX2(c *dotCall)
+
+//go:noescape
+func dot8sR1AVX512(c *dotCall)
+
+//go:noescape
+func dot8sR2AVX512(c *dotCall)
+
+//go:noescape
+func dot8sR4AVX512(c *dotCall)
+
+//go:noescape
+func dot8sR8AVX512(c *dotCall)
+
+//go:noescape
+func dot8sR16AVX512(c *dotCall)
 
 //go:noescape
 func dot8tR1AVX2(c *dotCall)
@@ -60,58 +180,19 @@ func dot8tR1AVX2(c *dotCall)
 func dot8tR4AVX2(c *dotCall)
 
 //go:noescape
-func dot4zR1AVX512(c *dotCall)
-
-//go:noescape
-func dot4zR4AVX512(c *dotCall)
-
-//go:noescape
-func dot4mR1AVX512(c *dotCall)
-
-//go:noescape
-func dot4mR4AVX512(c *dotCall)
-
-//go:noescape
-func dot4kR1AVX512(c *dotCall)
-
-//go:noescape
-func dot4kR4AVX512(c *dotCall)
-
-//go:noescape
-func dot8R1AVX512(c *dotCall)
-
-//go:noescape
-func dot8R4AVX512(c *dotCall)
-
-//go:noescape
-func dot8mR1AVX512(c *dotCall)
-
-//go:noescape
-func dot8mR4AVX512(c *dotCall)
-
-//go:noescape
-func dot8kR1AVX512(c *dotCall)
-
-//go:noescape
-func dot8kR4AVX512(c *dotCall)
-
-//go:noescape
-func dot8wR1AVX512(c *dotCall)
-
-//go:noescape
-func dot8wR4AVX512(c *dotCall)
-
-//go:noescape
-func dot8sR1AVX512(c *dotCall)
-
-//go:noescape
-func dot8sR4AVX512(c *dotCall)
-
-//go:noescape
 func dot8tR1AVX512(c *dotCall)
 
 //go:noescape
+func dot8tR2AVX512(c *dotCall)
+
+//go:noescape
 func dot8tR4AVX512(c *dotCall)
+
+//go:noescape
+func dot8tR8AVX512(c *dotCall)
+
+//go:noescape
+func dot8tR16AVX512(c *dotCall)
 
 //go:noescape
 func dotf32R1AVX2(c *dotCall)
@@ -134,10 +215,7 @@ func dotbf16R2AVX2(c *dotCall)
 func pauseAVX2()
 
 //go:noescape
-func quantizeAVX2(x *float32, q *int8, d *float32, blocks int) bool
-
-//go:noescape
-func sums16AVX2(q *int8, z *int32, n int)
+func quantizeAVX2(x *float32, lines *byte, blocks int) bool
 
 //go:noescape
 func squaresAVX2(x *float32, n int, part *[8]float32)

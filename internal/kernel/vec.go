@@ -186,3 +186,22 @@ func roundEven(x float32) float32 {
 func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
 func nan32() float32 { return math.Float32frombits(0x7fc00000) }
+
+// fma32 is a·b+c with one rounding. The product is exact in float64; its sum with c is rounded to an odd
+// last bit where it is not exact, so that rounding to float32 afterwards is right.
+// (Boldo and Melquiond 2008, Emulation of FMA and correctly rounded sums.)
+func fma32(a, b, c float32) float32 {
+	p, z := float64(a)*float64(b), float64(c)
+	s := p + z
+	back := s - p
+	rest := (p - (s - back)) + (z - back) // what the sum lost, exactly
+	if bits := math.Float64bits(s); rest != 0 && bits&1 == 0 && !math.IsInf(s, 0) && rest == rest {
+		if (rest > 0) == (s > 0) {
+			bits++
+		} else {
+			bits--
+		}
+		s = math.Float64frombits(bits)
+	}
+	return float32(s)
+}

@@ -4,8 +4,8 @@
 //
 // Operands are in Go's order (the destination last). Registers of the dot kernels:
 //
-//	AX call   BX panel   SI x   DI d   DX s   R12 z   CX blocks left
-//	R8, R9 x stride ×1, ×3   R10, R11 d stride ×1, ×3   R14, R15 s stride ×1, ×3
+//	AX call   BX panel   CX blocks left   DI dst   R13 dst stride   R14 panels left
+//	SI, R8, R9, R10 input rows 0, 4, 8, 12   R11, R12 row stride ×1, ×3
 package main
 
 import (
@@ -46,79 +46,92 @@ func (f form) header() int {
 
 func (f form) groupBytes() int { return f.header() + 16*f.group*f.bits/8 }
 
-// at is row r's operand: off bytes behind base, rows one stride apart.
-func at(off int, base, stride, stride3 string, r int) string {
-	switch r {
+// bases point at rows 0, 4, 8 and 12 of a tile.
+var bases = [...]string{"SI", "R8", "R9", "R10"}
+
+// rowAt is row r's operand, off bytes behind its start.
+func rowAt(off, r int) string {
+	base := bases[r/4]
+	switch r % 4 {
 	case 1:
-		return fmt.Sprintf("%d(%s)(%s*1)", off, base, stride)
+		return fmt.Sprintf("%d(%s)(R11*1)", off, base)
 	case 2:
-		return fmt.Sprintf("%d(%s)(%s*2)", off, base, stride)
+		return fmt.Sprintf("%d(%s)(R11*2)", off, base)
 	case 3:
-		return fmt.Sprintf("%d(%s)(%s*1)", off, base, stride3)
+		return fmt.Sprintf("%d(%s)(R12*1)", off, base)
 	}
 	return fmt.Sprintf("%d(%s)", off, base)
 }
 
-func xAt(off, r int) string { return at(off, "SI", "R8", "R9", r) }
-func dAt(r int) string      { return at(0, "DI", "R10", "R11", r) }
-func sAt(off, r int) string { return at(off, "DX", "R14", "R15", r) }
-func zAt(off, r int) string { return at(off, "R12", "R14", "R15", r) }
+// The line of an input row: see kernel.Input.
+const (
+	lineBytes = 64
+	lineScale = 32 // d
+	lineSum   = 36 // d·Σq of all 32
+	lineN8    = 40 // -8·Σq
+	lineN128  = 44 // -128·Σq
+	lineSum16 = 48 // d·Σq of the first 16, then of the last
+	lineN16   = 56 // -128·Σq likewise
+)
+
+func (f form) sumAt(sub, r int) string {
+	if f.group == 16 {
+		return rowAt(lineSum16+4*sub, r)
+	}
+	return rowAt(lineSum, r)
+}
+
+// biasAt is where the integer sum starts, so that unsigned codes give signed products.
+func (f form) biasAt(sub, r int) string {
+	switch {
+	case f.bits == 4:
+		return rowAt(lineN8, r)
+	case f.group == 16:
+		return rowAt(lineN16+4*sub, r)
+	}
+	return rowAt(lineN128, r)
+}
 
 func text(name string, args int) {
 	fmt.Fprintf(&out, "\n// func %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", name, name, args)
 }
 
+// loadCall reads kernel.dotCall.
 func loadCall() {
 	p("MOVQ c+0(FP), AX")
-	p("MOVQ 48(AX), R8")
-	p("LEAQ (R8)(R8*2), R9")
-	p("MOVQ 56(AX), R10")
-	p("LEAQ (R10)(R10*2), R11")
-	p("MOVQ 64(AX), R14")
-	p("LEAQ (R14)(R14*2), R15")
-}
-
-func loadPointers() {
 	p("MOVQ 0(AX), BX")
-	p("MOVQ 8(AX), SI")
 	p("MOVQ 16(AX), DI")
-	p("MOVQ 24(AX), DX")
-	p("MOVQ 32(AX), R12")
-	p("MOVQ 80(AX), CX")
+	p("MOVQ 24(AX), R11")
+	p("LEAQ (R11)(R11*2), R12")
+	p("MOVQ 32(AX), R13")
+	p("MOVQ 48(AX), R14")
 }
 
-func advance(f form) {
-	p("ADDQ $%d, BX", f.groupBytes()*32/f.group)
-	p("ADDQ $32, SI")
-	p("ADDQ $4, DI")
-	p("ADDQ $%d, DX", 4*32/f.group)
-	p("ADDQ $%d, R12", 4*32/f.group)
-	p("DECQ CX")
-}
-
-// store writes rows' accumulators, 32·half bytes into each output row.
-func store(v string, first, rows, half int) {
-	p("MOVQ 40(AX), R13")
-	p("MOVQ 72(AX), CX")
-	for r := range rows {
-		p("VMOVUPS %s%d, %d(R13)", v, first+r, 32*half)
-		if r < rows-1 {
-			p("ADDQ CX, R13")
-		}
+// startRows points the bases at the first block.
+func startRows(rows int) {
+	p("MOVQ 8(AX), SI")
+	p("MOVQ 40(AX), CX")
+	for b := 1; b < (rows+3)/4; b++ {
+		p("LEAQ (%s)(R11*4), %s", bases[b-1], bases[b])
 	}
 }
 
-// finish turns the integer sums in v13 to floats and adds them to the row's accumulator.
-func finish(v string, f form, r, sub int) {
-	p("VCVTDQ2PS %s13, %s13", v, v)
-	p("VBROADCASTSS %s, %s12", dAt(r), v)
-	p("VMULPS %s15, %s12, %s12", v, v, v)
-	p("VMULPS %s12, %s13, %s13", v, v, v)
-	p("VADDPS %s13, %s%d, %s%d", v, v, 8+r, v, 8+r)
-	if f.offset {
-		p("VBROADCASTSS %s, %s12", sAt(4*sub, r), v)
-		p("VMULPS %s14, %s12, %s12", v, v, v)
-		p("VADDPS %s12, %s%d, %s%d", v, v, 8+r, v, 8+r)
+func advance(f form, rows int) {
+	p("ADDQ $%d, BX", f.groupBytes()*32/f.group)
+	for b := range (rows + 3) / 4 {
+		p("ADDQ $%d, %s", lineBytes, bases[b])
+	}
+	p("DECQ CX")
+}
+
+// store writes rows' accumulators, from register first on, off bytes into each output row.
+func store(v string, first, rows, off int) {
+	p("MOVQ DI, DX")
+	for r := range rows {
+		p("VMOVUPS %s%d, %d(DX)", v, first+r, off)
+		if r < rows-1 {
+			p("ADDQ R13, DX")
+		}
 	}
 }
 
@@ -133,12 +146,27 @@ func loadScales(v string, f form, base, half, lanes int) {
 	}
 }
 
+// finishAVX2 adds the integer sums in Y13, scaled, and the offsets to row r's accumulator.
+func finishAVX2(f form, r, sub int) {
+	p("VCVTDQ2PS Y13, Y13")
+	p("VBROADCASTSS %s, Y12", rowAt(lineScale, r))
+	p("VMULPS Y15, Y12, Y12")
+	p("VFMADD231PS Y12, Y13, Y%d", 8+r)
+	if f.offset {
+		p("VBROADCASTSS %s, Y12", f.sumAt(sub, r))
+		p("VFMADD231PS Y12, Y14, Y%d", 8+r)
+	}
+}
+
 func dotAVX2(f form, rows int) {
 	name := fmt.Sprintf("dot%sR%dAVX2", f.name, rows)
 	text(name, 8)
 	loadCall()
+	label("%s_panel", name)
+	p("MOVQ BX, R15")
 	for half := range 2 {
-		loadPointers()
+		p("MOVQ R15, BX")
+		startRows(rows)
 		for r := range rows {
 			p("VXORPS Y%d, Y%d, Y%d", 8+r, 8+r, 8+r)
 		}
@@ -155,10 +183,13 @@ func dotAVX2(f form, rows int) {
 				bytesAVX2(f, base+f.header()+32*half, rows, sub)
 			}
 		}
-		advance(f)
+		advance(f, rows)
 		p("JNZ %s_loop%d", name, half)
-		store("Y", 8, rows, half)
+		store("Y", 8, rows, 32*half)
 	}
+	p("ADDQ $64, DI")
+	p("DECQ R14")
+	p("JNZ %s_panel", name)
 	p("VZEROUPPER")
 	p("RET")
 }
@@ -173,7 +204,7 @@ func nibblesAVX2(f form, codes, rows, sub int) {
 	}
 	for r := range rows {
 		for c := range 8 {
-			p("VPBROADCASTD %s, Y12", xAt(4*c, r))
+			p("VPBROADCASTD %s, Y12", rowAt(4*c, r))
 			if c == 0 {
 				p("VPMADDUBSW Y12, Y%d, Y13", c)
 				continue
@@ -183,11 +214,10 @@ func nibblesAVX2(f form, codes, rows, sub int) {
 		}
 		p("VPMADDWD ·ones16(SB), Y13, Y13")
 		if f.zero {
-			p("VPBROADCASTD %s, Y12", zAt(0, r))
-			p("VPSLLD $3, Y12, Y12")
-			p("VPSUBD Y12, Y13, Y13")
+			p("VPBROADCASTD %s, Y12", f.biasAt(sub, r))
+			p("VPADDD Y12, Y13, Y13")
 		}
-		finish("Y", f, r, sub)
+		finishAVX2(f, r, sub)
 	}
 }
 
@@ -199,7 +229,7 @@ func bytesAVX2(f form, codes, rows, sub int) {
 		p("VMOVDQU %d(BX), Y0", codes+64*v)
 		p("VPABSB Y0, Y1")
 		for r := range rows {
-			p("VPBROADCASTD %s, Y2", xAt(sub*f.group+4*v, r))
+			p("VPBROADCASTD %s, Y2", rowAt(sub*f.group+4*v, r))
 			p("VPSIGNB Y0, Y2, Y2")
 			p("VPMADDUBSW Y2, Y1, Y2") // |w|·(x·sign w): 2 × 128 × 127 fits
 			p("VPMADDWD Y3, Y2, Y2")
@@ -208,71 +238,81 @@ func bytesAVX2(f form, codes, rows, sub int) {
 	}
 	for r := range rows {
 		p("VMOVDQA Y%d, Y13", 4+r)
-		finish("Y", f, r, sub)
+		finishAVX2(f, r, sub)
 	}
 }
 
+// dotAVX512: a group's codes are unpacked to Z0-Z7 once for all rows; rows take their integer products
+// four at a time in Z8-Z11, so that four chains hide the instruction's latency; Z16+r accumulates.
 func dotAVX512(f form, rows int) {
 	name := fmt.Sprintf("dot%sR%dAVX512", f.name, rows)
 	text(name, 8)
 	loadCall()
-	loadPointers()
-	for r := range rows {
-		p("VPXORD Z%d, Z%d, Z%d", 8+r, 8+r, 8+r)
-	}
 	if f.bits == 4 {
-		p("VPBROADCASTD ·low4(SB), Z16")
+		p("VPBROADCASTD ·low4(SB), Z13")
 	} else {
-		p("VPBROADCASTD ·high1(SB), Z16")
+		p("VPBROADCASTD ·high1(SB), Z13")
+	}
+	label("%s_panel", name)
+	startRows(rows)
+	for r := range rows {
+		p("VPXORD Z%d, Z%d, Z%d", 16+r, 16+r, 16+r)
 	}
 	label("%s_loop", name)
 	for sub := range 32 / f.group {
 		base := sub * f.groupBytes()
 		loadScales("Z", f, base, 0, 16)
-		for r := range rows {
-			p("VPXORD Z%d, Z%d, Z%d", 18+r, 18+r, 18+r)
-		}
-		codes := base + f.header()
-		if f.bits == 4 {
-			for v := range 4 {
-				p("VMOVDQU32 %d(BX), Z%d", codes+64*v, v)
-				p("VPSRLW $4, Z%d, Z%d", v, v+4)
-				p("VPANDD Z16, Z%d, Z%d", v, v)
-				p("VPANDD Z16, Z%d, Z%d", v+4, v+4)
-			}
-			for c := range 8 {
-				for r := range rows {
-					p("VPDPBUSD.BCST %s, Z%d, Z%d", xAt(4*c, r), c, 18+r)
-				}
-			}
-		} else {
-			for v := range f.group / 4 {
-				p("VPXORD %d(BX), Z16, Z0", codes+64*v) // signed w to unsigned w+128
-				for r := range rows {
-					p("VPDPBUSD.BCST %s, Z0, Z%d", xAt(sub*f.group+4*v, r), 18+r)
-				}
-			}
-		}
-		for r := range rows {
-			shift := 3
-			if f.bits == 8 {
-				shift = 7
-			}
-			if f.bits == 8 || f.zero {
-				p("VPBROADCASTD %s, Z12", zAt(4*sub, r))
-				p("VPSLLD $%d, Z12, Z12", shift)
-				p("VPSUBD Z12, Z%d, Z13", 18+r)
-			} else {
-				p("VMOVDQA32 Z%d, Z13", 18+r)
-			}
-			finish("Z", f, r, sub)
+		unpackAVX512(f, base+f.header())
+		for first := 0; first < rows; first += 4 {
+			rowsAVX512(f, first, min(first+4, rows), sub)
 		}
 	}
-	advance(f)
+	advance(f, rows)
 	p("JNZ %s_loop", name)
-	store("Z", 8, rows, 0)
+	store("Z", 16, rows, 0)
+	p("ADDQ $64, DI")
+	p("DECQ R14")
+	p("JNZ %s_panel", name)
 	p("VZEROUPPER")
 	p("RET")
+}
+
+func unpackAVX512(f form, codes int) {
+	if f.bits == 8 {
+		for v := range f.group / 4 {
+			p("VPXORD %d(BX), Z13, Z%d", codes+64*v, v) // signed w to unsigned w+128
+		}
+		return
+	}
+	for v := range 4 {
+		p("VMOVDQU32 %d(BX), Z%d", codes+64*v, v)
+		p("VPSRLW $4, Z%d, Z%d", v, v+4)
+		p("VPANDD Z13, Z%d, Z%d", v, v)
+		p("VPANDD Z13, Z%d, Z%d", v+4, v+4)
+	}
+}
+
+func rowsAVX512(f form, from, to, sub int) {
+	for r := from; r < to; r++ {
+		if f.bits == 8 || f.zero {
+			p("VPBROADCASTD %s, Z%d", f.biasAt(sub, r), 8+r-from)
+		} else {
+			p("VPXORD Z%d, Z%d, Z%d", 8+r-from, 8+r-from, 8+r-from)
+		}
+	}
+	for v := range f.group / 4 {
+		for r := from; r < to; r++ {
+			p("VPDPBUSD.BCST %s, Z%d, Z%d", rowAt(sub*f.group+4*v, r), v, 8+r-from)
+		}
+	}
+	for r := from; r < to; r++ {
+		p("VCVTDQ2PS Z%d, Z%d", 8+r-from, 8+r-from)
+		p("VMULPS.BCST %s, Z15, Z12", rowAt(lineScale, r))
+		p("VFMADD231PS Z12, Z%d, Z%d", 8+r-from, 16+r)
+		if f.offset {
+			p("VFMADD231PS.BCST %s, Z14, Z%d", f.sumAt(sub, r), 16+r)
+		}
+	}
 }
 
 // floats: accumulators Y(4r+part), part = k%4.
@@ -280,6 +320,8 @@ func floatsAVX2(kind string, bytes, rows int) {
 	name := fmt.Sprintf("dot%sR%dAVX2", kind, rows)
 	text(name, 8)
 	loadCall()
+	label("%s_panel", name)
+	p("MOVQ BX, R15")
 	step := func(j, half int) {
 		off := 16*bytes*j + 8*bytes*half
 		switch kind {
@@ -292,12 +334,13 @@ func floatsAVX2(kind string, bytes, rows int) {
 			p("VPSLLD $16, Y8, Y8")
 		}
 		for r := range rows {
-			p("VBROADCASTSS %s, Y9", xAt(4*j, r))
+			p("VBROADCASTSS %s, Y9", rowAt(4*j, r))
 			p("VFMADD231PS Y9, Y8, Y%d", 4*r+j)
 		}
 	}
 	for half := range 2 {
-		loadPointers()
+		p("MOVQ R15, BX")
+		startRows(rows)
 		for i := range 4 * rows {
 			p("VXORPS Y%d, Y%d, Y%d", i, i, i)
 		}
@@ -323,8 +366,15 @@ func floatsAVX2(kind string, bytes, rows int) {
 			p("VADDPS Y%d, Y%d, Y%d", 4*r+3, 4*r+2, 4*r+2)
 			p("VADDPS Y%d, Y%d, Y%d", 4*r+2, 4*r, 8+r)
 		}
-		store("Y", 8, rows, half)
+		store("Y", 8, rows, 32*half)
 	}
+	// The columns need not be whole steps of the loop, so the next panel is found from this one's start.
+	p("MOVQ 40(AX), CX")
+	p("IMULQ $%d, CX", 16*bytes)
+	p("LEAQ (R15)(CX*1), BX")
+	p("ADDQ $64, DI")
+	p("DECQ R14")
+	p("JNZ %s_panel", name)
 	p("VZEROUPPER")
 	p("RET")
 }
@@ -348,6 +398,8 @@ func main() {
 	for _, f := range forms {
 		for _, rows := range []int{1, 4} {
 			dotAVX2(f, rows)
+		}
+		for _, rows := range []int{1, 2, 4, 8, 16} {
 			dotAVX512(f, rows)
 		}
 	}

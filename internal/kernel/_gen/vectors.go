@@ -136,16 +136,16 @@ func vectors() {
 	attention()
 }
 
-// quantize: quantizeAVX2(x *float32, q *int8, d *float32, blocks int) bool; stops with false at a
-// block that is not finite.
+// quantize: quantizeAVX2(x *float32, lines *byte, blocks int) bool; stops with false at a block that is
+// not finite. The row's lines are kernel.Input's.
 func quantize() {
-	text("quantizeAVX2", 33)
+	text("quantizeAVX2", 25)
 	p("MOVQ x+0(FP), SI")
-	p("MOVQ q+8(FP), DI")
-	p("MOVQ d+16(FP), DX")
-	p("MOVQ blocks+24(FP), CX")
+	p("MOVQ lines+8(FP), DI")
+	p("MOVQ blocks+16(FP), CX")
 	p("VMOVUPS ·absMask(SB), Y15")
 	p("VMOVUPS ·interleave(SB), Y14")
+	p("VMOVDQU ·ones16(SB), Y13")
 	p("VMOVSS ·c127(SB), X12")
 	label("quantize_loop")
 	for i := range 4 {
@@ -170,9 +170,9 @@ func quantize() {
 	p("VMOVHLPS X4, X4, X5")
 	p("VMAXPS X5, X4, X4")
 	p("VMOVSHDUP X4, X5")
-	p("VMAXSS X5, X4, X4") // X4 = max|x|
-	p("VDIVSS X12, X4, X6")
-	p("VMOVSS X6, (DX)")
+	p("VMAXSS X5, X4, X4")  // X4 = max|x|
+	p("VDIVSS X12, X4, X8") // d
+	p("VMOVSS X8, %d(DI)", lineScale)
 	p("VDIVSS X4, X12, X5")               // 127 / max
 	p("VCMPSS $0x12, ·limit(SB), X5, X6") // an infinite inverse becomes 0
 	p("VANDPS X6, X5, X5")
@@ -186,41 +186,48 @@ func quantize() {
 	p("VPACKSSWB Y2, Y0, Y0")
 	p("VPERMD Y0, Y14, Y0")
 	p("VMOVDQU Y0, (DI)")
+	quantizedSums()
 	p("ADDQ $128, SI")
-	p("ADDQ $32, DI")
-	p("ADDQ $4, DX")
+	p("ADDQ $%d, DI", lineBytes)
 	p("DECQ CX")
 	p("JNZ quantize_loop")
-	p("MOVB $1, ret+32(FP)")
+	p("MOVB $1, ret+24(FP)")
 	p("VZEROUPPER")
 	p("RET")
 	label("quantize_fail")
-	p("MOVB $0, ret+32(FP)")
+	p("MOVB $0, ret+24(FP)")
 	p("VZEROUPPER")
 	p("RET")
+}
 
-	// sums16AVX2(q *int8, z *int32, n int): sums of 16; n, how many, a multiple of 2
-	text("sums16AVX2", 24)
-	p("MOVQ q+0(FP), SI")
-	p("MOVQ z+8(FP), DI")
-	p("MOVQ n+16(FP), CX")
-	p("VMOVDQU ·ones16(SB), Y7")
-	label("sums_loop")
-	for i := range 2 {
-		p("VPMOVSXBW %d(SI), Y%d", 16*i, i)
-		p("VPMADDWD Y7, Y%d, Y%d", i, i)
-	}
-	p("VPHADDD Y1, Y0, Y0") // a01 a23 b01 b23 | a45 a67 b45 b67
+// quantizedSums writes the sums of the codes in Y0, whose scale is X8, to the line.
+func quantizedSums() {
 	p("VEXTRACTI128 $1, Y0, X1")
-	p("VPADDD X1, X0, X0")
-	p("VPHADDD X0, X0, X0")
-	p("VMOVQ X0, (DI)")
-	p("ADDQ $32, SI")
-	p("ADDQ $8, DI")
-	p("SUBQ $2, CX")
-	p("JG sums_loop")
-	p("VZEROUPPER")
-	p("RET")
+	p("VPMOVSXBW X0, Y2")
+	p("VPMOVSXBW X1, Y3")
+	p("VPMADDWD Y13, Y2, Y2")
+	p("VPMADDWD Y13, Y3, Y3")
+	p("VPHADDD Y3, Y2, Y2") // a01 a23 b01 b23 | a45 a67 b45 b67
+	p("VEXTRACTI128 $1, Y2, X3")
+	p("VPADDD X3, X2, X2")
+	p("VPHADDD X2, X2, X2") // a b a b: of the first 16, of the last
+	p("VPHADDD X2, X2, X3") // of all
+	p("VBROADCASTSS X8, X8")
+	p("VPXOR X7, X7, X7")
+	p("VCVTDQ2PS X3, X4")
+	p("VMULPS X8, X4, X4")
+	p("VMOVSS X4, %d(DI)", lineSum)
+	p("VPSUBD X3, X7, X4")
+	p("VPSLLD $3, X4, X5")
+	p("VMOVD X5, %d(DI)", lineN8)
+	p("VPSLLD $7, X4, X5")
+	p("VMOVD X5, %d(DI)", lineN128)
+	p("VCVTDQ2PS X2, X4")
+	p("VMULPS X8, X4, X4")
+	p("VMOVQ X4, %d(DI)", lineSum16)
+	p("VPSUBD X2, X7, X4")
+	p("VPSLLD $7, X4, X4")
+	p("VMOVQ X4, %d(DI)", lineN16)
 }
 
 func attention() {
