@@ -1,9 +1,6 @@
 package kernel
 
-import (
-	"math"
-	"unsafe"
-)
+import "unsafe"
 
 // Span is one sequence's part of a step: Rows rows of the batch, from row Start on, whose first
 // token stands at position Pos of the sequence. Table maps the sequence's blocks, in order of
@@ -33,47 +30,94 @@ type Attention struct {
 	scratch []attendScratch
 }
 
-// attendRows is how many rows of a span are worked on together: they read each block of keys and
-// values while it is in the first-level cache (32 tokens × 64 dims × 2 bytes × 2 = 8 KiB).
-const attendRows = 8
+// maxBlock is the most tokens a block may have: a kernel's row of scores.
+const maxBlock = 32
 
+// tileFloats bounds the queries of a tile, heads of all its rows taken together: with dimensions of 64
+// these are 48, and the tile with a block's keys and values just fills a first-level cache of 48 KiB.
+const tileFloats = 3072
+
+// attendScratch is the running state of a tile: n queries are rows times the heads of a group.
 type attendScratch struct {
-	acc       []float32 // [attendRows][heads of a group][HeadDim]
-	most, sum []float32 // [attendRows][heads of a group]
-	score     []float32 // [BlockTokens]
-	k, v      []float32 // [BlockTokens][HeadDim], for Q8
+	q, acc       []float32 // [n][HeadDim]; q is scaled
+	sum          []float32 // [n][16], in interleaved parts
+	score        []float32 // [n][maxBlock]
+	most, shrink []float32 // [n]; shrink goes on to a multiple of 16
+	mask         []uint32  // [n] slots of the block that the query reads
+	k            []float32 // [HeadDim][BlockTokens], for Q8
+	v            []float32 // [BlockTokens][HeadDim], for Q8
+	call         attendCall
+}
+
+// attendCall is what a kernel is given: the state above, and one head's keys and values in one block.
+type attendCall struct {
+	q           unsafe.Pointer
+	k           unsafe.Pointer // [dim][block] f16, or float32
+	v           unsafe.Pointer // [block][dim] likewise
+	score       unsafe.Pointer
+	acc         unsafe.Pointer
+	sum         unsafe.Pointer
+	most        unsafe.Pointer
+	shrink      unsafe.Pointer
+	mask        unsafe.Pointer
+	n           uintptr
+	dim         uintptr
+	first, many uintptr // slots of the block that some query reads
+	block       uintptr // BlockTokens
+	wide        bool    // k and v are float32
 }
 
 // Attend runs a as one phase.
 func (p *Pool) Attend(a *Attention) {
+	if a.Layout.BlockTokens > maxBlock {
+		panic("kernel: a block has at most 32 tokens")
+	}
 	for len(a.scratch) < p.threads {
-		n := attendRows * a.Heads / a.Layout.KVHeads
-		wide := 0
-		if a.Layout.Type == CacheQ8 {
-			wide = a.Layout.BlockTokens * a.Layout.HeadDim
-		}
-		a.scratch = append(a.scratch, attendScratch{
-			acc: make([]float32, n*a.Layout.HeadDim), most: make([]float32, n), sum: make([]float32, n),
-			score: make([]float32, a.Layout.BlockTokens), k: make([]float32, wide), v: make([]float32, wide),
-		})
+		a.scratch = append(a.scratch, a.newScratch())
 	}
 	parts := 0
 	for i := range a.Spans {
-		parts += tilesOf(a.Spans[i].Rows) * a.Layout.KVHeads
+		parts += a.tiles(&a.Spans[i]) * a.Layout.KVHeads
 	}
 	p.Run(parts, a)
 }
 
-func tilesOf(rows int) int { return (rows + attendRows - 1) / attendRows }
+func (a *Attention) newScratch() attendScratch {
+	l, n, wide := a.Layout, a.tileRows()*a.group(), 0
+	if l.Type == CacheQ8 {
+		wide = l.BlockTokens * l.HeadDim
+	}
+	t := attendScratch{
+		q: make([]float32, n*l.HeadDim), acc: make([]float32, n*l.HeadDim), sum: make([]float32, n*16),
+		score: make([]float32, n*maxBlock), most: make([]float32, n), shrink: make([]float32, (n+15)/16*16),
+		mask: make([]uint32, n), k: make([]float32, wide), v: make([]float32, wide),
+	}
+	t.call = attendCall{q: unsafe.Pointer(&t.q[0]), acc: unsafe.Pointer(&t.acc[0]), sum: unsafe.Pointer(&t.sum[0]),
+		score: unsafe.Pointer(&t.score[0]), most: unsafe.Pointer(&t.most[0]), shrink: unsafe.Pointer(&t.shrink[0]),
+		mask: unsafe.Pointer(&t.mask[0]), dim: uintptr(l.HeadDim), block: uintptr(l.BlockTokens), wide: wide > 0}
+	if wide > 0 {
+		t.call.k, t.call.v = unsafe.Pointer(&t.k[0]), unsafe.Pointer(&t.v[0])
+	}
+	return t
+}
+
+// group is how many query heads share a key head.
+func (a *Attention) group() int { return a.Heads / a.Layout.KVHeads }
+
+// tileRows is how many rows of a span are worked on together.
+func (a *Attention) tileRows() int { return max(1, tileFloats/(a.Layout.HeadDim*a.group())) }
+
+func (a *Attention) tiles(s *Span) int { return (s.Rows + a.tileRows() - 1) / a.tileRows() }
 
 // Part is one tile of rows of one span with one key head. The longest work of a span comes first.
 func (a *Attention) Part(part, worker int) {
 	for i := range a.Spans {
 		s := &a.Spans[i]
-		n := tilesOf(s.Rows) * a.Layout.KVHeads
+		n := a.tiles(s) * a.Layout.KVHeads
 		if part < n {
-			tile := tilesOf(s.Rows) - 1 - part/a.Layout.KVHeads
-			a.tile(s, tile*attendRows, min((tile+1)*attendRows, s.Rows), part%a.Layout.KVHeads, &a.scratch[worker])
+			rows := a.tileRows()
+			from := (a.tiles(s) - 1 - part/a.Layout.KVHeads) * rows
+			a.tile(s, from, min(from+rows, s.Rows), part%a.Layout.KVHeads, &a.scratch[worker])
 			return
 		}
 		part -= n
@@ -81,42 +125,65 @@ func (a *Attention) Part(part, worker int) {
 }
 
 func (a *Attention) tile(s *Span, from, to, kvHead int, t *attendScratch) {
-	group, dim, size := a.Heads/a.Layout.KVHeads, a.Layout.HeadDim, a.Layout.BlockTokens
-	n := (to - from) * group
-	clear(t.acc[:n*dim])
-	clear(t.sum[:n])
-	for i := range n {
-		t.most[i] = float32(math.Inf(-1))
-	}
-	firstBlock := a.oldest(s.Pos+from) / size
-	for b := firstBlock; b*size <= s.Pos+to-1; b++ {
-		if a.Layout.Type == CacheQ8 {
-			hi := min(size, s.Pos+to-b*size)
-			a.Layout.widen(t.k, a.Arena, s.Table[b], false, kvHead, 0, hi)
-			a.Layout.widen(t.v, a.Arena, s.Table[b], true, kvHead, 0, hi)
-		}
+	group, dim, size := a.group(), a.Layout.HeadDim, a.Layout.BlockTokens
+	a.begin(s, from, to, kvHead, t)
+	for b := a.oldest(s.Pos+from) / size; b*size < s.Pos+to; b++ {
+		first, last := max(0, a.oldest(s.Pos+from)-b*size), min(size, s.Pos+to-b*size)
 		for r := from; r < to; r++ {
 			pos := s.Pos + r
-			lo, hi := max(0, a.oldest(pos)-b*size), min(size, pos+1-b*size)
-			if lo >= hi {
-				continue
-			}
+			m := maskOf(max(0, a.oldest(pos)-b*size), min(size, pos+1-b*size))
 			for g := range group {
-				q := a.Q[((s.Start+r)*a.Heads+kvHead*group+g)*dim:][:dim]
-				a.step(q, s.Table[b], kvHead, lo, hi, (r-from)*group+g, t)
+				t.mask[(r-from)*group+g] = m
 			}
 		}
+		a.block(s.Table[b], kvHead, first, last, t)
 	}
 	for r := from; r < to; r++ {
 		for g := range group {
 			i := (r-from)*group + g
 			out := a.Out[((s.Start+r)*a.Heads+kvHead*group+g)*dim:][:dim]
-			inverse := 1 / t.sum[i]
-			for d, v := range t.acc[i*dim : (i+1)*dim] {
-				out[d] = v * inverse
-			}
+			copy(out, t.acc[i*dim:])
+			Scale(out, 1/sumLanes(t.sum[16*i:]))
 		}
 	}
+}
+
+// begin takes the tile's queries and clears its sums.
+func (a *Attention) begin(s *Span, from, to, kvHead int, t *attendScratch) {
+	group, dim := a.group(), a.Layout.HeadDim
+	n := (to - from) * group
+	for r := from; r < to; r++ {
+		q := a.Q[((s.Start+r)*a.Heads+kvHead*group)*dim:][:group*dim]
+		copy(t.q[(r-from)*group*dim:], q)
+	}
+	Scale(t.q[:n*dim], a.Scale)
+	clear(t.acc[:n*dim])
+	clear(t.sum[:n*16])
+	for i := range n {
+		t.most[i] = lowest
+	}
+	t.call.n = uintptr(n)
+}
+
+// lowest is where the greatest score starts. It is finite, so that a query that reads nothing of its
+// first block keeps its sums.
+const lowest = -1e30
+
+// maskOf has the bits of slots [lo, hi).
+func maskOf(lo, hi int) uint32 {
+	if lo >= hi {
+		return 0
+	}
+	return uint32(uint64(1)<<hi - uint64(1)<<lo)
+}
+
+// sumLanes adds sixteen parts.
+func sumLanes(lanes []float32) float32 {
+	var part [8]float32
+	for i := range part {
+		part[i] = lanes[i] + lanes[i+8]
+	}
+	return sumParts(&part)
 }
 
 // oldest is the first position that a token at pos attends to.
@@ -127,78 +194,101 @@ func (a *Attention) oldest(pos int) int {
 	return max(0, pos-a.Window+1)
 }
 
-// step adds slots [lo, hi) of one block to the running softmax of one row and head.
-func (a *Attention) step(q []float32, block int32, kvHead, lo, hi, i int, t *attendScratch) {
-	dim := a.Layout.HeadDim
-	score := t.score[lo:hi]
-	if a.Layout.Type == CacheQ8 {
-		scores32(score, q, t.k[lo*dim:hi*dim])
+// block adds slots [first, last) of one block to the tile's running softmax.
+func (a *Attention) block(block int32, kvHead, first, last int, t *attendScratch) {
+	c := &t.call
+	c.first, c.many = uintptr(first), uintptr(last-first)
+	if c.wide {
+		a.Layout.widenKeys(t.k, a.Arena, block, kvHead, first, last)
+		a.Layout.widenValues(t.v, a.Arena, block, kvHead, first, last)
 	} else {
-		scores16(score, q, a.halves(block, false, kvHead, lo, hi))
+		c.k = unsafe.Pointer(&a.Arena[a.Layout.at(block, false, kvHead)])
+		c.v = unsafe.Pointer(&a.Arena[a.Layout.at(block, true, kvHead)])
 	}
-	for j := range score {
-		score[j] *= a.Scale
-	}
+	scores(c)
 	if a.SoftCap > 0 {
-		SoftCap(score, a.SoftCap)
+		SoftCap(t.score[:c.n*maxBlock], a.SoftCap)
 	}
-	most := t.most[i]
-	for _, v := range score {
-		most = max(most, v)
-	}
-	acc := t.acc[i*dim : (i+1)*dim]
-	if most != t.most[i] {
-		shrink := exp32(t.most[i] - most)
-		t.sum[i] *= shrink
-		Scale(acc, shrink)
-		t.most[i] = most
-	}
-	t.sum[i] += expSum(score, score, most)
-	if a.Layout.Type == CacheQ8 {
-		mix32(acc, score, t.v[lo*dim:hi*dim])
-	} else {
-		mix16(acc, score, a.halves(block, true, kvHead, lo, hi))
-	}
+	soften(c)
+	mix(c)
 }
 
-func (a *Attention) halves(block int32, value bool, head, lo, hi int) []uint16 {
-	row := a.Layout.row(a.Arena, block, value, head, lo)
-	return unsafe.Slice((*uint16)(unsafe.Pointer(&row[0])), (hi-lo)*a.Layout.HeadDim)
+func (c *attendCall) slices() (score, acc []float32) {
+	return unsafe.Slice((*float32)(c.score), c.n*maxBlock), unsafe.Slice((*float32)(c.acc), c.n*c.dim)
 }
 
-// scores16Generic is score[s] = Σ_d q[d]·k[s][d], in eight interleaved parts.
-func scores16Generic(score, q []float32, k []uint16) {
-	for s := range score {
-		var part [8]float32
-		for d, v := range k[s*len(q) : (s+1)*len(q)] {
-			part[d%8] += float32(q[d] * FromF16(v))
-		}
-		score[s] = sumParts(&part)
+// number is entry i of k or v.
+func (c *attendCall) number(p unsafe.Pointer, i uintptr) float32 {
+	if c.wide {
+		return *(*float32)(unsafe.Add(p, 4*i))
 	}
+	return FromF16(*(*uint16)(unsafe.Add(p, 2*i)))
 }
 
-func scores32(score, q, k []float32) {
-	for s := range score {
-		var part [8]float32
-		for d, v := range k[s*len(q) : (s+1)*len(q)] {
-			part[d%8] += float32(q[d] * v)
-		}
-		score[s] = sumParts(&part)
-	}
-}
-
-// mix16Generic is acc[d] += Σ_s p[s]·v[s][d], s ascending.
-func mix16Generic(acc, p []float32, v []uint16) {
-	for s, w := range p {
-		for d, x := range v[s*len(acc) : (s+1)*len(acc)] {
-			acc[d] += float32(w * FromF16(x))
+// scoresGeneric is score[i][s] = Σ_d q[i][d]·k[d][s], d ascending, over a whole block: what stands in
+// slots that a query does not read means nothing.
+func scoresGeneric(c *attendCall) {
+	score, _ := c.slices()
+	q := unsafe.Slice((*float32)(c.q), c.n*c.dim)
+	var row [maxBlock]float32
+	for i := range c.n {
+		out := score[i*maxBlock:][:c.block]
+		clear(out)
+		for d := range c.dim {
+			for s := range out {
+				row[s] = c.number(c.k, d*c.block+uintptr(s))
+			}
+			for s := range out {
+				out[s] += float32(q[i*c.dim+d] * row[s])
+			}
 		}
 	}
 }
 
-func mix32(acc, p, v []float32) {
-	for s, w := range p {
-		AddScaled(acc, v[s*len(acc):(s+1)*len(acc)], w)
+// softenGeneric is a step of the online softmax: for each query i and the slots s of its mask
+//
+//	most' = max(most, score[s]);  shrink = exp(most - most')
+//	score[s] = exp(score[s] - most'), 0 in other slots
+//	sum[j] = sum[j]·shrink + (score[j] + score[j+16])
+func softenGeneric(c *attendCall) {
+	score, _ := c.slices()
+	sum := unsafe.Slice((*float32)(c.sum), c.n*16)
+	most, shrink := unsafe.Slice((*float32)(c.most), c.n), unsafe.Slice((*float32)(c.shrink), c.n)
+	mask := unsafe.Slice((*uint32)(c.mask), c.n)
+	for i := range c.n {
+		row := score[i*maxBlock : (i+1)*maxBlock]
+		now := most[i]
+		for s, v := range row {
+			if mask[i]>>s&1 == 1 && v > now {
+				now = v
+			}
+		}
+		shrink[i], most[i] = exp32(most[i]-now), now
+		for s, v := range row {
+			row[s] = 0
+			if mask[i]>>s&1 == 1 {
+				row[s] = exp32(v - now)
+			}
+		}
+		for j := range uintptr(16) {
+			sum[16*i+j] = float32(sum[16*i+j]*shrink[i]) + (row[j] + row[j+16])
+		}
+	}
+}
+
+// mixGeneric is acc[i][d] = acc[i][d]·shrink[i] + Σ_s score[i][s]·v[s][d], s ascending from first on.
+func mixGeneric(c *attendCall) {
+	score, all := c.slices()
+	shrink := unsafe.Slice((*float32)(c.shrink), c.n)
+	for i := range c.n {
+		acc := all[i*c.dim : (i+1)*c.dim]
+		Scale(acc, shrink[i])
+		for s := c.first; s < c.first+c.many; s++ {
+			w := score[i*maxBlock+s]
+			for d := range acc {
+				acc[d] += float32(w * c.number(c.v, s*c.dim+uintptr(d)))
+			}
+		}
 	}
 }
 

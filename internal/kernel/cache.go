@@ -22,10 +22,13 @@ func (t CacheType) String() string {
 }
 
 // CacheLayout is how one layer's keys and values lie in its arena. Block b takes bytes
-// [b·BlockBytes, (b+1)·BlockBytes): keys [KVHeads][BlockTokens][HeadDim], then values likewise.
+// [b·BlockBytes, (b+1)·BlockBytes): keys [KVHeads], then values [KVHeads]. Of one head they are
+//
+//	F16  keys [HeadDim][BlockTokens], so that a query meets many keys at once; values [BlockTokens][HeadDim]
+//	Q8   keys and values [BlockTokens] of a float32 scale and HeadDim integers
 type CacheLayout struct {
 	KVHeads, HeadDim int
-	BlockTokens      int
+	BlockTokens      int // at most 32
 	Type             CacheType
 }
 
@@ -42,28 +45,50 @@ func (l CacheLayout) BlockBytes() int { return 2 * l.KVHeads * l.BlockTokens * l
 // TokenBytes is what one token takes in one layer.
 func (l CacheLayout) TokenBytes() int { return 2 * l.KVHeads * l.rowBytes() }
 
-func (l CacheLayout) row(arena []byte, block int32, value bool, head, slot int) []byte {
-	at := head*l.BlockTokens + slot
+// at is where the keys or values of a head in a block begin.
+func (l CacheLayout) at(block int32, value bool, head int) int {
 	if value {
-		at += l.KVHeads * l.BlockTokens
+		head += l.KVHeads
 	}
-	n := l.rowBytes()
-	return arena[int(block)*l.BlockBytes()+at*n:][:n:n]
+	return int(block)*l.BlockBytes() + head*l.BlockTokens*l.rowBytes()
 }
+
+// row is one token's, where rows stand whole: all but keys of F16.
+func (l CacheLayout) row(arena []byte, block int32, value bool, head, slot int) []byte {
+	n := l.rowBytes()
+	return arena[l.at(block, value, head)+slot*n:][:n:n]
+}
+
+// keys are a head's, of F16.
+func (l CacheLayout) keys(arena []byte, block int32, head int) []uint16 {
+	return halves(arena[l.at(block, false, head):][:l.HeadDim*l.BlockTokens*2])
+}
+
+func halves(b []byte) []uint16 { return unsafe.Slice((*uint16)(unsafe.Pointer(&b[0])), len(b)/2) }
 
 // Store writes one token's keys and values, each [KVHeads][HeadDim], to a slot of a block.
 func (l CacheLayout) Store(arena []byte, block int32, slot int, k, v []float32) {
 	for h := range l.KVHeads {
-		l.put(l.row(arena, block, false, h, slot), k[h*l.HeadDim:][:l.HeadDim])
-		l.put(l.row(arena, block, true, h, slot), v[h*l.HeadDim:][:l.HeadDim])
+		key, value := k[h*l.HeadDim:][:l.HeadDim], v[h*l.HeadDim:][:l.HeadDim]
+		if l.Type == CacheQ8 {
+			putQ8(l.row(arena, block, false, h, slot), key)
+			putQ8(l.row(arena, block, true, h, slot), value)
+			continue
+		}
+		toF16(halves(l.row(arena, block, true, h, slot)), value)
+		keys := l.keys(arena, block, h)
+		var some [64]uint16
+		for d := 0; d < len(key); d += len(some) {
+			n := min(len(some), len(key)-d)
+			toF16(some[:n], key[d:d+n])
+			for i, bits := range some[:n] {
+				keys[(d+i)*l.BlockTokens+slot] = bits
+			}
+		}
 	}
 }
 
-func (l CacheLayout) put(row []byte, x []float32) {
-	if l.Type == CacheF16 {
-		toF16(unsafe.Slice((*uint16)(unsafe.Pointer(&row[0])), len(x)), x)
-		return
-	}
+func putQ8(row []byte, x []float32) {
 	var most float32
 	for _, v := range x {
 		most = max(most, abs32(v))
@@ -80,26 +105,40 @@ func (l CacheLayout) put(row []byte, x []float32) {
 
 // CopySlots copies the first slots of block from to block to, in one layer's arena.
 func (l CacheLayout) CopySlots(arena []byte, to, from int32, slots int) {
-	n := slots * l.rowBytes()
 	for h := range l.KVHeads {
 		for _, value := range [...]bool{false, true} {
-			at := l.row(arena, from, value, h, 0)
-			start := int(uintptr(unsafe.Pointer(&at[0])) - uintptr(unsafe.Pointer(&arena[0])))
-			dst := l.row(arena, to, value, h, 0)
-			copy(unsafe.Slice(&dst[0], n), arena[start:start+n])
+			if l.Type == CacheF16 && !value {
+				a, b := l.keys(arena, to, h), l.keys(arena, from, h)
+				for at := 0; at < len(a); at += l.BlockTokens {
+					copy(a[at:at+slots], b[at:])
+				}
+				continue
+			}
+			n := slots * l.rowBytes()
+			copy(arena[l.at(to, value, h):][:n], arena[l.at(from, value, h):])
 		}
 	}
 }
 
-// slab is the rows of a head in a block as half floats; Q8 is not half floats and is widened to
-// float32 in wide first.
-func (l CacheLayout) widen(wide []float32, arena []byte, block int32, value bool, head, lo, hi int) {
+// widenKeys fills slots [lo, hi) of wide [HeadDim][BlockTokens] from Q8.
+func (l CacheLayout) widenKeys(wide []float32, arena []byte, block int32, head, lo, hi int) {
 	for s := lo; s < hi; s++ {
-		row := l.row(arena, block, value, head, s)
-		scale := math.Float32frombits(binary.LittleEndian.Uint32(row))
+		row := l.row(arena, block, false, head, s)
+		scale := f32(row)
+		for d := range l.HeadDim {
+			wide[d*l.BlockTokens+s] = scale * float32(int8(row[4+d]))
+		}
+	}
+}
+
+// widenValues fills slots [lo, hi) of wide [BlockTokens][HeadDim] from Q8.
+func (l CacheLayout) widenValues(wide []float32, arena []byte, block int32, head, lo, hi int) {
+	for s := lo; s < hi; s++ {
+		row := l.row(arena, block, true, head, s)
+		scale := f32(row)
 		out := wide[s*l.HeadDim : (s+1)*l.HeadDim]
-		for i := range out {
-			out[i] = scale * float32(int8(row[4+i]))
+		for d := range out {
+			out[d] = scale * float32(int8(row[4+d]))
 		}
 	}
 }

@@ -133,18 +133,43 @@ func toF16(dst []uint16, x []float32) {
 	toF16Generic(dst, x)
 }
 
-func scores16(score, q []float32, k []uint16) {
-	if useAVX2 && len(q)%8 == 0 && len(score) > 0 {
-		scoresAVX2(&score[0], &q[0], &k[0], len(score), len(q))
-		return
+func scores(c *attendCall) {
+	switch {
+	case c.block != maxBlock || !useAVX2:
+		scoresGeneric(c)
+	case useAVX512 && c.wide:
+		scoresF32AVX512(c)
+	case useAVX512:
+		scoresF16AVX512(c)
+	case c.wide:
+		scoresF32AVX2(c)
+	default:
+		scoresF16AVX2(c)
 	}
-	scores16Generic(score, q, k)
 }
 
-func mix16(acc, p []float32, v []uint16) {
-	if useAVX2 && len(acc)%8 == 0 && len(p) > 0 {
-		mixAVX2(&acc[0], &p[0], &v[0], len(p), len(acc))
-		return
+func soften(c *attendCall) {
+	switch {
+	case useAVX512:
+		softenAVX512(c)
+	case useAVX2:
+		softenAVX2(c)
+	default:
+		softenGeneric(c)
 	}
-	mix16Generic(acc, p, v)
+}
+
+func mix(c *attendCall) {
+	switch {
+	case useAVX512 && c.dim%16 == 0 && c.wide:
+		mixF32AVX512(c)
+	case useAVX512 && c.dim%16 == 0:
+		mixF16AVX512(c)
+	case useAVX2 && c.dim%8 == 0 && c.wide:
+		mixF32AVX2(c)
+	case useAVX2 && c.dim%8 == 0:
+		mixF16AVX2(c)
+	default:
+		mixGeneric(c)
+	}
 }

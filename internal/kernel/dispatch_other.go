@@ -12,8 +12,9 @@ func sumSquares(x []float32) float32                { return sumSquaresGeneric(x
 func expSum(dst, x []float32, most float32) float32 { return expSumGeneric(dst, x, most) }
 func swiGLU(gate, up []float32)                     { swiGLUGeneric(gate, up) }
 func toF16(dst []uint16, x []float32)               { toF16Generic(dst, x) }
-func scores16(score, q []float32, k []uint16)       { scores16Generic(score, q, k) }
-func mix16(acc, p []float32, v []uint16)            { mix16Generic(acc, p, v) }
+func scores(c *attendCall)                          { scoresGeneric(c) }
+func soften(c *attendCall)                          { softenGeneric(c) }
+func mix(c *attendCall)                             { mixGeneric(c) }
 
 // Implementations lists what this machine runs.
 func Implementations() []string { return []string{"generic"} }

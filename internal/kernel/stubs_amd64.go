@@ -230,7 +230,31 @@ func swiGLUAVX2(gate, up *float32, n int)
 func toF16AVX2(dst *uint16, x *float32, n int)
 
 //go:noescape
-func scoresAVX2(score, q *float32, k *uint16, slots, dim int)
+func scoresF16AVX2(c *attendCall)
 
 //go:noescape
-func mixAVX2(acc, w *float32, v *uint16, slots, dim int)
+func scoresF32AVX2(c *attendCall)
+
+//go:noescape
+func scoresF16AVX512(c *attendCall)
+
+//go:noescape
+func scoresF32AVX512(c *attendCall)
+
+//go:noescape
+func mixF16AVX2(c *attendCall)
+
+//go:noescape
+func mixF32AVX2(c *attendCall)
+
+//go:noescape
+func mixF16AVX512(c *attendCall)
+
+//go:noescape
+func mixF32AVX512(c *attendCall)
+
+//go:noescape
+func softenAVX2(c *attendCall)
+
+//go:noescape
+func softenAVX512(c *attendCall)

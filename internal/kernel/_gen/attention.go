@@ -1,0 +1,403 @@
+package main
+
+import "fmt"
+
+// isa is a width of vectors: registers' letter and how many float32 they hold.
+type isa struct {
+	name  string
+	v     string
+	lanes int
+	// Register numbers: accumulators from 0 on, then what is loaded, then broadcast numbers.
+	loaded, broadcast int
+	scoreRows         []int // rows of queries a pass, largest first
+	mixRows           []int
+}
+
+var isas = []isa{
+	{"AVX2", "Y", 8, 8, 12, []int{2, 1}, []int{2, 1}},
+	{"AVX512", "Z", 16, 24, 28, []int{12, 4, 3, 2, 1}, []int{6, 4, 3, 2, 1}},
+}
+
+// widen loads lanes numbers of a cache row, half precision or float32, to register n.
+func (a isa) widen(half bool, off int, base string, n int) {
+	if half {
+		p("VCVTPH2PS %d(%s), %s%d", off/2, base, a.v, n)
+	} else {
+		p("VMOVUPS %d(%s), %s%d", off, base, a.v, n)
+	}
+}
+
+func (a isa) kind(half bool) string {
+	if half {
+		return "F16" + a.name
+	}
+	return "F32" + a.name
+}
+
+// scores is scoresGeneric: for each row a chain of fused multiply-adds over the dimensions, lanes are slots.
+//
+//	R15 q of the pass   DI score   R14 rows left   BX keys   CX dimensions left   bases, R11, R12: see rowAt
+func (a isa) scores(half bool) {
+	name := "scores" + a.kind(half)
+	vectors, step := 32/a.lanes, 64
+	if !half {
+		step = 128
+	}
+	text(name, 8)
+	p("MOVQ c+0(FP), AX")
+	p("MOVQ 0(AX), R15")
+	p("MOVQ 24(AX), DI")
+	p("MOVQ 72(AX), R14")
+	p("MOVQ 80(AX), R11")
+	p("SHLQ $2, R11")
+	p("LEAQ (R11)(R11*2), R12")
+	for _, rows := range a.scoreRows {
+		label("%s_rows%d", name, rows)
+		p("CMPQ R14, $%d", rows)
+		p("JLT %s_below%d", name, rows)
+		p("MOVQ R15, SI")
+		for b := 1; b < (rows+3)/4; b++ {
+			p("LEAQ (%s)(R11*4), %s", bases[b-1], bases[b])
+		}
+		p("MOVQ 8(AX), BX")
+		p("MOVQ 80(AX), CX")
+		for i := range rows * vectors {
+			p("VXORPS %s%d, %s%d, %s%d", a.v, i, a.v, i, a.v, i)
+		}
+		label("%s_dim%d", name, rows)
+		for v := range vectors {
+			a.widen(half, 4*a.lanes*v, "BX", a.loaded+v)
+		}
+		for r := range rows {
+			one := a.broadcast + r%4
+			p("VBROADCASTSS %s, %s%d", rowAt(0, r), a.v, one)
+			for v := range vectors {
+				p("VFMADD231PS %s%d, %s%d, %s%d", a.v, a.loaded+v, a.v, one, a.v, r*vectors+v)
+			}
+		}
+		p("ADDQ $%d, BX", step)
+		for b := range (rows + 3) / 4 {
+			p("ADDQ $4, %s", bases[b])
+		}
+		p("DECQ CX")
+		p("JNZ %s_dim%d", name, rows)
+		for i := range rows * vectors {
+			p("VMOVUPS %s%d, %d(DI)", a.v, i, 4*a.lanes*i)
+		}
+		p("ADDQ $%d, DI", 128*rows)
+		p("IMUL3Q $%d, R11, DX", rows)
+		p("ADDQ DX, R15")
+		p("SUBQ $%d, R14", rows)
+		p("JMP %s_rows%d", name, rows)
+		label("%s_below%d", name, rows)
+	}
+	p("VZEROUPPER")
+	p("RET")
+}
+
+// mix is mixGeneric. Lanes are dimensions.
+//
+//	R15 acc of the pass   DX weights of the pass   R13 shrink of the pass   R14 rows left
+//	AX bytes of a value row   R9 values' column   R10 dimensions left   BX value   DI weight   CX slots left
+func (a isa) mix(half bool) {
+	name := "mix" + a.kind(half)
+	shift, size := 1, 2
+	if !half {
+		shift, size = 2, 4
+	}
+	text(name, 8)
+	p("MOVQ c+0(FP), AX")
+	p("MOVQ 24(AX), DX")
+	p("MOVQ 32(AX), R15")
+	p("MOVQ 56(AX), R13")
+	p("MOVQ 72(AX), R14")
+	p("MOVQ 80(AX), R11")
+	p("SHLQ $2, R11")
+	p("LEAQ (R11)(R11*2), R12")
+	for _, rows := range a.mixRows {
+		label("%s_rows%d", name, rows)
+		p("CMPQ R14, $%d", rows)
+		p("JLT %s_below%d", name, rows)
+		p("MOVQ R15, SI")
+		if rows > 4 {
+			p("LEAQ (SI)(R11*4), R8")
+		}
+		p("MOVQ c+0(FP), AX")
+		p("MOVQ 16(AX), R9")
+		p("MOVQ 80(AX), R10")
+		for _, width := range []int{4, 1} {
+			a.mixColumns(fmt.Sprintf("%s_r%dw%d", name, rows, width), half, rows, width, shift, size)
+		}
+		p("ADDQ $%d, DX", 128*rows)
+		p("ADDQ $%d, R13", 4*rows)
+		p("IMUL3Q $%d, R11, CX", rows)
+		p("ADDQ CX, R15")
+		p("SUBQ $%d, R14", rows)
+		p("JMP %s_rows%d", name, rows)
+		label("%s_below%d", name, rows)
+	}
+	p("VZEROUPPER")
+	p("RET")
+}
+
+// mixColumns does width vectors of dimensions of some rows at a time, as long as there are so many.
+func (a isa) mixColumns(name string, half bool, rows, width, shift, size int) {
+	label("%s", name)
+	p("CMPQ R10, $%d", a.lanes*width)
+	p("JLT %s_done", name)
+	for r := range rows {
+		p("VBROADCASTSS %d(R13), %s%d", 4*r, a.v, a.broadcast)
+		for w := range width {
+			p("VMULPS %s, %s%d, %s%d", rowAt(4*a.lanes*w, r), a.v, a.broadcast, a.v, r*width+w)
+		}
+	}
+	p("MOVQ c+0(FP), CX")
+	p("MOVQ 80(CX), AX")
+	p("SHLQ $%d, AX", shift)
+	p("MOVQ 88(CX), BX")
+	p("LEAQ (DX)(BX*4), DI")
+	p("IMULQ AX, BX")
+	p("ADDQ R9, BX")
+	p("MOVQ 96(CX), CX")
+	label("%s_slot", name)
+	for w := range width {
+		a.widen(half, 4*a.lanes*w, "BX", a.loaded+w)
+	}
+	for r := range rows {
+		one := a.broadcast + r%4
+		p("VBROADCASTSS %d(DI), %s%d", 128*r, a.v, one)
+		for w := range width {
+			p("VFMADD231PS %s%d, %s%d, %s%d", a.v, a.loaded+w, a.v, one, a.v, r*width+w)
+		}
+	}
+	p("ADDQ $4, DI")
+	p("ADDQ AX, BX")
+	p("DECQ CX")
+	p("JNZ %s_slot", name)
+	for r := range rows {
+		for w := range width {
+			p("VMOVUPS %s%d, %s", a.v, r*width+w, rowAt(4*a.lanes*w, r))
+		}
+	}
+	for b := range (rows + 3) / 4 {
+		p("ADDQ $%d, %s", 4*a.lanes*width, bases[b])
+	}
+	p("ADDQ $%d, R9", size*a.lanes*width)
+	p("SUBQ $%d, R10", a.lanes*width)
+	p("JMP %s", name)
+	label("%s_done", name)
+}
+
+// expConstants loads what exp needs to Z16-Z29.
+func expConstants() {
+	for i, name := range []string{"expLow", "expHigh", "log2e", "ln2High", "ln2Low", "bias127",
+		"taylor0", "taylor1", "taylor2", "taylor3", "taylor4", "taylor5", "taylor6", "taylor7"} {
+		p("VBROADCASTSS ·%s(SB), Z%d", name, 16+i)
+	}
+}
+
+// expZ replaces each register x of several by e^x, as expY0 does: n and t are registers it may use.
+func expZ(x, n, t, mask []int) {
+	each := func(format string, pick func(i int) []any) {
+		for i := range x {
+			p(format, pick(i)...)
+		}
+	}
+	each("VCMPPS $0x11, Z16, Z%d, K%d", func(i int) []any { return []any{x[i], mask[i]} }) // x < low: 0 in the end
+	each("VMINPS Z%d, Z17, Z%d", func(i int) []any { return []any{x[i], x[i]} })           // keeps a NaN of x
+	each("VMULPS Z18, Z%d, Z%d", func(i int) []any { return []any{x[i], n[i]} })
+	each("VRNDSCALEPS $0, Z%d, Z%d", func(i int) []any { return []any{n[i], n[i]} })
+	each("VMULPS Z19, Z%d, Z%d", func(i int) []any { return []any{n[i], t[i]} })
+	each("VSUBPS Z%d, Z%d, Z%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
+	each("VMULPS Z20, Z%d, Z%d", func(i int) []any { return []any{n[i], t[i]} })
+	each("VSUBPS Z%d, Z%d, Z%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
+	each("VMULPS Z22, Z%d, Z%d", func(i int) []any { return []any{x[i], t[i]} })
+	for c := 1; c <= 7; c++ {
+		each("VADDPS Z%d, Z%d, Z%d", func(i int) []any { return []any{22 + c, t[i], t[i]} })
+		if c < 7 {
+			each("VMULPS Z%d, Z%d, Z%d", func(i int) []any { return []any{x[i], t[i], t[i]} })
+		}
+	}
+	each("VCVTPS2DQ Z%d, Z%d", func(i int) []any { return []any{n[i], n[i]} })
+	each("VPADDD Z21, Z%d, Z%d", func(i int) []any { return []any{n[i], n[i]} })
+	each("VPSLLD $23, Z%d, Z%d", func(i int) []any { return []any{n[i], n[i]} })
+	each("VMULPS Z%d, Z%d, Z%d", func(i int) []any { return []any{n[i], t[i], x[i]} })
+	each("VPXORD Z%d, Z%d, K%d, Z%d", func(i int) []any { return []any{x[i], x[i], mask[i], x[i]} })
+}
+
+// highest leaves the greatest number of X or Y register n in X register n, using register t.
+func highest(n, t int) {
+	p("VEXTRACTF128 $1, Y%d, X%d", n, t)
+	p("VMAXPS X%d, X%d, X%d", t, n, n)
+	p("VPERMILPS $0x4e, X%d, X%d", n, t)
+	p("VMAXPS X%d, X%d, X%d", t, n, n)
+	p("VPERMILPS $0xb1, X%d, X%d", n, t)
+	p("VMAXPS X%d, X%d, X%d", t, n, n)
+}
+
+// softenStart reads kernel.attendCall: SI score, DI sum, BX most, DX shrink, R8 mask, CX rows.
+func softenStart() {
+	p("MOVQ c+0(FP), AX")
+	p("MOVQ 24(AX), SI")
+	p("MOVQ 40(AX), DI")
+	p("MOVQ 48(AX), BX")
+	p("MOVQ 56(AX), DX")
+	p("MOVQ 64(AX), R8")
+	p("MOVQ 72(AX), CX")
+}
+
+// newMost puts the greater of X3 and the row's most there, and what it grew by, negated, in shrink.
+func newMost() {
+	p("VMOVSS (BX), X4")
+	p("VMAXSS X4, X3, X3")
+	p("VSUBSS X3, X4, X4")
+	p("VMOVSS X3, (BX)")
+	p("VMOVSS X4, (DX)")
+	p("ADDQ $4, BX")
+	p("ADDQ $4, DX")
+	p("ADDQ $4, R8")
+	p("ADDQ $128, SI")
+}
+
+// softenAVX512 is softenGeneric.
+func softenAVX512() {
+	text("softenAVX512", 8)
+	softenStart()
+	expConstants()
+	p("VBROADCASTSS ·lowest(SB), Z30")
+	label("soften512_most")
+	p("KMOVD (R8), K1")
+	p("KSHIFTRD $16, K1, K2")
+	p("VMOVAPS Z30, Z1")
+	p("VMOVAPS Z30, Z2")
+	p("VMOVUPS (SI), K1, Z1")
+	p("VMOVUPS 64(SI), K2, Z2")
+	p("VMAXPS Z2, Z1, Z3")
+	p("VEXTRACTF64X4 $1, Z3, Y4")
+	p("VMAXPS Y4, Y3, Y3")
+	highest(3, 4)
+	newMost()
+	p("DECQ CX")
+	p("JNZ soften512_most")
+
+	softenStart()
+	label("soften512_shrink") // rows are padded to a multiple of 16
+	p("VMOVUPS (DX), Z0")
+	expZ([]int{0}, []int{1}, []int{2}, []int{3})
+	p("VMOVUPS Z0, (DX)")
+	p("ADDQ $64, DX")
+	p("SUBQ $16, CX")
+	p("JG soften512_shrink")
+
+	softenStart()
+	label("soften512_exp")
+	p("KMOVD (R8), K1")
+	p("KSHIFTRD $16, K1, K2")
+	p("VBROADCASTSS (BX), Z6")
+	p("VMOVUPS (SI), Z0")
+	p("VMOVUPS 64(SI), Z1")
+	p("VSUBPS Z6, Z0, Z0")
+	p("VSUBPS Z6, Z1, Z1")
+	expZ([]int{0, 1}, []int{2, 3}, []int{4, 5}, []int{3, 4})
+	p("VMOVAPS.Z Z0, K1, Z0")
+	p("VMOVAPS.Z Z1, K2, Z1")
+	p("VMOVUPS Z0, (SI)")
+	p("VMOVUPS Z1, 64(SI)")
+	p("VADDPS Z1, Z0, Z0")
+	p("VBROADCASTSS (DX), Z6")
+	p("VMULPS (DI), Z6, Z6")
+	p("VADDPS Z0, Z6, Z6")
+	p("VMOVUPS Z6, (DI)")
+	p("ADDQ $64, DI")
+	p("ADDQ $4, BX")
+	p("ADDQ $4, DX")
+	p("ADDQ $4, R8")
+	p("ADDQ $128, SI")
+	p("DECQ CX")
+	p("JNZ soften512_exp")
+	p("VZEROUPPER")
+	p("RET")
+}
+
+// softenAVX2 is softenGeneric.
+func softenAVX2() {
+	mask := func(v int) { // of lanes 8v to 8v+7 of the row, in Y7
+		p("VPBROADCASTD (R8), Y7")
+		p("VPAND ·bits%d(SB), Y7, Y7", v)
+		p("VPCMPEQD ·bits%d(SB), Y7, Y7", v)
+	}
+	text("softenAVX2", 8)
+	softenStart()
+	label("soften2_most")
+	p("VMOVUPS ·lowest(SB), Y3")
+	for v := range 4 {
+		mask(v)
+		p("VMOVUPS ·lowest(SB), Y1")
+		p("VBLENDVPS Y7, %d(SI), Y1, Y1", 32*v)
+		p("VMAXPS Y1, Y3, Y3")
+	}
+	highest(3, 4)
+	newMost()
+	p("DECQ CX")
+	p("JNZ soften2_most")
+
+	softenStart()
+	label("soften2_shrink")
+	p("VMOVUPS (DX), Y0")
+	expY0()
+	p("VMOVUPS Y0, (DX)")
+	p("ADDQ $32, DX")
+	p("SUBQ $8, CX")
+	p("JG soften2_shrink")
+
+	softenStart()
+	label("soften2_exp")
+	p("VBROADCASTSS (BX), Y6")
+	for v := range 4 {
+		p("VMOVUPS %d(SI), Y0", 32*v)
+		p("VSUBPS Y6, Y0, Y0")
+		expY0()
+		mask(v)
+		p("VANDPS Y7, Y0, Y0")
+		p("VMOVUPS Y0, %d(SI)", 32*v)
+		if v < 2 {
+			p("VMOVAPS Y0, Y%d", 8+v)
+		} else {
+			p("VADDPS Y0, Y%d, Y%d", 6+v, 6+v)
+		}
+	}
+	p("VBROADCASTSS (DX), Y6")
+	for v := range 2 {
+		p("VMULPS %d(DI), Y6, Y5", 32*v)
+		p("VADDPS Y%d, Y5, Y5", 8+v)
+		p("VMOVUPS Y5, %d(DI)", 32*v)
+	}
+	p("ADDQ $64, DI")
+	p("ADDQ $4, BX")
+	p("ADDQ $4, DX")
+	p("ADDQ $4, R8")
+	p("ADDQ $128, SI")
+	p("DECQ CX")
+	p("JNZ soften2_exp")
+	p("VZEROUPPER")
+	p("RET")
+}
+
+func attention() {
+	float("lowest", -1e30)
+	for v := range 4 {
+		var bits [8]uint32
+		for i := range bits {
+			bits[i] = 1 << (8*v + i)
+		}
+		constant(fmt.Sprintf("bits%d", v), bits[:]...)
+	}
+	for _, a := range isas {
+		for _, half := range []bool{true, false} {
+			a.scores(half)
+			a.mix(half)
+		}
+	}
+	softenAVX2()
+	softenAVX512()
+}
