@@ -26,6 +26,7 @@ type Options struct {
 	Queue     int              // requests that may wait. Default 256.
 	Budget    int              // tokens computed a step while answers are read. Default 128.
 	Prompt    int              // tokens computed a step while none is. Default 512.
+	Draft     int              // guessed tokens computed a step, over all answers; negative: none. Default 15.
 	Observe   func(Step)       // called after every step, on the engine's goroutine; may be nil
 }
 
@@ -46,6 +47,9 @@ func (o Options) withDefaults(c model.Config) Options {
 	set(&o.Queue, 256)
 	set(&o.Budget, 128)
 	set(&o.Prompt, 512)
+	if o.Draft == 0 {
+		o.Draft = draftMost
+	}
 	return o
 }
 
@@ -70,6 +74,7 @@ type Engine struct {
 	plan             Plan
 	batch            model.Batch
 	rows             []sampled
+	parts            []part
 	sampler          sampleTask
 	born             uint64
 	stats            stats
@@ -245,7 +250,9 @@ func (e *Engine) makePlan(lookers int) {
 	s.BlockTokens, s.Slots = BlockTokens, e.o.Slots
 	s.Running, s.Waiting = s.Running[:0], s.Waiting[:0]
 	budget := e.o.Prompt
+	drafts := e.o.Draft / max(1, len(e.running))
 	for _, q := range e.running {
+		q.guess(drafts)
 		s.Running = append(s.Running, q.view())
 		if len(q.tokens) > q.prompt { // an answer is being read
 			budget = e.o.Budget
@@ -308,7 +315,7 @@ func (e *Engine) letGo() {
 func (e *Engine) carryOut() {
 	b := &e.batch
 	b.Tokens, b.Positions, b.Spans, b.Want = b.Tokens[:0], b.Positions[:0], b.Spans[:0], b.Want[:0]
-	e.rows = e.rows[:0]
+	e.rows, e.parts = e.rows[:0], e.parts[:0]
 	running := len(e.state.Running)
 	for _, i := range e.plan.Preempt { // the plan lends their blocks again
 		e.release(e.running[i])
@@ -327,12 +334,16 @@ func (e *Engine) carryOut() {
 			q.cached = s.From
 		}
 		b.Spans = append(b.Spans, kv.Span{Start: len(b.Tokens), Rows: s.To - s.From, Pos: s.From, Table: q.table})
+		first := len(e.rows)
 		for pos := s.From; pos < s.To; pos++ {
-			if last := pos == len(q.tokens)-1; last || q.scoresPrompt(pos) {
-				e.rows = append(e.rows, sampled{q: q, pos: pos, next: last})
+			if next := pos >= len(q.tokens)-1; next || q.scoresPrompt(pos) {
+				e.rows = append(e.rows, sampled{q: q, pos: pos, next: next})
 				b.Want = append(b.Want, int32(len(b.Tokens)))
 			}
-			b.Tokens, b.Positions = append(b.Tokens, q.tokens[pos]), append(b.Positions, int32(pos))
+			b.Tokens, b.Positions = append(b.Tokens, q.token(pos)), append(b.Positions, int32(pos))
+		}
+		if len(e.rows) > first {
+			e.parts = append(e.parts, part{first, len(e.rows)})
 		}
 		q.upTo = s.To
 	}

@@ -161,9 +161,10 @@ func TestSameRequestSameBits(t *testing.T) {
 		requests[i] = &Request{Prompt: prompt(uint64(i/2), 5+23*i), MaxTokens: 90, Logprobs: 2, Sampling: sample.Options{Temperature: 1, Seed: uint64(i)}}
 	}
 	requests[4].N, requests[2].PromptLogprobs = 3, true
+	requests[1].Sampling, requests[7].Sampling, requests[7].MaxTokens = sample.Options{}, sample.Options{Repetition: 1.1}, 200
 	want := make([]string, len(requests))
 	for i, r := range requests {
-		e := start(t, newMeanModel(), 1, Options{Budget: 1000, Prompt: 1000})
+		e := start(t, newMeanModel(), 1, Options{Budget: 1000, Prompt: 1000, Draft: -1})
 		want[i] = collect(t, e, r).String()
 	}
 	for _, threads := range []int{1, 2} {
@@ -185,6 +186,9 @@ func TestSameRequestSameBits(t *testing.T) {
 						t.Errorf("threads %d, %+v, round %d, request %d:\n got %s\nwant %s", threads, o, round, i, got[i], want[i])
 					}
 				}
+			}
+			if st := e.Stats(); o.Tokens == 0 && o.Budget != 1 && st.Accepted == 0 {
+				t.Errorf("%+v: no guess was right: the test tests less than it says", o)
 			}
 			if o.Tokens == 352 && e.Stats().Preemptions == 0 {
 				t.Error("nothing was preempted: the test tests less than it says")

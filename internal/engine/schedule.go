@@ -9,10 +9,12 @@ type State struct {
 	Waiting     []Seq // in the order of the queue
 }
 
-// Seq is one sequence: it wants Want tokens computed and has Computed of them, in Blocks blocks.
+// Seq is one sequence: it wants Want tokens computed and has Computed of them, in Blocks blocks. Draft
+// more tokens are guessed to follow and are computed with an answer's token where that costs no block.
 type Seq struct {
 	Want, Computed int
 	Blocks         int
+	Draft          int
 }
 
 // Plan is one step. Indices are into State's lists.
@@ -22,7 +24,8 @@ type Plan struct {
 	Admit   int     // how many of the waiting, from the head, begin to run; their slices are in Run
 }
 
-// Slice is tokens [From, To) of a sequence: of Running if Index < len(Running), else of Waiting.
+// Slice is tokens [From, To) of a sequence: of Running if Index < len(Running), else of Waiting. Those
+// from Want on are guesses.
 type Slice struct{ Index, From, To int }
 
 // Schedule plans one step. There is no prefill or decode mode: every sequence has tokens it has
@@ -82,7 +85,8 @@ func (p *planner) answer(i int) {
 			return
 		}
 	}
-	p.run(i, q.Computed, q.Want, need)
+	guessed := min(q.Draft, p.budget-1, max(q.Blocks, p.blocks(q.Want))*p.BlockTokens-q.Want)
+	p.run(i, q.Computed, q.Want+max(guessed, 0), need)
 }
 
 // preempt takes the blocks of the youngest sequence; ok is false if that is sequence i itself.

@@ -59,7 +59,12 @@ func runScript(t *testing.T, script string) string {
 		case "pool":
 			scan(t, rest, "free=%d slots=%d", &s.Free, &s.Slots)
 		case "running", "waiting":
-			scan(t, rest, "%s want=%d computed=%d blocks=%d", &name, &q.Want, &q.Computed, &q.Blocks)
+			if rest, draft, guesses := strings.Cut(rest, " draft="); guesses {
+				scan(t, draft, "%d", &q.Draft)
+				scan(t, rest, "%s want=%d computed=%d blocks=%d", &name, &q.Want, &q.Computed, &q.Blocks)
+			} else {
+				scan(t, rest, "%s want=%d computed=%d blocks=%d", &name, &q.Want, &q.Computed, &q.Blocks)
+			}
 			names = append(names, name)
 			if word == "running" {
 				s.Running = append(s.Running, q)

@@ -36,7 +36,9 @@ type sequence struct {
 	table    []int32
 	chain    kv.Chain
 	sampler  *sample.Sampler
-	limit    int       // length at which the answer ends
+	limit    int // length at which the answer ends
+	drafter  drafter
+	draft    []int32   // guessed to follow tokens
 	known    kv.Prefix // what a waiting sequence found and holds
 	started  bool
 	forked   bool
@@ -61,7 +63,24 @@ func (e *Engine) newSequence(st *Stream, choice int) *sequence {
 
 // view is the sequence as Schedule sees it.
 func (q *sequence) view() Seq {
-	return Seq{Want: len(q.tokens), Computed: q.computed, Blocks: len(q.table)}
+	return Seq{Want: len(q.tokens), Computed: q.computed, Blocks: len(q.table), Draft: len(q.draft)}
+}
+
+// guess looks for at most n tokens that may follow an answer.
+func (q *sequence) guess(n int) {
+	q.draft = q.draft[:0]
+	n = min(n, q.limit-len(q.tokens)-1)
+	if n > 0 && len(q.tokens) > q.prompt && len(q.tokens)-q.computed == 1 {
+		q.draft = append(q.draft, q.drafter.guess(q.tokens, n)...)
+	}
+}
+
+// token is the sequence's token at pos, guesses behind the others.
+func (q *sequence) token(pos int) int32 {
+	if n := len(q.tokens); pos >= n {
+		return q.draft[pos-n]
+	}
+	return q.tokens[pos]
 }
 
 // scoresPrompt reports whether the token behind pos is one of the prompt whose probability is wanted.
@@ -76,26 +95,39 @@ type sampled struct {
 	q       *sequence
 	pos     int
 	next    bool // the next token is to be chosen; else pos+1 is the prompt's and only scored
+	chosen  bool
 	id      int32
 	logprob float32
 	top     []sample.Candidate
 	err     error
 }
 
-// sampleTask chooses tokens for all rows, a part a row.
+// part is the rows [from, to) of one sequence.
+type part struct{ from, to int }
+
+// sampleTask chooses tokens for all rows, a part a sequence.
 type sampleTask struct{ e *Engine }
 
-// Part chooses for one row. A panic in a sampler or mask ends that request alone.
-func (t *sampleTask) Part(part, _ int) {
+// Part chooses for the rows of one sequence: for those behind guesses only while the guesses prove
+// right. A panic in a sampler or mask ends that request alone.
+func (t *sampleTask) Part(i, _ int) {
 	e := t.e
-	r := &e.rows[part]
-	defer recoverTo(&r.err, "sampling")
 	vocab := e.config.Vocab
-	logits := e.batch.Logits[part*vocab : (part+1)*vocab]
+	for at := e.parts[i].from; at < e.parts[i].to; at++ {
+		r := &e.rows[at]
+		r.choose(e.batch.Logits[at*vocab : (at+1)*vocab])
+		if r.err != nil || r.next && at+1 < e.parts[i].to && r.id != r.q.token(r.pos+1) {
+			return
+		}
+	}
+}
+
+func (r *sampled) choose(logits []float32) {
+	defer recoverTo(&r.err, "sampling")
 	request := r.q.stream.request
-	r.id = int32(-1)
+	r.chosen, r.id = true, -1
 	if r.next {
-		if len(r.q.tokens)-r.q.prompt < request.MinTokens {
+		if r.pos+1-r.q.prompt < request.MinTokens {
 			for _, id := range request.End {
 				logits[id] = lowest
 			}
@@ -120,31 +152,29 @@ func recoverTo(err *error, where string) {
 }
 
 // choose picks the next tokens.
-func (e *Engine) choose() { e.pool.Run(len(e.rows), &e.sampler) }
+func (e *Engine) choose() { e.pool.Run(len(e.parts), &e.sampler) }
 
-// deliver hands out the chosen tokens and ends what is complete; it gives how many answers got a token.
+// deliver hands out the chosen tokens and ends what is complete; it gives how many answers got one.
 func (e *Engine) deliver() (answers int) {
 	for _, q := range e.running {
 		if q.upTo > 0 {
-			q.computed, q.upTo = q.upTo, 0
+			q.computed, q.upTo = min(q.upTo, len(q.tokens)), 0
 			e.blocks.Publish(&q.chain, q.tokens[:q.computed], q.table, false)
 		}
 	}
-	for i := range e.rows {
-		r := &e.rows[i]
-		q := r.q
-		if r.err != nil {
-			q.err = r.err
-			continue
+	for _, p := range e.parts {
+		q := e.rows[p.from].q
+		guessed := len(q.draft)
+		taken := 0
+		for i := p.from; i < p.to && e.rows[i].chosen && q.err == nil && !q.stream.finished[q.choice]; i++ {
+			taken += e.accept(q, &e.rows[i], taken)
 		}
-		if !r.next {
-			q.scored = r.pos + 1
-			q.stream.push(Event{Kind: PromptToken, ID: r.id, Logprob: r.logprob, Top: r.top})
-			continue
+		if taken > 0 {
+			answers++
+			q.drafter.learn(guessed, taken-1)
+			e.stats.drafted.Add(uint64(guessed))
+			e.stats.accepted.Add(uint64(taken - 1))
 		}
-		answers++
-		e.fork(q)
-		e.take(q, r)
 	}
 	kept := e.running[:0]
 	for _, q := range e.running {
@@ -160,6 +190,26 @@ func (e *Engine) deliver() (answers int) {
 	clear(e.running[len(kept):])
 	e.running = kept
 	return answers
+}
+
+// accept takes one row's outcome; it gives how many tokens the answer grew, of which taken came before
+// in the same step: the guess that this row stands behind was right.
+func (e *Engine) accept(q *sequence, r *sampled, taken int) int {
+	if r.err != nil {
+		q.err = r.err
+		return 0
+	}
+	if !r.next {
+		q.scored = r.pos + 1
+		q.stream.push(Event{Kind: PromptToken, ID: r.id, Logprob: r.logprob, Top: r.top})
+		return 0
+	}
+	if taken > 0 {
+		q.computed++
+	}
+	e.fork(q)
+	e.take(q, r)
+	return 1
 }
 
 // fork starts the other answers of a request once its prompt is computed: they find it in the tree.

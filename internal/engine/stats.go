@@ -23,12 +23,15 @@ type Stats struct {
 	Steps            uint64
 	CachedTokens     uint64 // prompt tokens that were known already
 	Preemptions      uint64
+	Drafted          uint64        // tokens that were guessed
+	Accepted         uint64        // of these, guessed right
 	LastStep         time.Time     // end of the last step
 	Stuck            time.Duration // how long the step under way has lasted; 0 while idle
 }
 
 type stats struct {
 	steps, cached, preempted atomic.Uint64
+	drafted, accepted        atomic.Uint64
 	running, used            atomic.Int64
 	began                    atomic.Int64 // unix nanoseconds; 0 while idle
 	ended                    atomic.Int64
@@ -59,7 +62,7 @@ func (e *Engine) observe(start time.Time, tokens, answers int) {
 func (e *Engine) Stats() Stats {
 	s := Stats{Waiting: int(e.queued.Load()), Running: int(e.stats.running.Load()), KVTokens: e.blocks.Blocks() * BlockTokens,
 		KVUsed: int(e.stats.used.Load()), Steps: e.stats.steps.Load(), CachedTokens: e.stats.cached.Load(),
-		Preemptions: e.stats.preempted.Load()}
+		Preemptions: e.stats.preempted.Load(), Drafted: e.stats.drafted.Load(), Accepted: e.stats.accepted.Load()}
 	if n := e.stats.ended.Load(); n > 0 {
 		s.LastStep = time.Unix(0, n)
 	}
