@@ -265,6 +265,11 @@ func (e *Engine) makePlan(lookers int) {
 		s.Waiting = append(s.Waiting, q.view())
 	}
 	s.Free = e.blocks.Available()
+	if s.Free < len(e.running) { // somebody may have to give up
+		for i, q := range e.running {
+			s.Running[i].Alone = e.blocks.Alone(q.table)
+		}
+	}
 	Schedule(s, budget, &e.plan)
 }
 

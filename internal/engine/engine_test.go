@@ -161,7 +161,7 @@ func TestSameRequestSameBits(t *testing.T) {
 		requests[i] = &Request{Prompt: prompt(uint64(i/2), 5+23*i), MaxTokens: 90, Logprobs: 2, Sampling: sample.Options{Temperature: 1, Seed: uint64(i)}}
 	}
 	requests[4].N, requests[2].PromptLogprobs = 3, true
-	requests[1].Sampling, requests[7].Sampling, requests[7].MaxTokens = sample.Options{}, sample.Options{Repetition: 1.1}, 200
+	requests[1].Sampling, requests[7].Sampling, requests[7].MaxTokens = sample.Options{}, sample.Options{Repetition: 1.1}, 150
 	want := make([]string, len(requests))
 	for i, r := range requests {
 		e := start(t, newMeanModel(), 1, Options{Budget: 1000, Prompt: 1000, Draft: -1})
@@ -183,7 +183,7 @@ func TestSameRequestSameBits(t *testing.T) {
 				wg.Wait()
 				for i := range want {
 					if got[i] != want[i] {
-						t.Errorf("threads %d, %+v, round %d, request %d:\n got %s\nwant %s", threads, o, round, i, got[i], want[i])
+						t.Errorf("threads %d, %+v, round %d, request %d:\n got %.300s\nwant %.300s", threads, o, round, i, got[i], want[i])
 					}
 				}
 			}

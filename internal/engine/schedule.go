@@ -14,6 +14,7 @@ type State struct {
 type Seq struct {
 	Want, Computed int
 	Blocks         int
+	Alone          int // of Blocks, those that nobody else holds: what preempting it gives back
 	Draft          int
 }
 
@@ -93,7 +94,7 @@ func (p *planner) answer(i int) {
 func (p *planner) preempt(i int) (ok bool) {
 	p.last--
 	p.plan.Preempt = append(p.plan.Preempt, p.last)
-	p.free += p.Running[p.last].Blocks
+	p.free += p.Running[p.last].Alone
 	for k, s := range p.plan.Run { // it may have been given its token already
 		if s.Index == p.last {
 			p.budget += s.To - s.From

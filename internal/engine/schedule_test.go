@@ -66,6 +66,7 @@ func runScript(t *testing.T, script string) string {
 				scan(t, rest, "%s want=%d computed=%d blocks=%d", &name, &q.Want, &q.Computed, &q.Blocks)
 			}
 			names = append(names, name)
+			q.Alone = q.Blocks
 			if word == "running" {
 				s.Running = append(s.Running, q)
 			} else {

@@ -73,6 +73,17 @@ func (p *Pool) Return(blocks []int32) {
 	}
 }
 
+// Alone counts those of a sequence's blocks that no other sequence holds: what Return makes available.
+func (p *Pool) Alone(blocks []int32) int {
+	n := 0
+	for _, b := range blocks {
+		if p.lent[b] == 1 {
+			n++
+		}
+	}
+	return n
+}
+
 func (p *Pool) hold(n *node) {
 	if p.lent[n.block] == 0 {
 		p.kept--
