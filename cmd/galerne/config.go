@@ -16,7 +16,9 @@ type environment struct {
 	key      string // GALERNE_API_KEY: the key that callers must send to serve and up
 	hfToken  string // HF_TOKEN: for gated models of Hugging Face
 	python   string // GALERNE_PYTHON: the Python whose pip fetches "pypi:" sources
+	hfURL    string // HF_ENDPOINT: a mirror of Hugging Face
 	proxy    string // HTTPS_PROXY
+	http     string // HTTP_PROXY: for mirrors without TLS
 	noProxy  string // NO_PROXY
 	noColour bool   // NO_COLOR
 }
@@ -27,6 +29,8 @@ func readEnvironment() environment {
 		key:      os.Getenv("GALERNE_API_KEY"),
 		hfToken:  os.Getenv("HF_TOKEN"),
 		python:   os.Getenv("GALERNE_PYTHON"),
+		hfURL:    os.Getenv("HF_ENDPOINT"),
+		http:     firstOf(os.Getenv("HTTP_PROXY"), os.Getenv("http_proxy")),
 		proxy:    firstOf(os.Getenv("HTTPS_PROXY"), os.Getenv("https_proxy")),
 		noProxy:  firstOf(os.Getenv("NO_PROXY"), os.Getenv("no_proxy")),
 		noColour: os.Getenv("NO_COLOR") != "",

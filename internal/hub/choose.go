@@ -150,7 +150,7 @@ func safetensorsFiles(all []File, folder string) []File {
 	case has("model.safetensors"):
 		weights = `model\.safetensors`
 	}
-	wanted := weights + `|config\.json|tokenizer\.json|tokenizer_config\.json|generation_config\.json|special_tokens_map\.json|chat_template\.jinja|sentence_bert_config\.json|1_Pooling/config\.json`
+	wanted := weights + `|config\.json|tokenizer\.json|tokenizer_config\.json|tokenizer\.model|tekken\.json|generation_config\.json|special_tokens_map\.json|chat_template\.jinja|sentence_bert_config\.json|1_Pooling/config\.json`
 	var files []File
 	for _, f := range all {
 		name, below := strings.CutPrefix(f.Path, folder+"/")
@@ -248,7 +248,7 @@ func (h *Hub) examine(m *Manifest) error {
 		}
 	}
 	if m.Quantization == "" {
-		m.Quantization = mainType(f)
+		m.Quantization = f.MainType().String()
 	}
 	if m.Licence.SPDX == "" {
 		m.Licence.SPDX, _ = f.Meta.String("general.license")

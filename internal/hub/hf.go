@@ -45,8 +45,8 @@ func (p *puller) request(ctx context.Context, method, address string) (*http.Req
 		return nil, ErrFetch.Because("hub: there is no network client")
 	}
 	r, err := http.NewRequestWithContext(ctx, method, address, nil)
-	if err != nil {
-		return nil, ErrSource.Because("hub: the address of Hugging Face (HF_ENDPOINT) cannot be used: %w", err)
+	if err != nil || r.URL.Host == "" || r.URL.Scheme != "https" && r.URL.Scheme != "http" {
+		return nil, ErrFetch.Because("hub: the address of Hugging Face is %q (HF_ENDPOINT): write it as %s", p.h.o.HubURL, HuggingFace)
 	}
 	if p.h.o.HubToken != "" {
 		r.Header.Set("Authorization", "Bearer "+p.h.o.HubToken)

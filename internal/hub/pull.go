@@ -402,6 +402,7 @@ type meter struct {
 	files       int
 	done, total int64
 	fresh       int64 // bytes that came since the last report
+	flowing     bool  // bytes come: rates are measured from the first on
 	rate        float64
 	last        time.Time
 }
@@ -425,7 +426,7 @@ func (m *meter) know(f File, bytes int64) {
 	}
 }
 
-func (m *meter) file(f File) { m.name, m.last, m.fresh, m.rate = f.Path, time.Now(), 0, 0 }
+func (m *meter) file(f File) { m.name, m.flowing, m.rate = f.Path, false, 0 }
 
 // skip counts bytes that need not be fetched.
 func (m *meter) skip(n int64) {
@@ -435,6 +436,10 @@ func (m *meter) skip(n int64) {
 
 func (m *meter) add(n int64) {
 	m.done += n
+	if !m.flowing {
+		m.flowing, m.fresh, m.last = true, 0, time.Now()
+		return
+	}
 	m.fresh += max(n, 0)
 	passed := time.Since(m.last)
 	if passed < 100*time.Millisecond {
@@ -454,7 +459,7 @@ func (m *meter) show(phase, name string, done, total int64) {
 	if phase != Waiting && done < total && time.Since(m.last) < 100*time.Millisecond {
 		return
 	}
-	m.last = time.Now()
+	m.last, m.flowing = time.Now(), false
 	m.send(Progress{Phase: phase, File: name, Done: done, Total: total})
 }
 

@@ -348,3 +348,13 @@ func TestADigestCanBeGivenForASource(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAnEndpointThatIsNoAddressIsNamed(t *testing.T) {
+	h := open(t, newFakeHub(t, nil))
+	for _, address := range []string{"huggingface.co", "ftp://x", "http://", "::", "http://a b"} {
+		h.o.HubURL = address
+		if _, err := h.Pull(context.Background(), "hf:org/repo/m.gguf", PullOptions{}); !errors.Is(err, ErrFetch) || !strings.Contains(err.Error(), "HF_ENDPOINT") {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}

