@@ -127,7 +127,7 @@ func (b *bar) show(p hub.Progress) {
 		}
 		b.bar = progressbar.NewOptions64(max, progressbar.OptionSetWriter(b.out), progressbar.OptionShowBytes(true),
 			progressbar.OptionShowTotalBytes(true), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
-			progressbar.OptionSetWidth(30), progressbar.OptionThrottle(90*time.Millisecond), progressbar.OptionClearOnFinish())
+			progressbar.OptionSetWidth(30), progressbar.OptionSetSpinnerChangeInterval(0), progressbar.OptionThrottle(90*time.Millisecond), progressbar.OptionClearOnFinish())
 	}
 	b.bar.Describe(progressText(p))
 	_ = b.bar.Set64(min(p.Done, max(p.Total, p.Done)))
