@@ -1,0 +1,236 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// Scope is what a route does, as keys are limited to it.
+type Scope string
+
+const (
+	Open     Scope = ""         // whether the server lives: nobody is asked for a key
+	Generate Scope = "generate" // answers of any form
+	Embed    Scope = "embed"    // vectors, ranks and scores
+	Tokenize Scope = "tokenize" // tokens and their count
+	Models   Scope = "models"   // which models there are
+	Manage   Scope = "manage"   // load, unload, pull, copy and delete models
+	Files    Scope = "files"    // files, batches, and other jobs and what they leave
+	Metrics  Scope = "metrics"  // the server's own measurements
+)
+
+// Scopes are all that a key can be limited to.
+func Scopes() []Scope { return []Scope{Generate, Embed, Tokenize, Models, Manage, Files, Metrics} }
+
+// Form is the way in which a credential came.
+type Form string
+
+const (
+	Bearer     Form = "bearer"    // Authorization: Bearer, of most clients
+	Token      Form = "token"     // Authorization: Token, of older ones
+	Basic      Form = "basic"     // Authorization: Basic: the password, else the user's name
+	KeyHeader  Form = "x-api-key" // X-Api-Key
+	APIKey     Form = "api-key"   // Api-Key
+	GoogKey    Form = "x-goog-api-key"
+	KeyQuery   Form = "key"  // the query's key
+	Signature4 Form = "aws4" // Authorization: AWS4-HMAC-SHA256; Secret is the access key's id
+)
+
+// Credential is a proof of identity as the request carries it.
+type Credential struct {
+	Form    Form
+	Secret  string
+	Request *http.Request // for forms that sign the request
+}
+
+// Key is who calls, and what they may do.
+type Key struct {
+	ID     string // for logs; never the secret
+	Tenant string // whose cached prefixes may be used
+	Scopes []Scope
+	Models []string // names, or patterns as path.Match reads them; empty: every model
+}
+
+// may reports whether the key is good for a scope; no scopes means all.
+func (k *Key) may(s Scope) bool {
+	for _, own := range k.Scopes {
+		if own == s {
+			return true
+		}
+	}
+	return len(k.Scopes) == 0
+}
+
+// MayUse reports whether the key is good for a model.
+func (k *Key) MayUse(model string) bool {
+	for _, pattern := range k.Models {
+		if ok, err := path.Match(pattern, model); pattern == model || err == nil && ok {
+			return true
+		}
+	}
+	return len(k.Models) == 0
+}
+
+// Keys knows who may call.
+type Keys interface {
+	// Any reports whether there is a key at all. While there is none, callers on this machine need
+	// none.
+	Any() bool
+	// Lookup gives the key that a credential proves, ErrKey if it proves none. It takes the same time
+	// for a wrong secret whatever part of it is right.
+	Lookup(ctx context.Context, c Credential) (*Key, error)
+}
+
+// OneKey is the Keys of a server with one secret that may do everything.
+func OneKey(secret string) Keys { return oneKey(sha256.Sum256([]byte(secret))) }
+
+type oneKey [sha256.Size]byte
+
+func (k oneKey) Any() bool { return true }
+
+func (k oneKey) Lookup(_ context.Context, c Credential) (*Key, error) {
+	got := sha256.Sum256([]byte(c.Secret))
+	if c.Form == Signature4 || subtle.ConstantTimeCompare(got[:], k[:]) != 1 {
+		return nil, ErrKey
+	}
+	return &Key{ID: "server"}, nil
+}
+
+// credentials lists every proof that a request carries, in the forms that official clients use.
+func credentials(r *http.Request) []Credential {
+	var out []Credential
+	add := func(f Form, secret string) {
+		if secret != "" {
+			out = append(out, Credential{f, secret, r})
+		}
+	}
+	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	rest = strings.TrimSpace(rest)
+	switch strings.ToLower(scheme) {
+	case "bearer":
+		add(Bearer, rest)
+	case "token":
+		add(Token, rest)
+	case "basic":
+		if text, err := base64.StdEncoding.DecodeString(rest); err == nil {
+			user, password, _ := strings.Cut(string(text), ":")
+			if password == "" {
+				password = user
+			}
+			add(Basic, password)
+		}
+	case "aws4-hmac-sha256":
+		_, id, _ := strings.Cut(rest, "Credential=")
+		id, _, _ = strings.Cut(id, "/")
+		add(Signature4, id)
+	}
+	add(KeyHeader, r.Header.Get("X-Api-Key"))
+	add(APIKey, r.Header.Get("Api-Key"))
+	add(GoogKey, r.Header.Get("X-Goog-Api-Key"))
+	if strings.Contains(r.URL.RawQuery, "key=") {
+		add(KeyQuery, r.URL.Query().Get("key"))
+	}
+	return out
+}
+
+// authorise is the one door: every route passes it before its body is read. Without an error the
+// caller may use the scope; the Key says who it is, nil where nobody had to say.
+func (s *Server) authorise(r *http.Request, scope Scope) (*Key, error) {
+	if scope == Open {
+		return nil, nil
+	}
+	if s.o.Keys == nil || !s.o.Keys.Any() {
+		return nil, s.keyless(r)
+	}
+	found := credentials(r)
+	for _, c := range found {
+		key, err := s.o.Keys.Lookup(r.Context(), c)
+		switch {
+		case err == nil && !key.may(scope):
+			return nil, ErrScope.Because("api: this key is not for %q: use a key with that scope", scope)
+		case err == nil:
+			return key, nil
+		case !errors.Is(err, ErrKey):
+			return nil, err
+		}
+	}
+	if len(found) == 0 {
+		return nil, ErrKey.Because("api: a key is needed: send it as \"Authorization: Bearer KEY\"")
+	}
+	return nil, ErrKey.Because("api: the key is not one of this server's")
+}
+
+// keyless decides while no key exists: this machine may call, and web pages that it served; a page
+// from elsewhere may not, by whatever name it reaches us.
+func (s *Server) keyless(r *http.Request) error {
+	if s.o.NoAuth {
+		return nil
+	}
+	if !loopback(r.RemoteAddr) {
+		return ErrKey.Because("api: no key has been made, and without one only this machine may call: make one, or start the server with --no-auth")
+	}
+	if !loopback(r.Host) {
+		return ErrOrigin.Because("api: the server is called %q by the request: without a key, call it by localhost or its address", r.Host)
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && !s.originAllowed(origin) {
+		return ErrOrigin.Because("api: web pages of %s may not call: allow the origin when the server starts, or use a key", origin)
+	}
+	return nil
+}
+
+// loopback reports whether a host, with or without a port, is this machine.
+func loopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.Trim(hostport, "[]")
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// originAllowed reports whether web pages of an origin may call: those of this machine, and those
+// that Options name.
+func (s *Server) originAllowed(origin string) bool {
+	for _, o := range s.o.Origins {
+		if o == "*" || strings.EqualFold(o, origin) {
+			return true
+		}
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && loopback(u.Host)
+}
+
+// cors answers what browsers ask before they call, and says what their pages may read. It reports
+// whether the request was such a question and has been answered.
+func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" || !s.originAllowed(origin) {
+		return false
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Add("Vary", "Origin")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		h.Set("Access-Control-Expose-Headers", "*, Retry-After, Retry-After-Ms, X-Request-Id, Request-Id, X-Should-Retry")
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")
+	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+		h.Set("Access-Control-Allow-Headers", asked)
+	}
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}

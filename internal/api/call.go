@@ -1,0 +1,177 @@
+package api
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+)
+
+// Call is one HTTP request under way.
+type Call struct {
+	W       http.ResponseWriter
+	R       *http.Request
+	ID      string
+	Key     *Key // nil where nobody had to say who they are
+	Backend chat.Backend
+
+	server  *Server
+	surface *Surface
+	route   *Route
+	out     *recorder
+	control *http.ResponseController
+	body    []byte
+	began   time.Time
+	err     error
+	model   string // that was asked for, for the log
+}
+
+// Began is when the request arrived.
+func (c *Call) Began() time.Time { return c.began }
+
+// Strict reports whether unknown fields are errors.
+func (c *Call) Strict() bool { return c.server.o.Strict }
+
+// JSON answers with one JSON value.
+func (c *Call) JSON(status int, v any) error {
+	data, err := Encode(v)
+	if err != nil {
+		return err
+	}
+	c.W.Header().Set("Content-Type", "application/json")
+	c.W.WriteHeader(status)
+	_, _ = c.W.Write(data) // a caller who left needs no answer
+	return nil
+}
+
+// Encode is JSON as every surface writes it: compact, without a newline, no character escaped that
+// need not be.
+func Encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// NewID makes a name that no other request has.
+func NewID() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// run takes a request through the door to its route, and says in the log how it went.
+func (s *Server) run(w http.ResponseWriter, r *http.Request, sf *Surface, rt *Route) {
+	c := &Call{R: r, ID: "req_" + s.o.NewID(), server: s, surface: sf, route: rt, began: time.Now()}
+	c.out = &recorder{w: w, c: c}
+	c.W = c.out
+	c.control = http.NewResponseController(c.out)
+	c.Backend = &guarded{inner: s.o.Backend, c: c}
+	w.Header().Set("X-Request-Id", c.ID)
+	w.Header().Set("Request-Id", c.ID)
+	if own := r.Header.Get("X-Client-Request-Id"); own != "" && len(own) <= 512 {
+		w.Header().Set("X-Client-Request-Id", own)
+	}
+	s.metrics.active.Inc()
+	defer s.metrics.active.Dec()
+	defer c.close()
+	if s.draining.Load() && rt.Scope != Open {
+		c.W.Header().Set("Connection", "close")
+		c.Fail(ErrDraining.Because("api: the server is shutting down: call again in a moment").After(time.Second))
+		return
+	}
+	key, err := s.authorise(r, rt.Scope)
+	if err != nil {
+		c.Fail(err)
+		return
+	}
+	c.Key = key
+	if err := rt.Handle(c); err != nil {
+		c.Fail(err)
+	}
+}
+
+// close contains a panic of the route, and logs.
+func (c *Call) close() {
+	cause := recover()
+	if cause != nil && cause != http.ErrAbortHandler { //nolint:errorlint // it is the value itself
+		c.server.o.Log.Error("request panicked", slog.String("id", c.ID), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+		if c.out.status == 0 {
+			c.Fail(errPanic)
+			cause = nil
+		} else {
+			cause = http.ErrAbortHandler
+		}
+	}
+	c.log()
+	if cause != nil {
+		panic(cause) // cuts the connection, so that no client takes a part for the whole
+	}
+}
+
+var errPanic = errors.New("api: a request panicked")
+
+// log says what happened, with no key, no query and nothing of what was asked or answered.
+func (c *Call) log() {
+	status := c.out.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	took := time.Since(c.began)
+	c.server.metrics.request(c.surface.Name, c.route.Pattern, status, took)
+	attrs := []slog.Attr{
+		slog.String("id", c.ID), slog.String("method", c.R.Method), slog.String("surface", c.surface.Name),
+		slog.String("route", c.route.Pattern), slog.Int("status", status), slog.Int64("bytes", c.out.bytes), slog.Duration("took", took),
+	}
+	if c.Key != nil {
+		attrs = append(attrs, slog.String("key", c.Key.ID))
+	}
+	if c.model != "" {
+		attrs = append(attrs, slog.String("model", c.model))
+	}
+	if c.err != nil {
+		attrs = append(attrs, slog.String("code", FailureOf(c.err).Code))
+	}
+	c.server.o.Log.LogAttrs(c.R.Context(), slog.LevelInfo, "request", attrs...)
+}
+
+// recorder remembers what was answered.
+type recorder struct {
+	w      http.ResponseWriter
+	c      *Call
+	status int
+	bytes  int64
+}
+
+func (r *recorder) Header() http.Header { return r.w.Header() }
+
+// Unwrap lets an http.ResponseController through.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.w }
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status != 0 {
+		return
+	}
+	r.status = status
+	if r.c.surface.Head != nil {
+		r.c.surface.Head(r.c, r.w.Header())
+	}
+	r.w.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.WriteHeader(http.StatusOK)
+	n, err := r.w.Write(p)
+	r.bytes += int64(n)
+	return n, err
+}

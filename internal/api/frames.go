@@ -1,0 +1,83 @@
+package api
+
+import "strings"
+
+// Frames gathers what is sent next. Its methods are the framings that vendors' streams have; a
+// stream uses one of them.
+type Frames struct {
+	b     []byte
+	items int // of an array
+}
+
+// Raw adds bytes as they are.
+func (f *Frames) Raw(text string) { f.b = append(f.b, text...) }
+
+// SSE adds a server-sent event with a JSON value: an event line if name is not empty, an id line if
+// id is not, one data line.
+func (f *Frames) SSE(name, id string, v any) error {
+	data, err := Encode(v)
+	if err != nil {
+		return err
+	}
+	f.head(name, id)
+	f.b = append(f.b, "data: "...)
+	f.b = append(f.b, data...)
+	f.b = append(f.b, "\n\n"...)
+	return nil
+}
+
+// SSEText adds a server-sent event whose data is text, which may have several lines.
+func (f *Frames) SSEText(name, id, text string) {
+	f.head(name, id)
+	for line := range strings.SplitSeq(newlines.Replace(text), "\n") {
+		f.b = append(f.b, "data: "...)
+		f.b = append(f.b, line...)
+		f.b = append(f.b, '\n')
+	}
+	f.b = append(f.b, '\n')
+}
+
+// newlines makes one kind of them: a lone carriage return ends a line of an event stream too.
+var newlines = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+func (f *Frames) head(name, id string) {
+	if name != "" {
+		f.b = append(f.b, "event: "+name+"\n"...)
+	}
+	if id != "" {
+		f.b = append(f.b, "id: "+id+"\n"...)
+	}
+}
+
+// Line adds a JSON value as a line of its own (NDJSON).
+func (f *Frames) Line(v any) error {
+	data, err := Encode(v)
+	if err != nil {
+		return err
+	}
+	f.b = append(append(f.b, data...), '\n')
+	return nil
+}
+
+// Item adds an element of one JSON array, which CloseArray ends.
+func (f *Frames) Item(v any) error {
+	data, err := Encode(v)
+	if err != nil {
+		return err
+	}
+	lead := ",\r\n"
+	if f.items == 0 {
+		lead = "["
+	}
+	f.items++
+	f.b = append(append(f.b, lead...), data...)
+	return nil
+}
+
+// CloseArray ends the array, which may be empty.
+func (f *Frames) CloseArray() {
+	if f.items == 0 {
+		f.b = append(f.b, '[')
+	}
+	f.b = append(f.b, ']')
+}

@@ -1,0 +1,167 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+)
+
+// guarded is the backend as one call may use it: the key's models only, with the call's names on
+// every request, measured.
+type guarded struct {
+	inner chat.Backend
+	c     *Call
+}
+
+func (g *guarded) allow(model string) error {
+	g.c.model = model
+	if k := g.c.Key; k != nil && !k.MayUse(model) {
+		return ErrScope.Because("api: this key is not for model %q", model).At("model")
+	}
+	return nil
+}
+
+func (g *guarded) tenant() string {
+	if g.c.Key == nil {
+		return ""
+	}
+	return g.c.Key.Tenant
+}
+
+func (g *guarded) Respond(ctx context.Context, r *chat.Request) (chat.Stream, error) {
+	if err := g.allow(r.Model); err != nil {
+		return nil, err
+	}
+	if err := textOnly(r); err != nil {
+		return nil, err
+	}
+	r.ID, r.Tenant = g.c.ID, g.tenant()
+	s, err := g.inner.Respond(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &measured{Stream: s, m: g.c.server.metrics, surface: g.c.surface.Name, last: g.c.began}, nil
+}
+
+// textOnly refuses what no network here can read, rather than answering without it.
+func textOnly(r *chat.Request) error {
+	for i, m := range r.Messages {
+		for j, p := range m.Parts {
+			if p.Kind == chat.MediaPart {
+				at := fmt.Sprintf("messages[%d].content[%d]", i, j)
+				return ErrRefused.Because("api: %s is not text, and the models here read text only: leave it out or describe it", at).At(at)
+			}
+		}
+	}
+	return nil
+}
+
+func (g *guarded) Embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddings, error) {
+	if err := g.allow(r.Model); err != nil {
+		return nil, err
+	}
+	out, err := g.inner.Embed(ctx, r)
+	if err == nil {
+		g.c.server.metrics.tokens.WithLabelValues(g.c.surface.Name, "prompt").Add(float64(out.Tokens))
+	}
+	return out, err
+}
+
+func (g *guarded) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking, error) {
+	if err := g.allow(r.Model); err != nil {
+		return nil, err
+	}
+	return g.inner.Rank(ctx, r)
+}
+
+func (g *guarded) Tokenize(ctx context.Context, model, text string, special bool) ([]chat.Token, error) {
+	if err := g.allow(model); err != nil {
+		return nil, err
+	}
+	return g.inner.Tokenize(ctx, model, text, special)
+}
+
+func (g *guarded) Detokenize(ctx context.Context, model string, ids []int32) (string, error) {
+	if err := g.allow(model); err != nil {
+		return "", err
+	}
+	return g.inner.Detokenize(ctx, model, ids)
+}
+
+func (g *guarded) Count(ctx context.Context, r *chat.Request) (int, error) {
+	if err := g.allow(r.Model); err != nil {
+		return 0, err
+	}
+	r.ID, r.Tenant = g.c.ID, g.tenant()
+	return g.inner.Count(ctx, r)
+}
+
+// Models lists those that the key may use.
+func (g *guarded) Models(ctx context.Context) ([]chat.Model, error) {
+	all, err := g.inner.Models(ctx)
+	if err != nil || g.c.Key == nil {
+		return all, err
+	}
+	var out []chat.Model
+	for _, m := range all {
+		if g.c.Key.MayUse(m.Name) {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+func (g *guarded) Model(ctx context.Context, name string) (*chat.Model, error) {
+	if err := g.allow(name); err != nil {
+		return nil, err
+	}
+	return g.inner.Model(ctx, name)
+}
+
+func (g *guarded) Load(ctx context.Context, name string, keep *chat.KeepAlive) error {
+	if err := g.allow(name); err != nil {
+		return err
+	}
+	return g.inner.Load(ctx, name, keep)
+}
+
+// measured notes when the parts of an answer come.
+type measured struct {
+	chat.Stream
+	m       *metrics
+	surface string
+	last    time.Time // of the part before, at first of the request
+	first   bool      // whether a part has come
+	counted bool
+}
+
+func (s *measured) Next(ctx context.Context) (chat.Event, error) {
+	ev, err := s.Stream.Next(ctx)
+	if err != nil {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+			s.m.failed.WithLabelValues(s.surface, FailureOf(err).Code).Inc()
+		}
+		return ev, err
+	}
+	switch ev.Kind {
+	case chat.Delta:
+		now := time.Now()
+		if took := now.Sub(s.last).Seconds(); s.first {
+			s.m.between.WithLabelValues(s.surface).Observe(took)
+		} else {
+			s.m.first.WithLabelValues(s.surface).Observe(took)
+		}
+		s.first, s.last = true, now
+	case chat.Ended:
+		if ev.Usage != nil && !s.counted {
+			s.counted = true
+			s.m.tokens.WithLabelValues(s.surface, "prompt").Add(float64(ev.Usage.Prompt))
+			s.m.tokens.WithLabelValues(s.surface, "answer").Add(float64(ev.Usage.Answer))
+		}
+	}
+	return ev, nil
+}

@@ -1,0 +1,216 @@
+package openai
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/chat"
+)
+
+// chatBody is the request of /v1/chat/completions, without what chatFields lists.
+type chatBody struct {
+	sampling
+	ending
+	format
+	Model            string          `json:"model"`
+	Messages         []message       `json:"messages"`
+	MaxTokens        *int            `json:"max_tokens"`
+	MaxCompletion    *int            `json:"max_completion_tokens"`
+	N                *int            `json:"n"`
+	Logprobs         *bool           `json:"logprobs"`
+	TopLogprobs      *int            `json:"top_logprobs"`
+	Tools            []tool          `json:"tools"`
+	ToolChoice       json.RawMessage `json:"tool_choice"`
+	ParallelCalls    *bool           `json:"parallel_tool_calls"`
+	Stream           bool            `json:"stream"`
+	StreamOptions    *streamOptions  `json:"stream_options"`
+	ReasoningEffort  *string         `json:"reasoning_effort"`
+	TemplateKwargs   map[string]any  `json:"chat_template_kwargs"`
+	AddPrompt        *bool           `json:"add_generation_prompt"`
+	ContinueFinal    bool            `json:"continue_final_message"`
+	Documents        []document      `json:"documents"`
+	ThinkingBudget   *int            `json:"thinking_budget"`
+	IncludeReasoning *bool           `json:"include_reasoning"`
+}
+
+type streamOptions struct {
+	IncludeUsage       bool  `json:"include_usage"`
+	IncludeObfuscation *bool `json:"include_obfuscation"`
+}
+
+func (o *streamOptions) check(stream bool) (usage bool, err error) {
+	switch {
+	case o == nil:
+		return false, nil
+	case !stream:
+		return false, invalid("stream_options", "stream_options is only for stream: true")
+	case o.IncludeObfuscation != nil && *o.IncludeObfuscation:
+		return false, unsupported("stream_options.include_obfuscation", "include_obfuscation is not supported: leave it out")
+	}
+	return o.IncludeUsage, nil
+}
+
+// document is a source that the answer should rest on, as other servers take them with a chat.
+type document struct {
+	ID    string          `json:"id"`
+	Title string          `json:"title"`
+	Text  string          `json:"text"`
+	Data  json.RawMessage `json:"data"`
+}
+
+// Chat answers POST /v1/chat/completions.
+func Chat(c *api.Call) error {
+	var b chatBody
+	if err := c.Decode(&b, chatFields()); err != nil {
+		return err
+	}
+	if id := c.R.PathValue("deployment"); id != "" {
+		b.Model = id // the path names the model
+	}
+	usage, err := b.StreamOptions.check(b.Stream)
+	if err != nil {
+		return err
+	}
+	r, err := b.request()
+	if err != nil {
+		return err
+	}
+	if b.Stream {
+		return c.Stream(newChunks(r, usage), r)
+	}
+	answer, err := c.Answer(r)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, completionOf(r, answer))
+}
+
+// request is what is asked, in package chat's words.
+func (b *chatBody) request() (*chat.Request, error) {
+	r := &chat.Request{Model: b.Model, ParallelTools: b.ParallelCalls, Template: b.TemplateKwargs}
+	var err error
+	if r.Messages, err = readMessages(b.Messages); err != nil {
+		return nil, err
+	}
+	if r.Tools, err = readTools(b.Tools); err != nil {
+		return nil, err
+	}
+	if r.ToolChoice, err = readChoice(b.ToolChoice, r.Tools); err != nil {
+		return nil, err
+	}
+	if r.Sampling, err = b.sampling.read(); err != nil {
+		return nil, err
+	}
+	if err = b.ending.read(r); err != nil {
+		return nil, err
+	}
+	if r.Format, err = b.format.read(); err != nil {
+		return nil, err
+	}
+	for _, d := range b.Documents {
+		r.Documents = append(r.Documents, chat.Document(d))
+	}
+	if err = b.last(r); err != nil {
+		return nil, err
+	}
+	return r, b.counts(r)
+}
+
+// last reads whether the answer continues the last message.
+func (b *chatBody) last(r *chat.Request) error {
+	last := &r.Messages[len(r.Messages)-1]
+	for i := range r.Messages {
+		if m := &r.Messages[i]; m.Prefix && (m != last || m.Role != chat.Assistant) {
+			return invalid("messages", "messages[%d].prefix is for the last message, where it is the assistant's", i)
+		}
+	}
+	if b.ContinueFinal {
+		if last.Role != chat.Assistant {
+			return invalid("continue_final_message", "continue_final_message is true and the last message is not the assistant's")
+		}
+		last.Prefix = true
+	}
+	if b.AddPrompt != nil && *b.AddPrompt == last.Prefix {
+		return invalid("add_generation_prompt", "add_generation_prompt is %t: it must be the opposite of continue_final_message", *b.AddPrompt)
+	}
+	return nil
+}
+
+const (
+	maxAnswers = 128
+	maxTop     = 20
+)
+
+// counts reads how much is asked for.
+func (b *chatBody) counts(r *chat.Request) error {
+	r.MaxTokens = b.MaxTokens
+	if b.MaxCompletion != nil {
+		if b.MaxTokens != nil && *b.MaxTokens != *b.MaxCompletion {
+			return invalid("max_tokens", "max_tokens and max_completion_tokens are two names of one thing and differ: send one")
+		}
+		r.MaxTokens = b.MaxCompletion
+	}
+	if r.MaxTokens != nil && *r.MaxTokens < 1 {
+		return invalid("max_tokens", "max_tokens is %d: it must be at least 1", *r.MaxTokens)
+	}
+	if err := answers(b.N, r); err != nil {
+		return err
+	}
+	if b.TopLogprobs != nil && (b.Logprobs == nil || !*b.Logprobs) {
+		return invalid("top_logprobs", "top_logprobs needs logprobs: true")
+	}
+	if b.Logprobs != nil && *b.Logprobs {
+		n := 0
+		if b.TopLogprobs != nil {
+			n = *b.TopLogprobs
+		}
+		if n < 0 || n > maxTop {
+			return invalid("top_logprobs", "top_logprobs is %d: it must be from 0 to %d", n, maxTop)
+		}
+		r.Logprobs = &n
+	}
+	if b.IncludeReasoning != nil && !*b.IncludeReasoning {
+		return unsupported("include_reasoning", "include_reasoning: false is not supported: leave reasoning_content unread, or turn thinking off with reasoning_effort: none")
+	}
+	return b.reasoning(r)
+}
+
+// answers reads n.
+func answers(n *int, r *chat.Request) error {
+	if n == nil {
+		return nil
+	}
+	if *n < 1 || *n > maxAnswers {
+		return invalid("n", "n is %d: it must be from 1 to %d", *n, maxAnswers)
+	}
+	r.N = *n
+	return nil
+}
+
+func (b *chatBody) reasoning(r *chat.Request) error {
+	if b.ThinkingBudget != nil && *b.ThinkingBudget < 0 {
+		return invalid("thinking_budget", "thinking_budget is %d: it must be at least 0", *b.ThinkingBudget)
+	}
+	r.Reasoning.Budget = b.ThinkingBudget
+	if b.ReasoningEffort == nil {
+		return nil
+	}
+	return readEffort("reasoning_effort", *b.ReasoningEffort, &r.Reasoning)
+}
+
+// readEffort reads how much to think; none turns it off.
+func readEffort(at, effort string, out *chat.Reasoning) error {
+	on := effort != "none"
+	switch effort {
+	case "none":
+	case "minimal", "low", "medium", "high":
+		out.Effort = effort
+	case "xhigh", "max":
+		out.Effort = "high" // the most there is
+	default:
+		return invalid(at, "%s is %q: it must be none, minimal, low, medium, high or xhigh", at, effort)
+	}
+	out.Enabled = &on
+	return nil
+}

@@ -1,0 +1,321 @@
+package openai
+
+import (
+	"encoding/json"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/chat"
+)
+
+// completion is a whole answer.
+type completion struct {
+	ID                string             `json:"id"`
+	Object            string             `json:"object"`
+	Created           int64              `json:"created"`
+	Model             string             `json:"model"`
+	Choices           []completionChoice `json:"choices"`
+	Usage             *usage             `json:"usage"`
+	SystemFingerprint *string            `json:"system_fingerprint"`
+	ServiceTier       string             `json:"service_tier"`
+	PromptTokenIDs    []int32            `json:"prompt_token_ids,omitempty"`
+}
+
+type completionChoice struct {
+	Index        int           `json:"index"`
+	Message      answerMessage `json:"message"`
+	Logprobs     *logprobs     `json:"logprobs"`
+	FinishReason string        `json:"finish_reason"`
+	TokenIDs     []int32       `json:"token_ids,omitempty"`
+}
+
+type answerMessage struct {
+	Role        string       `json:"role"`
+	Content     *string      `json:"content"`
+	Refusal     *string      `json:"refusal"`
+	Reasoning   *string      `json:"reasoning_content,omitempty"`
+	ToolCalls   []toolCall   `json:"tool_calls,omitempty"`
+	Annotations []annotation `json:"annotations"`
+}
+
+// annotation is a citation of a source that was given with the request. OpenAI's own clients know
+// url_citation only and pass over others.
+type annotation struct {
+	Type     string       `json:"type"`
+	Citation documentCite `json:"document_citation"`
+}
+
+type documentCite struct {
+	Start   int           `json:"start_index"`
+	End     int           `json:"end_index"`
+	Text    string        `json:"text"`
+	Sources []citedSource `json:"sources"`
+}
+
+type citedSource struct {
+	ID    string `json:"id"`
+	Title string `json:"title"`
+}
+
+func annotationOf(c *chat.Citation) annotation {
+	a := annotation{"document_citation", documentCite{Start: c.Start, End: c.End, Text: c.Text, Sources: []citedSource{}}}
+	for _, d := range c.Sources {
+		a.Citation.Sources = append(a.Citation.Sources, citedSource{d.ID, d.Title})
+	}
+	return a
+}
+
+type usage struct {
+	Prompt        int           `json:"prompt_tokens"`
+	Answer        int           `json:"completion_tokens"`
+	Total         int           `json:"total_tokens"`
+	PromptDetails promptDetails `json:"prompt_tokens_details"`
+	AnswerDetails answerDetails `json:"completion_tokens_details"`
+}
+
+type promptDetails struct {
+	Cached int `json:"cached_tokens"`
+	Audio  int `json:"audio_tokens"`
+}
+
+type answerDetails struct {
+	Reasoning int `json:"reasoning_tokens"`
+	Audio     int `json:"audio_tokens"`
+	Accepted  int `json:"accepted_prediction_tokens"`
+	Rejected  int `json:"rejected_prediction_tokens"`
+}
+
+func usageOf(u *chat.Usage) *usage {
+	return &usage{Prompt: u.Prompt, Answer: u.Answer, Total: u.Prompt + u.Answer,
+		PromptDetails: promptDetails{Cached: u.Cached}, AnswerDetails: answerDetails{Reasoning: u.Reasoning}}
+}
+
+// finishReason is OpenAI's word; a call that was demanded by name ends with stop, as theirs does.
+func finishReason(r *chat.Request, f chat.Finish) string {
+	switch f {
+	case chat.Length, chat.Full:
+		return "length"
+	case chat.Filtered:
+		return "content_filter"
+	case chat.ToolCall:
+		if r.ToolChoice.Mode != chat.ToolsNamed {
+			return "tool_calls"
+		}
+	}
+	return "stop"
+}
+
+func completionOf(r *chat.Request, a *chat.Response) *completion {
+	out := &completion{ID: named("chatcmpl-", a.ID), Object: "chat.completion", Created: a.Created.Unix(),
+		Model: modelName(r.Model, a.Model), Choices: []completionChoice{}, Usage: usageOf(&a.Usage), ServiceTier: "default"}
+	if r.TokenIDs {
+		out.PromptTokenIDs = tokenIDs(a.Prompt)
+	}
+	for i := range a.Choices {
+		out.Choices = append(out.Choices, choiceOf(r, i, &a.Choices[i]))
+	}
+	return out
+}
+
+func choiceOf(r *chat.Request, i int, c *chat.Choice) completionChoice {
+	out := completionChoice{Index: i, FinishReason: finishReason(r, c.Finish)}
+	m := &out.Message
+	m.Role, m.Annotations = "assistant", []annotation{}
+	for j := range c.Blocks {
+		b := &c.Blocks[j]
+		switch b.Kind {
+		case chat.TextBlock:
+			m.Content = joinText(m.Content, b.Text)
+		case chat.RefusalBlock:
+			m.Refusal = joinText(m.Refusal, b.Text)
+		case chat.ThinkingBlock:
+			m.Reasoning = joinText(m.Reasoning, b.Text)
+		case chat.CallBlock:
+			m.ToolCalls = append(m.ToolCalls, toolCall{ID: b.Call.ID, Type: "function", Function: &functionCall{b.Call.Name, b.Text}})
+		}
+		for k := range b.Citations {
+			m.Annotations = append(m.Annotations, annotationOf(&b.Citations[k]))
+		}
+		if r.Logprobs != nil {
+			out.Logprobs = out.Logprobs.add(b.Kind, b.Tokens)
+		}
+		if r.TokenIDs {
+			out.TokenIDs = append(out.TokenIDs, tokenIDs(b.Tokens)...)
+		}
+	}
+	if m.Content == nil && m.Refusal == nil && len(m.ToolCalls) == 0 {
+		m.Content = joinText(nil, "")
+	}
+	return out
+}
+
+func joinText(old *string, more string) *string {
+	if old != nil {
+		more = *old + more
+	}
+	return &more
+}
+
+func tokenIDs(tokens []chat.Token) []int32 {
+	out := make([]int32, len(tokens))
+	for i, t := range tokens {
+		out[i] = t.ID
+	}
+	return out
+}
+
+// chunk is a piece of a streamed answer.
+type chunk struct {
+	ID                string          `json:"id"`
+	Object            string          `json:"object"`
+	Created           int64           `json:"created"`
+	Model             string          `json:"model"`
+	SystemFingerprint *string         `json:"system_fingerprint"`
+	ServiceTier       string          `json:"service_tier,omitempty"`
+	Choices           []chunkChoice   `json:"choices"`
+	Usage             json.RawMessage `json:"usage,omitempty"`
+	PromptTokenIDs    []int32         `json:"prompt_token_ids,omitempty"`
+}
+
+type chunkChoice struct {
+	Index        int       `json:"index"`
+	Delta        delta     `json:"delta"`
+	Logprobs     *logprobs `json:"logprobs"`
+	FinishReason *string   `json:"finish_reason"`
+	TokenIDs     []int32   `json:"token_ids,omitempty"`
+}
+
+// delta has one of its fields, or none. Content is raw, since it is null in the first delta of an
+// answer that does not begin with text.
+type delta struct {
+	Role        string          `json:"role,omitempty"`
+	Content     json.RawMessage `json:"content,omitempty"`
+	Refusal     *string         `json:"refusal,omitempty"`
+	Reasoning   *string         `json:"reasoning_content,omitempty"`
+	ToolCalls   []toolCall      `json:"tool_calls,omitempty"`
+	Annotations []annotation    `json:"annotations,omitempty"`
+}
+
+// chunks encodes a streamed chat.
+type chunks struct {
+	r       *chat.Request
+	usage   bool
+	base    chunk
+	choices []chunksChoice
+}
+
+type chunksChoice struct {
+	begun bool
+	calls int // begun so far
+}
+
+func newChunks(r *chat.Request, usage bool) *chunks {
+	return &chunks{r: r, usage: usage, choices: make([]chunksChoice, max(r.N, 1))}
+}
+
+func (s *chunks) Type() string { return "text/event-stream" }
+
+func (s *chunks) Event(out *api.Frames, ev *chat.Event) error {
+	if ev.Kind == chat.Started {
+		s.start(ev)
+		return nil
+	}
+	if ev.Kind == chat.Ended {
+		return s.end(out, ev)
+	}
+	c := &s.choices[ev.Choice]
+	if !c.begun {
+		c.begun = true
+		first := delta{Role: "assistant", Content: json.RawMessage("null")}
+		if ev.BlockKind == chat.TextBlock {
+			first.Content = json.RawMessage(`""`)
+		}
+		if err := s.send(out, chunkChoice{Index: ev.Choice, Delta: first}); err != nil {
+			return err
+		}
+		s.base.PromptTokenIDs = nil // said once
+	}
+	switch ev.Kind {
+	case chat.BlockStart:
+		if ev.BlockKind != chat.CallBlock {
+			return nil
+		}
+		c.calls++
+		at := c.calls - 1
+		call := toolCall{Index: &at, ID: ev.Call.ID, Type: "function", Function: &functionCall{Name: ev.Call.Name}}
+		return s.send(out, chunkChoice{Index: ev.Choice, Delta: delta{ToolCalls: []toolCall{call}}})
+	case chat.Delta:
+		return s.delta(out, ev, c)
+	case chat.Cited:
+		return s.send(out, chunkChoice{Index: ev.Choice, Delta: delta{Annotations: []annotation{annotationOf(ev.Citation)}}})
+	case chat.Finished:
+		why := finishReason(s.r, ev.Finish)
+		return s.send(out, chunkChoice{Index: ev.Choice, FinishReason: &why})
+	}
+	return nil
+}
+
+func (s *chunks) start(ev *chat.Event) {
+	s.base = chunk{ID: named("chatcmpl-", ev.ID), Object: "chat.completion.chunk", Created: ev.Created.Unix(),
+		Model: modelName(s.r.Model, ev.Model), ServiceTier: "default"}
+	if s.usage {
+		s.base.Usage = json.RawMessage("null")
+	}
+	if s.r.TokenIDs {
+		s.base.PromptTokenIDs = tokenIDs(ev.Prompt)
+	}
+}
+
+func (s *chunks) delta(out *api.Frames, ev *chat.Event, c *chunksChoice) error {
+	one := chunkChoice{Index: ev.Choice}
+	switch ev.BlockKind {
+	case chat.TextBlock:
+		content, err := api.Encode(ev.Text)
+		if err != nil {
+			return err
+		}
+		one.Delta.Content = content
+	case chat.ThinkingBlock:
+		one.Delta.Reasoning = &ev.Text
+	case chat.RefusalBlock:
+		one.Delta.Refusal = &ev.Text
+	case chat.CallBlock:
+		at := c.calls - 1
+		one.Delta.ToolCalls = []toolCall{{Index: &at, Function: &functionCall{Arguments: ev.Text}}}
+	}
+	if s.r.Logprobs != nil {
+		one.Logprobs = one.Logprobs.add(ev.BlockKind, ev.Tokens)
+	}
+	if s.r.TokenIDs {
+		one.TokenIDs = tokenIDs(ev.Tokens)
+	}
+	if ev.Text == "" && one.Logprobs == nil && len(one.TokenIDs) == 0 {
+		return nil
+	}
+	return s.send(out, one)
+}
+
+func (s *chunks) end(out *api.Frames, ev *chat.Event) error {
+	if !s.usage || ev.Usage == nil {
+		return nil
+	}
+	counts, err := api.Encode(usageOf(ev.Usage))
+	if err != nil {
+		return err
+	}
+	last := s.base
+	last.Choices, last.Usage = []chunkChoice{}, counts
+	return out.SSE("", "", &last)
+}
+
+func (s *chunks) send(out *api.Frames, one chunkChoice) error {
+	s.base.Choices = append(s.base.Choices[:0], one)
+	return out.SSE("", "", &s.base)
+}
+
+// Ping is a comment, which clients of event streams pass over.
+func (s *chunks) Ping(out *api.Frames) { out.Raw(": keep-alive\n\n") }
+
+// Fail sends an error in the middle of a stream. No [DONE] follows: the answer is not done.
+func (s *chunks) Fail(out *api.Frames, f *api.Failure) { _ = out.SSE("", "", errorOf(f)) } // strings only: cannot fail
+
+func (s *chunks) End(out *api.Frames) { out.Raw("data: [DONE]\n\n") }

@@ -1,0 +1,235 @@
+package openai
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/chat"
+)
+
+// message is a turn as it is sent. Content is a string, a list of parts or null.
+type message struct {
+	Role         string          `json:"role"`
+	Content      json.RawMessage `json:"content"`
+	Name         string          `json:"name"`
+	Refusal      *string         `json:"refusal"`
+	ToolCalls    []toolCall      `json:"tool_calls"`
+	ToolCallID   string          `json:"tool_call_id"`
+	FunctionCall *functionCall   `json:"function_call"`
+	Reasoning    *string         `json:"reasoning_content"`
+	Prefix       bool            `json:"prefix"`
+	Audio        json.RawMessage `json:"audio"`
+	Annotations  json.RawMessage `json:"annotations"` // of an answer that is sent back: not read
+}
+
+type toolCall struct {
+	Index    *int          `json:"index,omitempty"`
+	ID       string        `json:"id,omitempty"`
+	Type     string        `json:"type,omitempty"`
+	Function *functionCall `json:"function,omitempty"`
+}
+
+type functionCall struct {
+	Name      string `json:"name,omitempty"`
+	Arguments string `json:"arguments"`
+}
+
+type part struct {
+	Type       string          `json:"type"`
+	Text       *string         `json:"text"`
+	Refusal    *string         `json:"refusal"`
+	ImageURL   json.RawMessage `json:"image_url"`
+	InputAudio json.RawMessage `json:"input_audio"`
+	VideoURL   json.RawMessage `json:"video_url"`
+	File       json.RawMessage `json:"file"`
+	Thinking   *string         `json:"thinking"`
+}
+
+// readMessages turns messages into chat's. Tool results get the name of the call that they answer.
+func readMessages(in []message) ([]chat.Message, error) {
+	if len(in) == 0 {
+		return nil, invalid("messages", "messages is empty: send at least one")
+	}
+	names := map[string]string{} // of calls, by id
+	out := make([]chat.Message, 0, len(in))
+	for i := range in {
+		at := fmt.Sprintf("messages[%d]", i)
+		m, err := in[i].read(at, names)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+func (m *message) read(at string, names map[string]string) (chat.Message, error) {
+	out := chat.Message{Role: chat.Role(m.Role), Name: m.Name, Prefix: m.Prefix}
+	if !isNull(m.Audio) {
+		return out, unsupported(at+".audio", "%s.audio is not supported: models here read text only", at)
+	}
+	parts, err := readContent(at+".content", m.Content)
+	if err != nil {
+		return out, err
+	}
+	switch m.Role {
+	case "system", "developer", "user":
+		out.Parts = parts
+	case "assistant":
+		return out, m.assistant(at, parts, names, &out)
+	case "tool", "function":
+		out.Role = chat.ToolRole
+		return out, m.result(at, parts, names, &out)
+	case "":
+		return out, missing(at + ".role")
+	default:
+		return out, invalid(at+".role", "%s.role is %q: it must be system, developer, user, assistant or tool", at, m.Role)
+	}
+	if isNull(m.Content) {
+		return out, missing(at + ".content")
+	}
+	return out, nil
+}
+
+// assistant adds what the model said before, in the order in which it said it.
+func (m *message) assistant(at string, parts []chat.Part, names map[string]string, out *chat.Message) error {
+	if m.Reasoning != nil && *m.Reasoning != "" {
+		out.Parts = append(out.Parts, chat.Part{Kind: chat.ThinkingPart, Text: *m.Reasoning})
+	}
+	out.Parts = append(out.Parts, parts...)
+	if m.Refusal != nil && *m.Refusal != "" {
+		out.Parts = append(out.Parts, chat.Part{Kind: chat.RefusalPart, Text: *m.Refusal})
+	}
+	calls := m.ToolCalls
+	if m.FunctionCall != nil {
+		calls = append(calls, toolCall{Type: "function", Function: m.FunctionCall})
+	}
+	for j, c := range calls {
+		at := fmt.Sprintf("%s.tool_calls[%d]", at, j)
+		if c.Type != "" && c.Type != "function" {
+			return unsupported(at+".type", "%s.type is %q: only function is possible", at, c.Type)
+		}
+		if c.Function == nil || c.Function.Name == "" {
+			return missing(at + ".function.name")
+		}
+		names[c.ID] = c.Function.Name
+		out.Parts = append(out.Parts, chat.Part{Kind: chat.CallPart, ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments})
+	}
+	if isNull(m.Content) && len(out.Parts) == 0 {
+		return missing(at + ".content")
+	}
+	return nil
+}
+
+// result makes one part of what a tool gave.
+func (m *message) result(at string, parts []chat.Part, names map[string]string, out *chat.Message) error {
+	if m.Role == "tool" && m.ToolCallID == "" {
+		return missing(at + ".tool_call_id")
+	}
+	if isNull(m.Content) {
+		return missing(at + ".content")
+	}
+	var text strings.Builder
+	for j, p := range parts {
+		if p.Kind != chat.TextPart {
+			return invalid(fmt.Sprintf("%s.content[%d].type", at, j), "%s has a part that is not text: results of tools are text", at)
+		}
+		text.WriteString(p.Text)
+	}
+	name := m.Name
+	if name == "" {
+		name = names[m.ToolCallID]
+	}
+	out.Name = ""
+	out.Parts = []chat.Part{{Kind: chat.ResultPart, CallID: m.ToolCallID, Name: name, Text: text.String()}}
+	return nil
+}
+
+// readContent reads a string or a list of parts; null is none.
+func readContent(at string, raw json.RawMessage) ([]chat.Part, error) {
+	if isNull(raw) {
+		return nil, nil
+	}
+	if raw[0] == '"' {
+		var text string
+		if err := api.Decode(at, raw, &text, false); err != nil {
+			return nil, err
+		}
+		return []chat.Part{{Kind: chat.TextPart, Text: text}}, nil
+	}
+	if raw[0] != '[' {
+		return nil, invalid(at, "%s must be a string or an array of parts", at)
+	}
+	var parts []part
+	if err := api.Decode(at, raw, &parts, false); err != nil {
+		return nil, err
+	}
+	out := make([]chat.Part, 0, len(parts))
+	for i, p := range parts {
+		one, err := p.read(fmt.Sprintf("%s[%d]", at, i))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+func (p *part) read(at string) (chat.Part, error) {
+	texts := map[string]struct {
+		text *string
+		kind chat.PartKind
+		name string
+	}{"text": {p.Text, chat.TextPart, "text"}, "refusal": {p.Refusal, chat.RefusalPart, "refusal"}, "thinking": {p.Thinking, chat.ThinkingPart, "thinking"}}
+	if t, ok := texts[p.Type]; ok {
+		if t.text == nil {
+			return chat.Part{}, missing(at + "." + t.name)
+		}
+		return chat.Part{Kind: t.kind, Text: *t.text}, nil
+	}
+	switch p.Type {
+	case "image_url":
+		return media(at+".image_url", "image", p.ImageURL)
+	case "video_url":
+		return media(at+".video_url", "video", p.VideoURL)
+	case "input_audio":
+		return media(at+".input_audio", "audio", p.InputAudio)
+	case "file":
+		return media(at+".file", "file", p.File)
+	case "":
+		return chat.Part{}, missing(at + ".type")
+	}
+	return chat.Part{}, invalid(at+".type", "%s.type is %q: it must be text, refusal, image_url, input_audio or file", at, p.Type)
+}
+
+// media reads what is not text: a URL, or base64 data.
+func media(at, kind string, raw json.RawMessage) (chat.Part, error) {
+	var v struct {
+		URL      string `json:"url"`
+		Data     string `json:"data"`
+		FileData string `json:"file_data"`
+		FileID   string `json:"file_id"`
+		Format   string `json:"format"`
+	}
+	if isNull(raw) {
+		return chat.Part{}, missing(at)
+	}
+	if err := api.Decode(at, raw, &v, false); err != nil {
+		return chat.Part{}, err
+	}
+	m := &chat.Media{Type: kind, URL: v.URL}
+	if v.FileID != "" {
+		m.URL = "file:" + v.FileID
+	}
+	if data := v.Data + v.FileData; data != "" {
+		bytes, err := base64.StdEncoding.DecodeString(data)
+		if err != nil {
+			return chat.Part{}, invalid(at+".data", "%s has data that is not base64", at)
+		}
+		m.Data = bytes
+	}
+	return chat.Part{Kind: chat.MediaPart, Media: m}, nil
+}

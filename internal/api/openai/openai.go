@@ -1,0 +1,102 @@
+// Package openai answers: what do OpenAI's clients say and expect, word for word? It reads their
+// requests into package chat's, and writes chat's events as their answers, streams and errors.
+//
+// Fields that are known and cannot be honoured are refused by name (fields.go lists them); fields
+// that nobody knows are passed over unless the server is strict.
+package openai
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/fault"
+)
+
+// Surface is OpenAI's API.
+func Surface() *api.Surface {
+	return &api.Surface{
+		Name: "openai",
+		Marks: []api.Mark{
+			{Header: "OpenAI-Organization"}, {Header: "OpenAI-Project"}, {Header: "OpenAI-Beta"},
+			{Header: "User-Agent", Prefix: "OpenAI/"}, {Header: "User-Agent", Prefix: "AsyncOpenAI/"},
+		},
+		Routes: []api.Route{
+			{Method: "POST", Pattern: "/v1/chat/completions", Scope: api.Generate, Handle: Chat},
+			{Method: "POST", Pattern: "/v1/embeddings", Scope: api.Embed, Handle: Embeddings},
+			{Method: "GET", Pattern: "/v1/models", Scope: api.Models, Handle: ListModels},
+			{Method: "GET", Pattern: "/v1/models/{id...}", Scope: api.Models, Handle: GetModel},
+		},
+		Error: Error,
+		Head:  head,
+	}
+}
+
+func head(c *api.Call, h http.Header) {
+	h.Set("Openai-Processing-Ms", strconv.FormatInt(time.Since(c.Began()).Milliseconds(), 10))
+	h.Set("Openai-Version", "2020-10-01")
+}
+
+// errorBody has four keys always; clients read all of them.
+type errorBody struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    *string `json:"code"`
+}
+
+type errorAnswer struct {
+	Error errorBody `json:"error"`
+}
+
+// Error writes an error as OpenAI does.
+func Error(c *api.Call, f *api.Failure) {
+	_ = c.JSON(f.Status, errorOf(f)) // strings only: cannot fail
+}
+
+func errorOf(f *api.Failure) errorAnswer {
+	body := errorBody{Message: f.Message, Type: "invalid_request_error", Code: &f.Code}
+	switch {
+	case f.Code == api.ErrQuota.Code:
+		body.Type = "insufficient_quota"
+	case f.Status == http.StatusTooManyRequests:
+		body.Type = "rate_limit_error"
+	case f.Kind == fault.Busy, f.Kind == fault.Unavailable, f.Kind == fault.Internal:
+		body.Type = "server_error"
+	}
+	if f.Param != "" {
+		body.Param = &f.Param
+	}
+	return errorAnswer{body}
+}
+
+// invalid is an error about one field.
+func invalid(param, format string, args ...any) error {
+	return chat.ErrRequest.Because("openai: "+format, args...).At(param)
+}
+
+// unsupported is a field that is understood and cannot be honoured.
+func unsupported(param, format string, args ...any) error {
+	return chat.ErrUnsupported.Because("openai: "+format, args...).At(param)
+}
+
+// missing is a field that must be there.
+func missing(param string) error {
+	return errMissing.Because("openai: %s is missing", param).At(param)
+}
+
+var errMissing = fault.New(fault.Invalid, "missing_required_parameter", "openai: a field is missing")
+
+// named is an id with OpenAI's prefix for its kind.
+func named(prefix, id string) string { return prefix + strings.TrimPrefix(id, "req_") }
+
+// modelName is what an answer says: the name that the caller used, where they used one.
+func modelName(asked, answered string) string {
+	if asked != "" {
+		return asked
+	}
+	return answered
+}

@@ -1,0 +1,12 @@
+package openai
+
+import (
+	"testing"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/apitest"
+)
+
+func TestAnswersAreOpenAIsToTheByte(t *testing.T) {
+	apitest.Golden(t, "testdata", api.Options{Surfaces: []*api.Surface{Surface()}})
+}

@@ -1,0 +1,212 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/fault"
+)
+
+// Encoder writes an answer as a vendor streams it. It is used for one answer, from one goroutine;
+// what it puts into out is sent after each call.
+type Encoder interface {
+	// Type is the stream's Content-Type.
+	Type() string
+	// Event writes what there is to say about one event, which may be nothing.
+	Event(out *Frames, ev *chat.Event) error
+	// Ping writes something that the vendor's clients pass over, to keep the connection alive.
+	Ping(out *Frames)
+	// Fail writes an error in the middle of a stream and, where the vendor has one, the end.
+	Fail(out *Frames, f *Failure)
+	// End writes what comes after the last event.
+	End(out *Frames)
+}
+
+// Answer waits for the whole answer.
+func (c *Call) Answer(r *chat.Request) (*chat.Response, error) {
+	s, err := c.Backend.Respond(c.R.Context(), r)
+	if err != nil {
+		return nil, err
+	}
+	return chat.Collect(c.R.Context(), s)
+}
+
+// Answers waits for the whole answers to several requests, which are worked on side by side. The
+// first error ends them all.
+func (c *Call) Answers(rs []*chat.Request) ([]*chat.Response, error) {
+	ctx, cancel := context.WithCancel(c.R.Context())
+	defer cancel()
+	out := make([]*chat.Response, len(rs))
+	errs := make(chan error, len(rs))
+	for i, r := range rs {
+		s, err := c.Backend.Respond(ctx, r)
+		if err != nil {
+			cancel()
+			for range i {
+				<-errs
+			}
+			return nil, err
+		}
+		go func() {
+			defer contain(errs)
+			var err error
+			out[i], err = chat.Collect(ctx, s)
+			errs <- err
+		}()
+	}
+	var first error
+	for range rs {
+		if err := <-errs; err != nil && first == nil {
+			first = err
+			cancel()
+		}
+	}
+	return out, first
+}
+
+// contain makes an error of a panic in a goroutine, where nobody else would catch it.
+func contain(errs chan<- error) {
+	if cause := recover(); cause != nil {
+		errs <- fmt.Errorf("%w: %v\n%s", errPanic, cause, debug.Stack())
+	}
+}
+
+// Stream answers event by event. Several requests are answered as one, the choices of the second
+// after those of the first, each with a Started event whose Choice is its first. An error before the first part of the answer is
+// returned, to be answered with a status of its own; when that takes longer than the keep-alive
+// interval the stream begins anyway, and an error is written into it.
+func (c *Call) Stream(e Encoder, rs ...*chat.Request) error {
+	s, err := c.respond(rs)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	p := &pump{c: c, e: e, s: s, last: time.Now()}
+	return p.run()
+}
+
+// pump carries events from a stream to a connection.
+type pump struct {
+	c    *Call
+	e    Encoder
+	s    chat.Stream
+	out  Frames
+	open bool      // the status has been sent
+	last time.Time // when something was sent, at first when the wait began
+}
+
+func (p *pump) run() error {
+	every := p.c.server.o.KeepAlive
+	for {
+		// One timer for many events: twice an interval it looks whether the connection has been silent.
+		ctx, cancel := context.WithTimeout(p.c.R.Context(), every/2)
+		err := p.events(ctx)
+		cancel()
+		switch {
+		case errors.Is(err, io.EOF):
+			p.e.End(&p.out)
+			return p.send()
+		case err == nil: // the half interval is over
+			if time.Since(p.last) >= every-every/8 {
+				p.e.Ping(&p.out)
+				if err := p.send(); err != nil {
+					return err
+				}
+			}
+		case errors.Is(err, errGone) || p.c.R.Context().Err() != nil:
+			return p.gone()
+		case !p.open:
+			return err
+		default:
+			return p.fail(err)
+		}
+	}
+}
+
+// events passes events on until ctx ends, which is no error.
+func (p *pump) events(ctx context.Context) error {
+	for {
+		ev, err := p.s.Next(ctx)
+		if err != nil {
+			if ctx.Err() != nil && p.c.R.Context().Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+				return nil
+			}
+			return err
+		}
+		if err := p.e.Event(&p.out, &ev); err != nil {
+			return err
+		}
+		// What is said of the beginning waits for the first part: until then an error can still have
+		// a status of its own.
+		if ev.Kind == chat.Started {
+			continue
+		}
+		if err := p.send(); err != nil {
+			return err
+		}
+	}
+}
+
+// errGone: the reader has left, or does not read.
+var errGone = errors.New("api: nobody reads the stream")
+
+// send writes what has been gathered. A reader that takes nothing for the write timeout is dropped.
+func (p *pump) send() error {
+	if len(p.out.b) == 0 {
+		return nil
+	}
+	if !p.open {
+		p.open = true
+		h := p.c.W.Header()
+		h.Set("Content-Type", p.e.Type())
+		h.Set("Cache-Control", "no-cache")
+		h.Set("X-Accel-Buffering", "no")
+		p.c.W.WriteHeader(http.StatusOK)
+	}
+	_ = p.c.control.SetWriteDeadline(time.Now().Add(p.c.server.o.WriteTimeout)) // not every writer has deadlines
+	_, err := p.c.W.Write(p.out.b)
+	if err == nil {
+		err = p.c.control.Flush()
+	}
+	p.out.b = p.out.b[:0]
+	p.last = time.Now()
+	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			p.c.server.metrics.slow.WithLabelValues(p.c.surface.Name).Inc()
+		}
+		return errGone
+	}
+	return nil
+}
+
+// gone ends a stream that nobody reads.
+func (p *pump) gone() error {
+	p.c.out.status = statusClosed
+	if p.open {
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// fail writes an error into a stream that has begun.
+func (p *pump) fail(err error) error {
+	f := FailureOf(err)
+	f.RequestID = p.c.ID
+	p.c.err = err
+	if f.Kind == fault.Internal {
+		p.c.server.o.Log.Error("answer failed", slog.String("id", p.c.ID), slog.String("error", err.Error()))
+	}
+	p.e.Fail(&p.out, f)
+	if err := p.send(); err != nil {
+		return p.gone()
+	}
+	return nil
+}

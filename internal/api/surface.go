@@ -1,0 +1,188 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// Surface is one vendor's API. It is served below /Name, and at the root paths that the vendor's
+// own clients use.
+type Surface struct {
+	Name   string
+	Marks  []Mark
+	Routes []Route
+	// Error writes an error as the vendor does, with its status; Retry-After is set already.
+	Error func(c *Call, f *Failure)
+	// Head adds the vendor's own headers to an answer, nil if there are none. It is called once,
+	// before the first byte.
+	Head func(c *Call, h http.Header)
+}
+
+// Route is one thing that a surface serves.
+type Route struct {
+	Method  string
+	Pattern string // as http.ServeMux reads it; segments are unescaped one by one
+	Scope   Scope
+	// Handle answers. An error that it returns is rendered by the surface.
+	Handle func(c *Call) error
+}
+
+// Mark is a header by which a vendor's client is known at a path that several surfaces serve.
+// Order: marks of any header but User-Agent, then those of User-Agent, then the order of surfaces.
+type Mark struct {
+	Header string
+	Prefix string // of the header's value, without regard to case; "" means any value
+}
+
+func (m Mark) matches(h http.Header) bool {
+	for _, v := range h.Values(m.Header) {
+		if len(v) >= len(m.Prefix) && strings.EqualFold(v[:len(m.Prefix)], m.Prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// mounted is a surface with its routes.
+type mounted struct {
+	*Surface
+	mux *http.ServeMux
+}
+
+func (s *Server) mount(sf *Surface) *mounted {
+	m := &mounted{sf, http.NewServeMux()}
+	for i := range sf.Routes {
+		rt := &sf.Routes[i]
+		m.mux.HandleFunc(rt.Method+" "+rt.Pattern, func(w http.ResponseWriter, r *http.Request) {
+			s.run(w, r, sf, rt)
+		})
+	}
+	return m
+}
+
+// serves reports whether a route of the surface takes the request.
+func (m *mounted) serves(r *http.Request) bool {
+	_, pattern := m.mux.Handler(r)
+	return pattern != ""
+}
+
+// ServeHTTP finds the surface and the route of a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.cors(w, r) {
+		return
+	}
+	r = cleaned(r)
+	if m, inner := s.find(r); m != nil {
+		m.mux.ServeHTTP(w, inner)
+		return
+	}
+	// Nothing takes it: an error in the words of whoever seems to call.
+	m := s.byMark(r, s.surfaces)
+	if p, _ := s.prefixed(r); p != nil {
+		m = p
+	}
+	rt := &Route{Handle: func(c *Call) error { return s.noRoute(c) }}
+	s.run(w, r, m.Surface, rt)
+}
+
+// find gives the surface that serves a request and the request as its routes see it: by prefix,
+// else the only one whose paths have it, else by its marks.
+func (s *Server) find(r *http.Request) (*mounted, *http.Request) {
+	if s.own.serves(r) {
+		return s.own, r
+	}
+	if m, inner := s.prefixed(r); m != nil {
+		if inner = undoubled(inner); m.serves(inner) {
+			return m, inner
+		}
+	}
+	r = undoubled(r)
+	var able []*mounted
+	for _, m := range s.surfaces {
+		if m.serves(r) {
+			able = append(able, m)
+		}
+	}
+	if len(able) == 0 {
+		return nil, nil
+	}
+	return s.byMark(r, able), r
+}
+
+// byMark chooses among surfaces, which are in order of preference.
+func (s *Server) byMark(r *http.Request, able []*mounted) *mounted {
+	for _, agent := range []bool{false, true} {
+		for _, m := range able {
+			for _, mark := range m.Marks {
+				if (mark.Header == "User-Agent") == agent && mark.matches(r.Header) {
+					return m
+				}
+			}
+		}
+	}
+	return able[0]
+}
+
+// prefixed gives the surface whose name the path begins with, and the request without it.
+func (s *Server) prefixed(r *http.Request) (*mounted, *http.Request) {
+	for _, m := range s.surfaces {
+		if rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/"+m.Name); ok && (rest == "" || rest[0] == '/') {
+			if rest == "" {
+				rest = "/"
+			}
+			return m, withPath(r, rest)
+		}
+	}
+	return nil, nil
+}
+
+// noRoute says that a path is unknown, or for which methods it is known.
+func (s *Server) noRoute(c *Call) error {
+	var methods []string
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		r := c.R.Clone(c.R.Context())
+		r.Method = method
+		if m, _ := s.find(r); m != nil {
+			methods = append(methods, method)
+		}
+	}
+	if len(methods) > 0 {
+		c.W.Header().Set("Allow", strings.Join(methods, ", "))
+		return ErrMethod.Because("api: %s is not possible at %s: use %s", c.R.Method, c.R.URL.Path, strings.Join(methods, " or "))
+	}
+	return ErrRoute.Because("api: nothing is served at %s %s", c.R.Method, c.R.URL.Path)
+}
+
+// cleaned is the request with its path as it was meant: no empty or dot segments, no slash at the
+// end. Slashes that are escaped stay what they are, parts of a name.
+func cleaned(r *http.Request) *http.Request {
+	p := r.URL.EscapedPath()
+	if clean := path.Clean("/" + p); clean != p {
+		return withPath(r, clean)
+	}
+	return r
+}
+
+// undoubled takes a base URL with /v1, given to a client that adds it, for one without.
+func undoubled(r *http.Request) *http.Request {
+	if rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/v1/v1/"); ok {
+		return withPath(r, "/v1/"+rest)
+	}
+	return r
+}
+
+// withPath is the request with another path, given in escaped form.
+func withPath(r *http.Request, escaped string) *http.Request {
+	plain, err := url.PathUnescape(escaped)
+	if err != nil {
+		return r
+	}
+	out := new(http.Request)
+	*out = *r
+	u := *r.URL
+	u.Path, u.RawPath = plain, escaped
+	out.URL = &u
+	return out
+}
