@@ -121,16 +121,16 @@ func (b *bar) show(p hub.Progress) {
 	if b.bar == nil || p.Phase != b.phase || p.Total != b.total {
 		b.clear()
 		b.phase, b.total = p.Phase, p.Total
-		max := p.Total
-		if max <= 0 {
-			max = -1
+		length := p.Total
+		if length <= 0 {
+			length = -1 // a spinner
 		}
-		b.bar = progressbar.NewOptions64(max, progressbar.OptionSetWriter(b.out), progressbar.OptionShowBytes(true),
-			progressbar.OptionShowTotalBytes(true), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
-			progressbar.OptionSetWidth(30), progressbar.OptionSetSpinnerChangeInterval(0), progressbar.OptionThrottle(90*time.Millisecond), progressbar.OptionClearOnFinish())
+		b.bar = progressbar.NewOptions64(length, progressbar.OptionSetWriter(b.out), progressbar.OptionSetWidth(30),
+			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionSetSpinnerChangeInterval(0), progressbar.OptionThrottle(90*time.Millisecond), progressbar.OptionClearOnFinish())
 	}
 	b.bar.Describe(progressText(p))
-	_ = b.bar.Set64(min(p.Done, max(p.Total, p.Done)))
+	_ = b.bar.Set64(p.Done)
 }
 
 func (b *bar) clear() {
@@ -153,17 +153,10 @@ func (l *lines) show(p hub.Progress) {
 		return
 	}
 	l.phase, l.last = p.Phase, time.Now()
-	text := progressText(p)
-	switch {
-	case p.Total > 0:
-		text += fmt.Sprintf(": %s of %s (%d %%)", size(p.Done), size(p.Total), 100*p.Done/p.Total)
-	case p.Done > 0:
-		text += ": " + size(p.Done)
-	}
-	l.say("%s: %s", printable(l.name), text)
+	l.say("%s: %s", printable(l.name), progressText(p))
 }
 
-// progressText is the phase, the file, the rate and the time that is left.
+// progressText is the phase, the file, how far it is, the rate and the time that is left.
 func progressText(p hub.Progress) string {
 	what := map[string]string{
 		hub.Waiting:   "waiting for another pull of",
@@ -172,6 +165,12 @@ func progressText(p hub.Progress) string {
 		hub.Checking:  "reading again",
 	}[p.Phase]
 	text := what + " " + printable(p.File)
+	switch {
+	case p.Total > 0:
+		text += fmt.Sprintf(": %s of %s", size(p.Done), size(p.Total))
+	case p.Done > 0:
+		text += ": " + size(p.Done)
+	}
 	if p.Rate > 0 {
 		text += ", " + size(int64(p.Rate)) + "/s"
 		if left := float64(p.Total-p.Done) / p.Rate; left > 0 && left < 1e6 {
