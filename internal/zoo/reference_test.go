@@ -1,0 +1,202 @@
+package zoo
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/galerne-ai/galerne/internal/kernel"
+	"github.com/galerne-ai/galerne/internal/kv"
+	"github.com/galerne-ai/galerne/internal/model"
+	"github.com/galerne-ai/galerne/internal/testdeps"
+	"github.com/galerne-ai/galerne/internal/tokenizer"
+)
+
+// llamaCpp is what llama.cpp computes from one real model (test/reference/llama_cpp.py).
+type llamaCpp struct {
+	Context    int
+	Perplexity float64
+	Divergence float64 // of the quantized model from the exact one, by llama.cpp
+	Greedy     []struct {
+		Prompt      string
+		IDs, Tokens []int32
+		Gaps        []float64 // of each token's logit to the second best
+	}
+}
+
+func readLlamaCpp(t *testing.T) map[string]llamaCpp {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(testdeps.Root(t), "test/reference/llama_cpp.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all map[string]llamaCpp
+	if err := json.Unmarshal(raw, &all); err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 3 {
+		t.Fatalf("%d models in the reference", len(all))
+	}
+	return all
+}
+
+// forward runs a sequence from its beginning and gives the logits of the wanted rows.
+func (r *runner) forward(ids []int32, want []int32) []float32 {
+	b := &model.Batch{Tokens: ids, Cache: r.cache, Pool: r.pool, Want: want, Logits: make([]float32, len(want)*r.net.Config.Vocab),
+		Spans: []kv.Span{{Rows: len(ids), Table: r.table}}}
+	for i := range ids {
+		b.Positions = append(b.Positions, int32(i))
+	}
+	r.net.Model.Forward(b)
+	return b.Logits
+}
+
+// scored calls each with the logits of every position that llama-perplexity scores, and the token that
+// follows it: those of the second half of each chunk of context tokens.
+func (r *runner) scored(tok *tokenizer.Tokenizer, text string, context int, each func(logits []float32, next int32)) {
+	ids := tok.Encode(nil, text, tokenizer.EncodeOptions{AddSpecial: true})
+	begin := tok.Encode(nil, "", tokenizer.EncodeOptions{AddSpecial: true})
+	var want []int32
+	for i := context / 2; i < context-1; i++ {
+		want = append(want, int32(i))
+	}
+	vocab := r.net.Config.Vocab
+	for at := 0; at+context <= len(ids); at += context {
+		chunk := slices.Clone(ids[at : at+context])
+		if len(begin) > 0 {
+			chunk[0] = begin[0]
+		}
+		logits := r.forward(chunk, want)
+		for i, row := range want {
+			each(logits[i*vocab:(i+1)*vocab], ids[at+int(row)+1])
+		}
+	}
+}
+
+func logProb(logits []float32, id int32) float64 {
+	most := float64(slices.Max(logits))
+	var sum float64
+	for _, v := range logits {
+		sum += math.Exp(float64(v) - most)
+	}
+	return float64(logits[id]) - most - math.Log(sum)
+}
+
+// openText opens a model with its tokenizer and the text that is scored.
+func openText(t *testing.T, path string) (*runner, *tokenizer.Tokenizer, string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(testdeps.Root(t), "test/testdata/declaration.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, f := open(t, path, 2)
+	tok, err := tokenizer.FromGGUF(f.Meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, tok, string(text)
+}
+
+// TestQuantizedModelsAreAsGoodAsLlamaCpps: both round activations to 8 bits, each in its own way, so
+// perplexities differ by chance. llama-perplexity puts the standard error of its own, against that of
+// the exact weights, at 0.47 % for this text; two such errors make 0.66 %, and three times that is the bound.
+func TestQuantizedModelsAreAsGoodAsLlamaCpps(t *testing.T) {
+	all := readLlamaCpp(t)
+	for _, name := range []string{"smollm2-135m.gguf", "qwen2.5-coder-0.5b.gguf"} {
+		t.Run(name, func(t *testing.T) {
+			r, tok, text := openText(t, testdeps.Dep(t, "models/"+name))
+			var loss float64
+			count := 0
+			r.scored(tok, text, all[name].Context, func(logits []float32, next int32) {
+				loss -= logProb(logits, next)
+				count++
+			})
+			comparePerplexity(t, math.Exp(loss/float64(count)), all[name].Perplexity, 0.02)
+			compareGreedy(t, r, tok, all[name], 0.4)
+		})
+	}
+}
+
+// TestExactWeightsGiveLlamaCppsNumbers runs the same model with its weights in float32, where neither
+// program rounds, and then holds what rounding costs here against what it costs there.
+func TestExactWeightsGiveLlamaCppsNumbers(t *testing.T) {
+	path, want := testdeps.Dep(t, "models/smollm2-135m.gguf"), readLlamaCpp(t)["exact"]
+	exact := filepath.Join(t.TempDir(), "exact.gguf")
+	testdeps.RunPython(t, "internal/zoo/testdata/dequantize.py", path, exact)
+
+	r, tok, text := openText(t, exact)
+	var rows [][]float32
+	var loss float64
+	r.scored(tok, text, want.Context, func(logits []float32, next int32) {
+		loss -= logProb(logits, next)
+		rows = append(rows, slices.Clone(logits))
+	})
+	comparePerplexity(t, math.Exp(loss/float64(len(rows))), want.Perplexity, 0.0005)
+	compareGreedy(t, r, tok, want, 0.05)
+
+	q, _, _ := openText(t, path)
+	var sum float64
+	i := 0
+	q.scored(tok, text, want.Context, func(logits []float32, _ int32) {
+		sum += divergence(rows[i], logits)
+		i++
+	})
+	mean := sum / float64(i)
+	t.Logf("mean KL divergence of 8-bit activations %.5f, llama.cpp %.5f", mean, want.Divergence)
+	if !(mean < 1.2*want.Divergence) {
+		t.Errorf("mean KL divergence %.5f, llama.cpp's is %.5f", mean, want.Divergence)
+	}
+}
+
+func comparePerplexity(t *testing.T, got, want, within float64) {
+	t.Helper()
+	t.Logf("perplexity %.4f, llama.cpp %.4f (%+.3f %%)", got, want, 100*(got/want-1))
+	if !(math.Abs(got/want-1) <= within) {
+		t.Errorf("perplexity %.4f, llama.cpp's is %.4f", got, want)
+	}
+}
+
+// compareGreedy compares answers up to the first token whose lead is below tie, where rounding decides.
+func compareGreedy(t *testing.T, r *runner, tok *tokenizer.Tokenizer, want llamaCpp, tie float64) {
+	t.Helper()
+	compared := 0
+	for _, a := range want.Greedy {
+		if ids := tok.Encode(nil, a.Prompt, tokenizer.EncodeOptions{AddSpecial: true, ParseSpecial: true}); !slices.Equal(ids, a.IDs) {
+			t.Errorf("%q is %v, llama.cpp says %v", a.Prompt, ids, a.IDs)
+			continue
+		}
+		r.pos = 0
+		logits := r.feed(a.IDs...)
+		for i, token := range a.Tokens {
+			if a.Gaps[i] < tie {
+				break
+			}
+			next := argmax(logits[len(logits)-r.net.Config.Vocab:])
+			if next != token {
+				t.Errorf("%q: token %d is %d, llama.cpp's is %d with a lead of %g", a.Prompt, i, next, token, a.Gaps[i])
+				break
+			}
+			compared++
+			logits = r.feed(next)
+		}
+	}
+	t.Logf("%d greedy tokens are the same", compared)
+	if compared < 30 {
+		t.Errorf("only %d tokens could be compared", compared)
+	}
+}
+
+// divergence is Σ p·ln(p/q) of the two rows' softmaxes.
+func divergence(p, q []float32) (sum float64) {
+	// ln(p/q) of number i is p[i]-q[i] less the difference of the two normalizers, the same for all i.
+	normal := logProb(q, 0) - float64(q[0]) - (logProb(p, 0) - float64(p[0]))
+	probabilities := slices.Clone(p)
+	kernel.Softmax(probabilities)
+	for i, v := range probabilities {
+		sum += float64(v) * (float64(p[i]) - float64(q[i]) - normal)
+	}
+	return sum
+}
