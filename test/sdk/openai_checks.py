@@ -1,0 +1,189 @@
+"""What OpenAI's own Python client makes of the OpenAI surface."""
+import asyncio
+import json
+import math
+
+import openai
+from pydantic import BaseModel
+
+from common import KEYED_URL, URL, asked, get, raises, until_idle
+
+client = openai.OpenAI(base_url=URL + "/v1", api_key="any", max_retries=0)
+HI = [{"role": "user", "content": "hi"}]
+TOOLS = [{"type": "function", "function": {"name": n, "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}
+         for n in ("weather", "clock")]
+
+
+def chat(model, **more):
+    return client.chat.completions.create(model=model, messages=HI, **more)
+
+
+def test_a_plain_answer():
+    c = chat("plain", temperature=0.5, seed=7)
+    assert c.choices[0].message.content == "Hello, wörld 🌊." and c.choices[0].finish_reason == "stop"
+    assert c.usage.total_tokens == c.usage.prompt_tokens + c.usage.completion_tokens == 8
+    assert c.usage.prompt_tokens_details.cached_tokens == 2 and c.model == "plain" and c.id.startswith("chatcmpl-")
+    assert asked()["Sampling"]["Temperature"] == 0.5 and asked()["Sampling"]["Seed"] == 7
+
+
+def test_headers_name_the_request():
+    raw = client.chat.completions.with_raw_response.create(model="plain", messages=HI)
+    assert raw.headers["x-request-id"].startswith("req_") and raw.headers["openai-processing-ms"].isdigit()
+    assert raw.parse()._request_id == raw.headers["x-request-id"]
+
+
+def test_streamed_and_whole_answers_are_one():
+    whole = chat("plain")
+    chunks = list(chat("plain", stream=True, stream_options={"include_usage": True}))
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == whole.choices[0].message.content
+    assert chunks[-1].choices == [] and chunks[-1].usage == whole.usage and all(c.usage is None for c in chunks[:-1])
+    assert len({c.id for c in chunks}) == 1
+
+
+def test_two_calls_of_tools_streamed_and_whole():
+    with client.chat.completions.stream(model="tools", messages=HI, tools=TOOLS) as s:
+        for _ in s:
+            pass
+        final = s.get_final_completion()
+    m = final.choices[0].message
+    assert m.role == "assistant" and m.content is None and final.choices[0].finish_reason == "tool_calls"
+    assert [(c.id, c.function.name, json.loads(c.function.arguments)) for c in m.tool_calls] == [
+        ("call_1", "weather", {"city": "Brest"}), ("call_2", "clock", {})]
+    whole = chat("tools", tools=TOOLS).choices[0].message
+    assert [(c.id, c.function.name, c.function.arguments) for c in whole.tool_calls] == [
+        (c.id, c.function.name, c.function.arguments) for c in m.tool_calls] and whole.content is None
+
+
+def test_results_of_tools_go_back():
+    first = chat("tools", tools=TOOLS).choices[0].message
+    results = [{"role": "tool", "tool_call_id": c.id, "content": "sunny"} for c in first.tool_calls]
+    client.chat.completions.create(model="plain", messages=[*HI, first, *results], tools=TOOLS)
+    parts = [p for m in asked()["Messages"] for p in m["Parts"] if p["CallID"]]
+    assert [(p["CallID"], p["Name"], p["Text"]) for p in parts] == [("call_1", "weather", "sunny"), ("call_2", "clock", "sunny")]
+
+
+def test_a_tool_that_is_demanded_by_name_ends_with_stop():
+    c = chat("tools", tools=TOOLS, tool_choice={"type": "function", "function": {"name": "weather"}})
+    assert c.choices[0].finish_reason == "stop" and c.choices[0].message.tool_calls
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+def test_parsed_answers():
+    p = client.chat.completions.parse(model="person", messages=HI, response_format=Person)
+    assert p.choices[0].message.parsed == Person(name="Ann", age=7)
+    f = asked()["Format"]
+    assert f["Strict"] and f["Schema"]["properties"]["age"]["type"] == "integer"
+    raises(openai.LengthFinishReasonError, client.chat.completions.parse, model="short", messages=HI, max_tokens=1, response_format=Person)
+    with client.chat.completions.stream(model="person", messages=HI, response_format=Person) as s:
+        assert s.get_final_completion().choices[0].message.parsed == Person(name="Ann", age=7)
+
+
+def test_log_probabilities():
+    c = chat("logprobs", logprobs=True, top_logprobs=3).choices[0]
+    assert b"".join(bytes(t.bytes) for t in c.logprobs.content).decode() == c.message.content == "Hé"
+    assert all(len(t.top_logprobs) <= 3 for t in c.logprobs.content) and len(c.logprobs.content[0].top_logprobs) == 3
+    with client.chat.completions.stream(model="logprobs", messages=HI, logprobs=True) as s:
+        final = s.get_final_completion().choices[0]
+    assert [t.logprob for t in final.logprobs.content] == [t.logprob for t in c.logprobs.content]
+
+
+def test_several_answers():
+    whole = [c.message.content for c in chat("two", n=2).choices]
+    with client.chat.completions.stream(model="two", messages=HI, n=2) as s:
+        final = s.get_final_completion()
+    assert whole == [c.message.content for c in final.choices] == ["Aa", "Bb"]
+    assert [c.finish_reason for c in final.choices] == ["stop", "stop"]
+
+
+def test_thoughts_and_refusals():
+    m = chat("thinks", reasoning_effort="low")
+    assert m.choices[0].message.reasoning_content == "Let me see." and m.choices[0].message.content == "42"
+    assert m.usage.completion_tokens_details.reasoning_tokens == 3 and asked()["Reasoning"]["Effort"] == "low"
+    with client.chat.completions.stream(model="refuses", messages=HI) as s:
+        assert s.get_final_completion().choices[0].message.refusal == "I will not."
+
+
+def test_embeddings_in_both_encodings_are_the_same():
+    texts = ["one", "two", "three"]
+    default = client.embeddings.create(model="m", input=texts)
+    floats = client.embeddings.create(model="m", input=texts, encoding_format="float")
+    assert [d.index for d in default.data] == [0, 1, 2] and len(default.data[0].embedding) == 8
+    for a, b in zip(default.data, floats.data):
+        assert all(math.isclose(x, y, abs_tol=1e-6) for x, y in zip(a.embedding, b.embedding, strict=True))
+    assert len(client.embeddings.create(model="m", input="one", dimensions=3).data[0].embedding) == 3
+    assert client.embeddings.create(model="m", input=[ord(c) for c in "one"]).data[0].embedding == default.data[0].embedding
+
+
+def test_models():
+    assert [m.id for m in client.models.list()] == ["m", "org/m:q4"]
+    assert client.models.retrieve("org/m:q4").id == "org/m:q4"
+    e = raises(openai.NotFoundError, client.models.retrieve, "nope")
+    assert e.code == "model_not_found" and e.request_id.startswith("req_")
+
+
+def test_errors_are_the_right_exceptions():
+    e = raises(openai.AuthenticationError, openai.OpenAI(base_url=KEYED_URL + "/v1", api_key="wrong").models.list)
+    assert e.code == "invalid_api_key" and "wrong" not in str(e)
+    assert openai.OpenAI(base_url=KEYED_URL + "/v1", api_key="right").models.list().data
+    e = raises(openai.BadRequestError, chat, "plain", temperature=9)
+    assert e.param == "temperature" and e.type == "invalid_request_error"
+    e = raises(openai.BadRequestError, chat, "too_long")
+    assert e.code == "context_length_exceeded" and "9000" in str(e)
+    e = raises(openai.NotFoundError, chat, "nope")
+    assert e.code == "model_not_found"
+    e = raises(openai.RateLimitError, chat, "limited")
+    assert e.response.headers["retry-after-ms"] == "20"
+    e = raises(openai.InternalServerError, chat, "busy")
+    assert e.code == "queue_full"
+    e = raises(openai.BadRequestError, chat, "plain", store=True)
+    assert e.code == "unsupported_parameter" and e.param == "store"
+    e = raises(openai.NotFoundError, client.fine_tuning.jobs.list)
+    assert e.code == "unknown_url"
+
+
+def test_an_error_in_the_middle_of_a_stream():
+    s = chat("breaks", stream=True)
+    e = raises(openai.APIError, list, s)
+    assert "internal error" in str(e) and "secret" not in str(e)
+
+
+def test_a_used_up_budget_is_not_tried_again():
+    eager = client.with_options(max_retries=2, base_url=URL + "/test/try/quota/0/v1")
+    raises(openai.RateLimitError, eager.chat.completions.create, model="quota", messages=HI)
+    assert get("/test/tries/quota") == ["0"]
+
+
+def test_busy_servers_are_tried_again():
+    eager = client.with_options(max_retries=2, base_url=URL + "/test/try/busy/2/v1")
+    assert eager.chat.completions.create(model="plain", messages=HI).choices[0].finish_reason == "stop"
+    assert get("/test/tries/busy") == ["0", "1", "2"]
+
+
+def test_who_leaves_frees_the_slot():
+    s = chat("hangs", stream=True)
+    assert next(iter(s)).choices and get("/test/live") == 1
+    s.close()
+    until_idle()
+    for model in ("hangs_early", "hangs"):  # before the first token, and an answer that is not streamed
+        raises(openai.APITimeoutError, client.with_options(timeout=0.3).chat.completions.create, model=model, messages=HI)
+        until_idle()
+    raises(openai.APITimeoutError, lambda: list(client.with_options(timeout=0.15).chat.completions.create(model="hangs_early", messages=HI, stream=True)))
+    until_idle()
+
+
+def test_keep_alives_are_passed_over():
+    raw = client.chat.completions.with_streaming_response.create(model="slow_start", messages=HI, stream=True)
+    with raw as r:
+        lines = list(r.iter_lines())
+    assert ": keep-alive" in lines
+    assert "".join(c.choices[0].delta.content or "" for c in chat("slow_start", stream=True)) == "At last"
+
+
+async def test_async_clients():
+    c = openai.AsyncOpenAI(base_url=URL + "/openai/v1", api_key="any")
+    answers = await asyncio.gather(*(c.chat.completions.create(model="plain", messages=HI) for _ in range(8)))
+    assert {a.choices[0].message.content for a in answers} == {"Hello, wörld 🌊."}

@@ -1,0 +1,133 @@
+// Package sdk answers: do the vendors' own clients understand us? Each test runs one official client,
+// from a Python file beside this one, against the real surfaces over a loopback socket; the answers
+// come from scripts, so that every event is known. Tests with real models are in test/.
+package sdk
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/apitest"
+	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/testdeps"
+)
+
+// surfaces are all vendors, in the order of the real wiring.
+func surfaces() []*api.Surface { return []*api.Surface{openai.Surface()} }
+
+// TestOfficialClientsUnderstandUs runs the checks of every vendor's client: one file a vendor, with
+// plain functions named test_*; what a function raises is the failure.
+func TestOfficialClientsUnderstandUs(t *testing.T) {
+	python := testdeps.Python(t)
+	for _, vendor := range []string{"openai"} {
+		t.Run(vendor, func(t *testing.T) {
+			if err := exec.Command(python, "-c", "import "+vendor).Run(); err != nil {
+				t.Skipf("NOT TESTED: the Python package %s is missing: run `make deps`", vendor)
+			}
+			url := serve(t, api.Options{}).URL
+			keyed := serve(t, api.Options{Keys: api.OneKey("right")}).URL
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, python, "run.py", vendor+"_checks.py")
+			cmd.Env = append(os.Environ(), "GALERNE_TEST_URL="+url, "GALERNE_TEST_KEYED_URL="+keyed, "NO_PROXY=*")
+			out, err := cmd.CombinedOutput()
+			t.Logf("%s", out)
+			if err != nil {
+				t.Fatalf("checks of %s: %v", vendor, err)
+			}
+			if !strings.Contains(string(out), "checks passed") {
+				t.Fatal("no check has run")
+			}
+		})
+	}
+}
+
+// server is a server of all surfaces, beside what the checks ask of the test itself.
+type server struct {
+	*apitest.Backend
+	mu    sync.Mutex
+	tries map[string][]string // retry-count headers that came for a name
+}
+
+// serve plays testdata/*.script: the file's name is the model's.
+//
+//	GET  /test/asked   the latest request that the backend got, as JSON
+//	GET  /test/live    how many answers are not closed
+//	POST /test/try/NAME/N/... the first N calls are answered 503 with retry-after-ms, later ones go on
+//	GET  /test/tries/NAME     their retry-count headers
+func serve(t *testing.T, o api.Options) *httptest.Server {
+	t.Helper()
+	s := &server{Backend: &apitest.Backend{Scripts: map[string]string{}}, tries: map[string][]string{}}
+	files, err := filepath.Glob("testdata/*.script")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts (%v)", err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Scripts[strings.TrimSuffix(filepath.Base(f), ".script")] = string(text)
+	}
+	s.Scripts[""] = s.Scripts["plain"]
+	for _, name := range []string{"m", "org/m:q4"} {
+		m, _ := (&apitest.Backend{}).Model(context.Background(), "m")
+		m.Name = name
+		s.List = append(s.List, *m)
+	}
+	o.Backend, o.Surfaces, o.KeepAlive = s, surfaces(), 200*time.Millisecond
+	inner, err := api.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := httptest.NewServer(s.around(inner))
+	t.Cleanup(h.Close)
+	return h
+}
+
+func (s *server) around(inner http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", inner)
+	mux.HandleFunc("GET /test/asked", func(w http.ResponseWriter, r *http.Request) {
+		all := s.Asked()
+		if len(all) == 0 {
+			http.Error(w, "nothing was asked", http.StatusNotFound)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(all[len(all)-1])
+	})
+	mux.HandleFunc("GET /test/live", func(w http.ResponseWriter, r *http.Request) {
+		_ = json.NewEncoder(w).Encode(s.Live())
+	})
+	mux.HandleFunc("POST /test/try/{name}/{n}/", func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("name")
+		n, _ := strconv.Atoi(r.PathValue("n"))
+		s.mu.Lock()
+		s.tries[name] = append(s.tries[name], r.Header.Get("X-Stainless-Retry-Count"))
+		count := len(s.tries[name])
+		s.mu.Unlock()
+		if count <= n {
+			w.Header().Set("Retry-After-Ms", "20")
+			http.Error(w, `{"error":{"message":"busy","type":"server_error","param":null,"code":"queue_full"}}`, http.StatusServiceUnavailable)
+			return
+		}
+		http.StripPrefix("/test/try/"+name+"/"+r.PathValue("n"), inner).ServeHTTP(w, r)
+	})
+	mux.HandleFunc("GET /test/tries/{name}", func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		_ = json.NewEncoder(w).Encode(s.tries[r.PathValue("name")])
+	})
+	return mux
+}
