@@ -10,3 +10,7 @@ import (
 func TestAnswersAreOpenAIsToTheByte(t *testing.T) {
 	apitest.Golden(t, "testdata", api.Options{Surfaces: []*api.Surface{Surface()}})
 }
+
+func TestEveryRouteAsksWhoCalls(t *testing.T) {
+	apitest.Door(t, Surface(), "testdata/routes.txt")
+}

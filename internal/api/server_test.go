@@ -1,0 +1,358 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/apitest"
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/metric"
+)
+
+// plain is a surface with a vendor's worth of everything, in no vendor's words.
+func plain(name string, marks ...api.Mark) *api.Surface {
+	return &api.Surface{
+		Name: name, Marks: marks,
+		Error: func(c *api.Call, f *api.Failure) {
+			_ = c.JSON(f.Status, map[string]string{"surface": name, "code": f.Code, "message": f.Message})
+		},
+		Routes: []api.Route{
+			{Method: "POST", Pattern: "/v1/say", Scope: api.Generate, Handle: say},
+			{Method: "GET", Pattern: "/v1/name/{id...}", Scope: api.Models, Handle: func(c *api.Call) error {
+				return c.JSON(200, name+" "+c.R.PathValue("id"))
+			}},
+		},
+	}
+}
+
+type sayBody struct {
+	Model  string `json:"model"`
+	Stream bool   `json:"stream"`
+}
+
+func say(c *api.Call) error {
+	var b sayBody
+	if err := c.Decode(&b, nil); err != nil {
+		return err
+	}
+	r := &chat.Request{Model: b.Model}
+	if b.Stream {
+		return c.Stream(words{}, r)
+	}
+	got, err := c.Answer(r)
+	if err != nil {
+		return err
+	}
+	return c.JSON(200, got.Choices[0].Text(chat.TextBlock))
+}
+
+// words streams the text of deltas as lines.
+type words struct{}
+
+func (words) Type() string { return "text/plain" }
+func (words) Event(out *api.Frames, ev *chat.Event) error {
+	if ev.Kind == chat.Delta {
+		return out.Line(ev.Text)
+	}
+	return nil
+}
+func (words) Ping(out *api.Frames)                 { out.Raw("ping\n") }
+func (words) Fail(out *api.Frames, f *api.Failure) { out.Raw("failed: " + f.Code + "\n") }
+func (words) End(out *api.Frames)                  { out.Raw("end\n") }
+
+func post(t *testing.T, url, body string, header ...string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequest("POST", url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return do(t, r)
+}
+
+func do(t *testing.T, r *http.Request) (int, string) {
+	t.Helper()
+	w, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Body.Close()
+	text, _ := io.ReadAll(w.Body)
+	return w.StatusCode, string(text)
+}
+
+func waitIdle(t *testing.T, b *apitest.Backend) {
+	t.Helper()
+	for range 500 {
+		if b.Live() == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("an answer whose reader has left is still under way")
+}
+
+func TestSurfaceIsFoundByPrefixThenMarksThenOrder(t *testing.T) {
+	s, err := api.New(api.Options{Backend: &apitest.Backend{}, Surfaces: []*api.Surface{
+		plain("first"), plain("agent", api.Mark{Header: "User-Agent", Prefix: "agent-client/"}), plain("header", api.Mark{Header: "X-Special"}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(path, want string, header ...string) {
+		t.Helper()
+		r := httptest.NewRequest("GET", path, nil)
+		r.Host, r.RemoteAddr = "localhost", "127.0.0.1:1"
+		for i := 0; i+1 < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if got := strings.TrimSpace(w.Body.String()); !strings.Contains(got, want) {
+			t.Errorf("%s %v: got %s, want %s", path, header, got, want)
+		}
+	}
+	f("/v1/name/x", `"first x"`)
+	f("/header/v1/name/x", `"header x"`)
+	f("/header/v1/name/x", `"header x"`, "User-Agent", "agent-client/1")
+	f("/v1/name/x", `"agent x"`, "User-Agent", "Agent-Client/1")
+	f("/v1/name/x", `"header x"`, "User-Agent", "agent-client/1", "X-Special", "1")
+	f("/v1/v1/name/x", `"first x"`)
+	f("/agent/v1/v1/name/x", `"agent x"`)
+	f("/v1//name/./x/", `"first x"`)
+	f("/v1/name/a%2Fb:c%3F", `"first a/b:c?"`)
+	f("/v1/name/a%2F%2Fb", `"first a//b"`)
+	f("/agentless/v1/name/x", `"unknown_url"`)
+	f("/agent/v1/nothing", `"surface":"agent"`)
+	f("/v1/nothing", `"surface":"header"`, "X-Special", "")
+	f("/v1/say", `"method_not_allowed"`)
+}
+
+func TestKeylessServerAnswersThisMachineOnly(t *testing.T) {
+	f := func(remote, host, origin string, o api.Options, want int) {
+		t.Helper()
+		o.Backend, o.Surfaces = &apitest.Backend{}, []*api.Surface{plain("x")}
+		s, err := api.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("GET", "/v1/name/x", nil)
+		r.RemoteAddr, r.Host = remote, host
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%s to %s from %q: status %d, want %d", remote, host, origin, w.Code, want)
+		}
+	}
+	f("127.0.0.1:5", "localhost:4747", "", api.Options{}, 200)
+	f("[::1]:5", "[::1]:4747", "", api.Options{}, 200)
+	f("127.0.0.1:5", "127.0.0.1", "http://localhost:3000", api.Options{}, 200)
+	f("10.0.0.7:5", "localhost", "", api.Options{}, 401)
+	f("10.0.0.7:5", "gpu.example.org", "", api.Options{NoAuth: true}, 200)
+	// A page that has its own name resolve to 127.0.0.1, and a page that posts across origins.
+	f("127.0.0.1:5", "evil.example.org:4747", "", api.Options{}, 403)
+	f("127.0.0.1:5", "localhost:4747", "https://evil.example.org", api.Options{}, 403)
+	f("127.0.0.1:5", "localhost:4747", "null", api.Options{}, 403)
+	f("127.0.0.1:5", "localhost:4747", "https://app.example.org", api.Options{Origins: []string{"https://app.example.org"}}, 200)
+	f("127.0.0.1:5", "localhost:4747", "", api.Options{Keys: api.OneKey("k")}, 401)
+}
+
+func TestBrowsersMayCallFromAllowedOrigins(t *testing.T) {
+	h := apitest.Serve(t, api.Options{Backend: &apitest.Backend{}, Surfaces: []*api.Surface{plain("x")}, Keys: api.OneKey("k"), Origins: []string{"https://a.example"}})
+	ask := func(origin string) http.Header {
+		r, _ := http.NewRequest("OPTIONS", h.URL+"/v1/say", nil)
+		r.Header.Set("Origin", origin)
+		r.Header.Set("Access-Control-Request-Method", "POST")
+		r.Header.Set("Access-Control-Request-Headers", "authorization, x-stainless-os")
+		w, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Body.Close()
+		return w.Header
+	}
+	if got := ask("https://a.example"); got.Get("Access-Control-Allow-Origin") != "https://a.example" || got.Get("Access-Control-Allow-Headers") != "authorization, x-stainless-os" {
+		t.Errorf("an allowed origin was told %v", got)
+	}
+	if got := ask("https://b.example"); got.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("another origin was told %v", got)
+	}
+}
+
+func TestBodiesHaveLimits(t *testing.T) {
+	h := apitest.Serve(t, api.Options{Backend: &apitest.Backend{}, Surfaces: []*api.Surface{plain("x")}, BodyBytes: 100})
+	if code, text := post(t, h.URL+"/v1/say", `{"model":"`+strings.Repeat("m", 100)+`"}`); code != 413 || !strings.Contains(text, "100 bytes") {
+		t.Errorf("a long body: %d %s", code, text)
+	}
+	if code, _ := post(t, h.URL+"/v1/say", `{}`, "Content-Encoding", "gzip"); code != 415 {
+		t.Errorf("an encoded body: %d", code)
+	}
+	h = apitest.Serve(t, api.Options{Backend: &apitest.Backend{}, Surfaces: []*api.Surface{plain("x")}})
+	if code, text := post(t, h.URL+"/v1/say", strings.Repeat(`{"a":`, 200)+"1"+strings.Repeat("}", 200)); code != 400 || !strings.Contains(text, "nested") {
+		t.Errorf("a deep body: %d %s", code, text)
+	}
+}
+
+func TestStrictServersRefuseUnknownFields(t *testing.T) {
+	b := &apitest.Backend{Scripts: map[string]string{"": "start\ntext \"a\"\nfinish stop\nend"}}
+	for strict, want := range map[bool]int{false: 200, true: 400} {
+		h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, Strict: strict})
+		if code, text := post(t, h.URL+"/v1/say", `{"model":"m","modle":1}`); code != want || strict && !strings.Contains(text, "modle") {
+			t.Errorf("strict %t: %d %s", strict, code, text)
+		}
+	}
+}
+
+func TestWhoLeavesEndsTheAnswer(t *testing.T) {
+	for name, script := range map[string]string{"before the first part": "start\nhang", "after it": "start\ntext \"a\"\nhang"} {
+		for _, stream := range []bool{true, false} {
+			b := &apitest.Backend{Scripts: map[string]string{"": script}}
+			h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}})
+			ctx, cancel := context.WithCancel(context.Background())
+			r, _ := http.NewRequestWithContext(ctx, "POST", h.URL+"/v1/say", strings.NewReader(fmt.Sprintf(`{"model":"m","stream":%t}`, stream)))
+			var group sync.WaitGroup
+			group.Go(func() {
+				if w, err := http.DefaultTransport.RoundTrip(r); err == nil {
+					_, _ = io.Copy(io.Discard, w.Body)
+					w.Body.Close()
+				}
+			})
+			for b.Live() == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			cancel()
+			group.Wait()
+			t.Log(name, "stream", stream)
+			waitIdle(t, b)
+		}
+	}
+}
+
+func TestReadersWhoDoNotReadAreDropped(t *testing.T) {
+	script := "start\n" + strings.Repeat("text \""+strings.Repeat("x", 64<<10)+"\"\n", 400) + "finish stop\nend"
+	b := &apitest.Backend{Scripts: map[string]string{"": script}}
+	h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, WriteTimeout: 100 * time.Millisecond})
+	conn, err := net.Dial("tcp", h.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	body := `{"model":"m","stream":true}`
+	fmt.Fprintf(conn, "POST /v1/say HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	for b.Live() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	waitIdle(t, b)
+}
+
+func TestShutdownLetsAnswersEndThenCutsThem(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string
+		drain  time.Duration
+		want   string
+	}{
+		"an answer that ends in time": {"start\ntext \"a\"\nwait 300ms\ntext \"b\"\nfinish stop\nend", 10 * time.Second, "\"a\"\n\"b\"\nend\n"},
+		"one that does not":           {"start\ntext \"a\"\nhang", 100 * time.Millisecond, "\"a\"\n"},
+	} {
+		b := &apitest.Backend{Scripts: map[string]string{"": c.script}}
+		s, err := api.New(api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, Drain: c.drain})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(ctx, l) }()
+		w, err := http.Post("http://"+l.Addr().String()+"/v1/say", "application/json", strings.NewReader(`{"model":"m","stream":true}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		got, _ := io.ReadAll(w.Body)
+		w.Body.Close()
+		if string(got) != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		waitIdle(t, b)
+		rec := httptest.NewRecorder()
+		s.ServeHTTP(rec, httptest.NewRequest("GET", "/readyz", nil))
+		if rec.Code != 503 {
+			t.Errorf("%s: /readyz says %d while the server shuts down", name, rec.Code)
+		}
+	}
+}
+
+func TestLogAndMetricsTellNoSecrets(t *testing.T) {
+	var log bytes.Buffer
+	registry := metric.New()
+	b := &apitest.Backend{Scripts: map[string]string{"": "start prompt=7\ntext \"confidential answer\"\nfinish stop\nend prompt=7 answer=2"}}
+	h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, Keys: api.OneKey("hunter2"), Registry: registry,
+		Log: slog.New(slog.NewJSONHandler(&log, nil))})
+	if code, _ := post(t, h.URL+"/v1/say?key=hunter2", `{"model":"m","stream":true,"prompt":"confidential question"}`); code != 200 {
+		t.Fatal(code)
+	}
+	post(t, h.URL+"/v1/say", `{}`, "Authorization", "Bearer guess7")
+	r, _ := http.NewRequest("GET", h.URL+"/metrics", nil)
+	if code, _ := do(t, r); code != 401 {
+		t.Errorf("/metrics without a key: %d", code)
+	}
+	r.Header.Set("X-Api-Key", "hunter2")
+	_, text := do(t, r)
+	h.Close()
+	for _, want := range []string{`galerne_http_requests_total{route="/v1/say",status="200",surface="x"} 1`, `galerne_http_requests_total{route="/v1/say",status="401",surface="x"} 1`,
+		`galerne_tokens_total{kind="prompt",surface="x"} 7`, `galerne_tokens_total{kind="answer",surface="x"} 2`, `galerne_time_to_first_token_seconds_count{surface="x"} 1`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+	for _, secret := range []string{"hunter2", "guess7", "confidential"} {
+		if strings.Contains(log.String(), secret) || strings.Contains(text, secret) {
+			t.Errorf("%q is in the log or the metrics:\n%s", secret, log.String())
+		}
+	}
+	if !strings.Contains(log.String(), `"status":401`) || !strings.Contains(log.String(), `"code":"invalid_api_key"`) || !strings.Contains(log.String(), `"id":"req_1"`) {
+		t.Errorf("the log lacks the refusal:\n%s", log.String())
+	}
+}
+
+func TestKeysAreForTheirModelsOnly(t *testing.T) {
+	b := &apitest.Backend{Scripts: map[string]string{"": "start\ntext \"a\"\nfinish stop\nend"}, List: []chat.Model{{Name: "a-1"}, {Name: "b"}}}
+	h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, Keys: onlyA{}})
+	for model, want := range map[string]int{"a-1": 200, "b": 403} {
+		if code, text := post(t, h.URL+"/v1/say", `{"model":"`+model+`"}`, "Api-Key", "any"); code != want {
+			t.Errorf("%s: %d %s", model, code, text)
+		}
+	}
+	if r := b.Asked(); len(r) != 1 || r[0].Tenant != "t" || r[0].ID != "req_1" {
+		t.Errorf("the backend was asked %+v", r)
+	}
+}
+
+type onlyA struct{}
+
+func (onlyA) Any() bool { return true }
+func (onlyA) Lookup(context.Context, api.Credential) (*api.Key, error) {
+	return &api.Key{ID: "k", Tenant: "t", Models: []string{"a-*"}}, nil
+}
