@@ -304,6 +304,27 @@ func fromLetters(text string, of map[rune]byte) (raw string, ok bool) {
 	return string(buf), true
 }
 
+// setRanked makes the merges and byte tokens of a vocabulary that has no list of them: every pair whose
+// union is a token merges, the token with the least id first.
+func (m *bpe) setRanked() {
+	for i := range m.bytes {
+		m.bytes[i] = -1
+		if id, ok := m.words[string([]byte{byte(i)})]; ok {
+			m.bytes[i] = id
+		}
+	}
+	m.merges = make(map[uint64]merge, 2*len(m.words))
+	for whole, id := range m.words {
+		for cut := 1; cut < len(whole); cut++ {
+			l, ok1 := m.words[whole[:cut]]
+			r, ok2 := m.words[whole[cut:]]
+			if ok1 && ok2 {
+				m.merges[pair(l, r)] = merge{id, id}
+			}
+		}
+	}
+}
+
 // wordCache remembers the tokens of words. It is bounded, and needs no lock: a slot is replaced whole.
 // Most of a text is words that came before, and merging one costs 20 times a look here.
 type wordCache struct {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -85,7 +86,48 @@ func (p *jsonPiece) UnmarshalJSON(raw []byte) error {
 	if err := json.Unmarshal(both[0], &p.text); err != nil {
 		return err
 	}
-	return json.Unmarshal(both[1], &p.score)
+	var number json.Number
+	err := json.Unmarshal(both[1], &number)
+	if err == nil {
+		p.score, err = shortFloat(number.String())
+	}
+	return err
+}
+
+// shortFloat reads a number as Rust's serde_json does, which rounds twice where there are many digits:
+// scores that are equal but for that decide between segmentations.
+func shortFloat(text string) (float64, error) {
+	exact, err := strconv.ParseFloat(text, 64)
+	mantissa, power, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(text, "-")), "e")
+	exponent, _ := strconv.Atoi(power)
+	var digits uint64
+	for i, point := 0, false; i < len(mantissa); i++ {
+		if mantissa[i] == '.' {
+			point = true
+			continue
+		}
+		d := uint64(mantissa[i] - '0')
+		if digits > (math.MaxUint64-d)/10 { // the rest is left away
+			if !point {
+				return exact, err
+			}
+			break
+		}
+		digits = 10*digits + d
+		if point {
+			exponent--
+		}
+	}
+	if exponent < -300 || exponent > 300 {
+		return exact, err
+	}
+	value := float64(digits)
+	if exponent < 0 {
+		value /= math.Pow10(-exponent)
+	} else {
+		value *= math.Pow10(exponent)
+	}
+	return math.Copysign(value, exact), err
 }
 
 // largestJSON bounds a tokenizer.json in bytes: the largest of 2026 have 33 MB.

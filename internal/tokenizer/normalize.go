@@ -21,9 +21,9 @@ func (n bertNormalizer) normalize(text string) string {
 		b.Grow(len(text) + len(text)/8)
 		for _, r := range text {
 			switch {
+			case n.clean && r != ' ' && unicode.Is(bertControl, r):
 			case n.clean && unicode.IsSpace(r):
 				b.WriteByte(' ')
-			case n.clean && (r < ' ' || r >= 0x7F && unicode.Is(bertControl, r)):
 			case n.chinese && isChinese(r):
 				b.WriteByte(' ')
 				b.WriteRune(r)
@@ -88,13 +88,13 @@ func nfd(text string) string { return keeping(norm.NFD, keptByNFD, text) }
 
 // keeping normalizes all but the characters of a table, which are newer than the reference's tables.
 func keeping(form norm.Form, table *unicode.RangeTable, text string) string {
-	if form.IsNormalString(text) {
+	if form.QuickSpanString(text) == len(text) {
 		return text
 	}
 	var b strings.Builder
 	from := 0
 	for i, r := range text {
-		if r >= 0x32FF && unicode.Is(table, r) {
+		if r >= 0x300 && unicode.Is(table, r) {
 			b.WriteString(form.String(text[from:i]))
 			b.WriteRune(r)
 			from = i + utf8.RuneLen(r)
@@ -209,7 +209,7 @@ func (s *normalizerSpec) replacer(find finder) normalizer {
 func (s *normalizerSpec) simple() (normalizer, error) {
 	switch s.Type {
 	case "NFC":
-		return norm.NFC.String, nil
+		return func(text string) string { return keeping(norm.NFC, keptByNFC, text) }, nil
 	case "NFD":
 		return nfd, nil
 	case "NFKC":

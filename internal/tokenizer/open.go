@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -65,6 +66,12 @@ func OpenFolder(dir string) (*Tokenizer, error) {
 	if s.JSON != nil {
 		return Open(s)
 	}
+	if raw, err := read("tekken.json"); err != nil || raw != nil {
+		if err != nil {
+			return nil, err
+		}
+		return FromTekken(raw)
+	}
 	models, _ := filepath.Glob(filepath.Join(dir, "tokenizer.model*"))
 	slices.Sort(models)
 	for i := len(models) - 1; i >= 0; i-- {
@@ -85,7 +92,24 @@ func FromSentencePiece(model []byte) (*Tokenizer, error) {
 	if err := m.read(model); err != nil {
 		return nil, err
 	}
-	return FromGGUF(m)
+	t, err := FromGGUF(m)
+	if err != nil {
+		return nil, err
+	}
+	// Control tokens are never found in normalized text, and user-defined ones only there.
+	var raw, clean []added
+	for id, c := range t.class {
+		one := added{id: int32(id), name: t.tokens[id], special: c != user}
+		switch {
+		case one.name == "":
+		case c == user:
+			clean = append(clean, one)
+		case c == control || c == unknown:
+			raw = append(raw, one)
+		}
+	}
+	t.raw, t.clean = newMatcher(raw), newMatcher(clean)
+	return t, nil
 }
 
 // pieceModel is a SentencePiece model; as a Meta it looks like the GGUF file made of it.
@@ -337,6 +361,98 @@ func (t *Tokenizer) readTemplates(raw json.RawMessage) error {
 			one.Name = ""
 		}
 		t.templates[one.Name] = one.Template
+	}
+	return nil
+}
+
+// FromTekken builds the tokenizer of Mistral's tekken.json: byte-level BPE whose merges are all pairs
+// that make a token, in the order of the tokens' ranks, behind a block of special tokens.
+func FromTekken(raw []byte) (*Tokenizer, error) {
+	var f tekkenFile
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return nil, ErrVocabulary.Because("tokenizer: tekken.json: %w", err)
+	}
+	c := f.Config
+	if c.Size < 1 || c.Size > maxTokens || c.Specials < 0 || c.Specials > c.Size || c.Size-c.Specials > len(f.Vocab) {
+		return nil, ErrVocabulary.Because("tokenizer: tekken.json announces %d tokens, %d of them special, and has %d others", c.Size, c.Specials, len(f.Vocab))
+	}
+	t := &Tokenizer{kind: "bpe", bos: -1, eos: -1, unk: -1}
+	t.tokens, t.class, t.ids = make([]string, c.Size), make([]class, c.Size), make(map[string]int32, c.Size)
+	if err := f.setSpecials(t); err != nil {
+		return nil, err
+	}
+	b := &bpe{unknown: -1, ignoreMerges: true, words: make(map[string]int32, c.Size), cache: newWordCache()}
+	for i, v := range f.Vocab[:c.Size-c.Specials] {
+		id := int32(i + c.Specials)
+		if v.Rank != i || len(v.Bytes) == 0 {
+			return nil, ErrVocabulary.Because("tokenizer: tekken.json's token %d has rank %d and %d bytes", i, v.Rank, len(v.Bytes))
+		}
+		raw := string(v.Bytes)
+		if first, twice := b.words[raw]; twice {
+			return nil, ErrVocabulary.Because("tokenizer: tekken.json's tokens %d and %d are both %q", int(first)-c.Specials, i, raw)
+		}
+		b.words[raw], t.tokens[id], t.class[id] = id, raw, normal
+		if _, taken := t.ids[raw]; !taken {
+			t.ids[raw] = id
+		}
+	}
+	t.pieces, t.model = t.tokens, b
+	b.setRanked()
+	cut := step{next: lexerOf(c.Pattern)}
+	if cut.next == nil {
+		find, err := pattern{Regex: c.Pattern}.finder("tekken.json")
+		if err != nil {
+			return nil, err
+		}
+		cut = splitStep(find, isolated, false)
+	}
+	t.steps = []step{cut}
+	t.setEnds()
+	return t, t.setMatcher()
+}
+
+type tekkenFile struct {
+	Config struct {
+		Pattern  string `json:"pattern"`
+		Size     int    `json:"default_vocab_size"`
+		Specials int    `json:"default_num_special_tokens"`
+	} `json:"config"`
+	Vocab []struct {
+		Rank  int    `json:"rank"`
+		Bytes []byte `json:"token_bytes"`
+	} `json:"vocab"`
+	Specials []struct {
+		Rank    int    `json:"rank"`
+		Name    string `json:"token_str"`
+		Control *bool  `json:"is_control"`
+	} `json:"special_tokens"`
+}
+
+// setSpecials names the first tokens: as the file does, else as the files without names mean it.
+func (f *tekkenFile) setSpecials(t *Tokenizer) error {
+	for i := range f.Config.Specials {
+		t.tokens[i], t.class[i] = "<SPECIAL_"+strconv.Itoa(i)+">", control
+	}
+	if len(f.Specials) == 0 {
+		copy(t.tokens[:f.Config.Specials], []string{"<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]",
+			"[TOOL_CALLS]", "[IMG]", "<pad>", "[IMG_BREAK]", "[IMG_END]", "[PREFIX]", "[MIDDLE]", "[SUFFIX]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]"})
+	}
+	for _, s := range f.Specials {
+		if s.Rank < 0 || s.Rank >= f.Config.Specials {
+			return ErrVocabulary.Because("tokenizer: tekken.json's special token %q has rank %d of %d", s.Name, s.Rank, f.Config.Specials)
+		}
+		t.tokens[s.Rank] = s.Name
+	}
+	for i, name := range t.tokens[:f.Config.Specials] {
+		t.ids[name] = int32(i)
+	}
+	for name, id := range map[string]*int32{"<unk>": &t.unk, "<s>": &t.bos, "</s>": &t.eos} {
+		if v, ok := t.ids[name]; ok {
+			*id = v
+		}
+	}
+	if t.bos >= 0 {
+		t.before = []int32{t.bos}
 	}
 	return nil
 }

@@ -467,16 +467,28 @@ func (l caseLexer) next(text string, at int) int {
 	if kind == number {
 		return w.number(text, at)
 	}
-	// [^\r\n\p{L}\p{N}]? may take one character before the letters.
+	// [^\r\n\p{L}\p{N}]? may take one character, a mark among them, before the letters. Words that have a
+	// small letter are tried with it and without it first.
+	with, without := 0, 0
 	if c := text[at]; kind != letter && c != '\r' && c != '\n' {
-		if end := l.word(text, at+n); end > 0 {
+		end, hasSmall := l.word(text, at+n)
+		if hasSmall {
 			return end - at
 		}
+		with = end
 	}
 	if kind == letter || kind == mark {
-		if end := l.word(text, at); end > 0 {
+		end, hasSmall := l.word(text, at)
+		if hasSmall {
 			return end - at
 		}
+		without = end
+	}
+	switch {
+	case with > 0:
+		return with - at
+	case without > 0:
+		return without - at
 	}
 	end := at
 	if text[at] == ' ' {
@@ -492,10 +504,11 @@ func (l caseLexer) next(text string, at int) int {
 	return w.spaces(text, at)
 }
 
-// word is where the letters from at on end: capitals then at least one small letter, else capitals; 0
-// if there are no letters.
-func (l caseLexer) word(text string, at int) int {
-	end, both := at, 0 // both: where the last letter without case ended
+// word is where the letters from at on end: capitals then at least one small letter, else capitals
+// alone; 0 if there are no letters.
+func (l caseLexer) word(text string, at int) (end int, hasSmall bool) {
+	end = at
+	both := 0 // where the last letter without case ended
 	for {
 		c, n := caseAt(text, end)
 		if c&capital == 0 {
@@ -513,18 +526,19 @@ func (l caseLexer) word(text string, at int) int {
 		}
 		end += n
 	}
+	hasSmall = end > capitals || both > 0
 	if end == capitals && both > 0 {
 		end = both
 	}
 	if end == at {
-		return 0
+		return 0, false
 	}
 	if l.contractions && end < len(text) && text[end] == '\'' {
 		if n := contraction(text[end+1:]); n > 0 {
 			end += 1 + n
 		}
 	}
-	return end
+	return end, hasSmall
 }
 
 // contraction is the length of s, t, re, ve, m, ll or d in either case; ſ is a small s.

@@ -53,6 +53,10 @@ type normalizer func(text string) string
 type EncodeOptions struct {
 	AddSpecial   bool // put the model's own tokens around the text (begin, end, separator)
 	ParseSpecial bool // find the names of control tokens in the text; false for anybody's text
+
+	// Plain are the stretches of the text, [from, to) in bytes and in order, that are somebody's words: with
+	// ParseSpecial, no control token is found that has a byte of one.
+	Plain [][2]int
 }
 
 // Encode appends the tokens of text to dst.
@@ -61,9 +65,10 @@ func (t *Tokenizer) Encode(dst []int32, text string, o EncodeOptions) []int32 {
 		dst = append(dst, t.before...)
 	}
 	for at := 0; at < len(text); {
-		a, start, end := t.raw.next(text, at, o.ParseSpecial)
+		a, start, end := t.raw.nextOutside(o.Plain, text, at, o.ParseSpecial)
 		if start > at {
-			dst = t.encodeRun(dst, text[at:start], at == 0, o.ParseSpecial)
+			// Normalizing moves bytes: a run with somebody's words has no control tokens of the second kind.
+			dst = t.encodeRun(dst, text[at:start], at == 0, o.ParseSpecial && plainFrom(o.Plain, at) >= start)
 		}
 		if a != nil {
 			dst = append(dst, a.id)

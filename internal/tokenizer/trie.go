@@ -1,7 +1,9 @@
 package tokenizer
 
 import (
+	"math"
 	"slices"
+	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -107,6 +109,11 @@ func newMatcher(tokens []added) *matcher {
 
 // next gives the first token at or behind from, and the bytes that it takes; nil where there is none.
 func (m *matcher) next(text string, from int, special bool) (a *added, start, end int) {
+	return m.nextOutside(nil, text, from, special)
+}
+
+// nextOutside is next where no control token may have a byte of the plain stretches.
+func (m *matcher) nextOutside(plain [][2]int, text string, from int, special bool) (a *added, start, end int) {
 	if m == nil {
 		return nil, len(text), len(text)
 	}
@@ -114,7 +121,14 @@ func (m *matcher) next(text string, from int, special bool) (a *added, start, en
 		if !m.first[text[i]] {
 			continue
 		}
-		a, end := m.longest(text, i, special)
+		limit := len(text)
+		switch {
+		case !special:
+			limit = 0
+		case len(plain) > 0:
+			limit = plainFrom(plain, i)
+		}
+		a, end := m.longest(text, i, limit)
 		if a == nil {
 			continue
 		}
@@ -134,17 +148,27 @@ func (m *matcher) next(text string, from int, special bool) (a *added, start, en
 	return nil, len(text), len(text)
 }
 
-func (m *matcher) longest(text string, at int, special bool) (a *added, end int) {
+// longest is the longest token that begins at at; a control token must end at limit or before.
+func (m *matcher) longest(text string, at, limit int) (a *added, end int) {
 	node := int32(0)
 	for i := at; i < len(text); i++ {
 		if node = m.trie.child(node, text[i]); node < 0 {
 			break
 		}
-		if v := m.trie.nodes[node].value; v >= 0 && (special || !m.tokens[v].special) {
+		if v := m.trie.nodes[node].value; v >= 0 && (i < limit || !m.tokens[v].special) {
 			a, end = &m.tokens[v], i+1
 		}
 	}
 	return a, end
+}
+
+// plainFrom is where the first plain stretch begins that ends behind at: at or before it if at is in one.
+func plainFrom(plain [][2]int, at int) int {
+	i := sort.Search(len(plain), func(i int) bool { return plain[i][1] > at })
+	if i == len(plain) {
+		return math.MaxInt
+	}
+	return plain[i][0]
 }
 
 func endsInWord(text string) bool {

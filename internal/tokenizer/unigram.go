@@ -13,6 +13,7 @@ type unigram struct {
 	scores  []float64
 	unknown int32
 	penalty float64     // score of an unknown character: the least score less unknownPenalty
+	narrow  bool        // sums are of 32 bits, as SentencePiece's; this decides between equals
 	bytes   *[256]int32 // nil: an unknown character is the unknown token
 }
 
@@ -29,7 +30,7 @@ func (u *unigram) setWords(vocab map[string]int32) {
 }
 
 func newUnigram(t *Tokenizer, scores []float64, unknown int32) *unigram {
-	u := &unigram{scores: scores, unknown: unknown, penalty: math.Inf(1)}
+	u := &unigram{scores: scores, unknown: unknown, narrow: true, penalty: math.Inf(1)}
 	vocab := make(map[string]int32, len(t.tokens))
 	for i, text := range t.tokens {
 		if t.class[i] == normal || t.class[i] == user {
@@ -63,11 +64,11 @@ func (u *unigram) encode(dst []int32, text string) []int32 {
 				continue
 			}
 			single = single || at == i+size
-			if s := best[i] + u.scores[id]; from[at] < 0 || s > best[at] {
+			if s := u.sum(best[i], u.scores[id]); from[at] < 0 || s > best[at] {
 				best[at], from[at], ids[at] = s, int32(i), id
 			}
 		}
-		if s := best[i] + u.penalty; !single && (from[i+size] < 0 || s > best[i+size]) {
+		if s := u.sum(best[i], u.penalty); !single && (from[i+size] < 0 || s > best[i+size]) {
 			best[i+size], from[i+size], ids[i+size] = s, int32(i), u.unknown
 		}
 		i += size
@@ -84,6 +85,13 @@ func (u *unigram) encode(dst []int32, text string) []int32 {
 		dst[i], dst[j] = dst[j], dst[i]
 	}
 	return dst
+}
+
+func (u *unigram) sum(a, b float64) float64 {
+	if u.narrow {
+		return float64(float32(a + b))
+	}
+	return a + b
 }
 
 // appendUnknown appends, from the end, an unknown character: as bytes where the vocabulary has them,

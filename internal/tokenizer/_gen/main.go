@@ -17,7 +17,7 @@ import (
 
 type found struct {
 	Category                                map[string][]rune
-	Punctuation, Word, Numeric              []rune
+	Punctuation, Word, Numeric, Unordered   []rune
 	Clean, Strip, Accents, Lower, NFD, NFKD map[rune]string
 }
 
@@ -43,8 +43,10 @@ func main() {
 	table(&b, "bertControl", "what BertNormalizer drops", emptied(f.Clean, nil))
 	table(&b, "bertMarks", "what BertNormalizer strips after NFD", emptied(f.Strip, f.NFD))
 	table(&b, "accentMarks", "what StripAccents strips", emptied(f.Accents, nil))
-	table(&b, "keptByNFD", "what NFD should take apart and does not", kept(norm.NFD, f.NFD))
-	table(&b, "keptByNFKD", "what NFKD and NFKC should take apart and do not", kept(norm.NFKD, f.NFKD))
+	marks := newMarks(f.Unordered)
+	table(&b, "keptByNFC", "the marks that NFC should put in order and does not", marks)
+	table(&b, "keptByNFD", "the same for NFD, and what it should take apart and does not", append(kept(norm.NFD, f.NFD), marks...))
+	table(&b, "keptByNFKD", "the same for NFKD and NFKC", append(kept(norm.NFKD, f.NFKD), marks...))
 	lower(&b, f.Lower)
 	out, err := format.Source(b.Bytes())
 	if err != nil {
@@ -57,6 +59,16 @@ func main() {
 func emptied(m, apart map[rune]string) (out []rune) {
 	for r, s := range m {
 		if _, ok := apart[r]; s == "" && !ok {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// newMarks lists the marks that stay where they are, though their class says otherwise.
+func newMarks(unordered []rune) (out []rune) {
+	for _, r := range unordered {
+		if ccc := norm.NFD.PropertiesString(string(r)).CCC(); ccc > 0 && ccc < 240 {
 			out = append(out, r)
 		}
 	}
