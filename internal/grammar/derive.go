@@ -243,7 +243,7 @@ func minimize(next [][]int32, accept, alive []bool) *automaton {
 		fresh, n := refine(next, group)
 		group = fresh
 		if n == count {
-			return merged(next, accept, group, n)
+			return mergeStates(next, accept, group, n)
 		}
 		count = n
 		if work += len(next) * len(next[0]); work > refineWork {
@@ -257,7 +257,7 @@ func minimize(next [][]int32, accept, alive []bool) *automaton {
 			n++
 		}
 	}
-	return merged(next, accept, group, n)
+	return mergeStates(next, accept, group, n)
 }
 
 // refine splits the groups whose states go on to different groups. Groups are numbered as they appear.
@@ -288,7 +288,7 @@ func refine(next [][]int32, group []int32) (fresh []int32, count int) {
 	return fresh, len(index)
 }
 
-func merged(next [][]int32, accept []bool, group []int32, count int) *automaton {
+func mergeStates(next [][]int32, accept []bool, group []int32, count int) *automaton {
 	a := &automaton{next: make([][]int32, count), accept: make([]bool, count)}
 	for i, row := range next {
 		g := group[i]

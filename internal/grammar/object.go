@@ -1,0 +1,305 @@
+package grammar
+
+import (
+	"slices"
+)
+
+// member is a listed property of an object.
+type member struct {
+	text     term // name, colon and value
+	required bool
+}
+
+// members writes an object place by place. Where the number of properties matters, places are told
+// apart by how many were written.
+type members struct {
+	*compiler
+	m        *merged
+	list     []member
+	free     term  // name, colon and value of a property that is not listed, none if there is none
+	counted  bool  // minProps or maxProps say more than required and the list do
+	min, max int32 // properties
+	memo     map[[2]int32]term
+}
+
+func (c *compiler) object(m *merged) (term, error) {
+	w := &members{compiler: c, m: m, min: m.minProps, max: m.maxProps, memo: map[[2]int32]term{}}
+	names, open := c.listed(m)
+	for _, name := range names {
+		required := slices.Contains(m.required, name)
+		text, err := c.member(m, name)
+		if err != nil {
+			return none, err
+		}
+		if text != none {
+			w.list = append(w.list, member{text, required})
+		} else if required {
+			return none, nil
+		}
+	}
+	var err error
+	if w.free, err = c.free(m, names, open); err != nil {
+		return none, err
+	}
+	required := int32(len(m.required))
+	w.counted = w.min > required || w.max != noLimit && (w.free != none || w.max < int32(len(w.list)))
+	if w.free != none && w.min > required+1 {
+		return none, unenforceable(pointer(m.flat[0].at, "minProperties"),
+			"names that are not listed may repeat, and %d properties may need them: list them in properties", w.min)
+	}
+	if w.counted && (int64(len(w.list)+1)*int64(minLimit(w.max, int32(len(w.list)))+1) > maxMembers) {
+		return none, unenforceable(pointer(m.flat[0].at, "maxProperties"), "counting %d properties needs more than %d places", len(w.list), maxMembers)
+	}
+	body := w.from(0, 0)
+	if c.full {
+		return none, errTooLarge()
+	}
+	return c.bracket('{', body), nil
+}
+
+// listed are the names that the case lists, in order, and whether others may follow.
+func (c *compiler) listed(m *merged) (names []string, open bool) {
+	open = true
+	closed := false
+	for _, s := range m.flat {
+		for _, p := range s.props {
+			if !slices.Contains(names, p.name) {
+				names = append(names, p.name)
+			}
+			closed = closed || !s.made
+		}
+	}
+	for _, name := range m.required {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if closed && !c.o.Open && int(m.minProps) <= len(names) {
+		open = slices.ContainsFunc(m.flat, func(s *schema) bool {
+			return s.additional != nil && !s.additional.never || s.unevaluated[0] != nil && !s.unevaluated[0].never
+		})
+	}
+	return names, open
+}
+
+// member is a listed property's text, none if it cannot be there.
+func (c *compiler) member(m *merged, name string) (term, error) {
+	for _, s := range m.flat {
+		for _, rule := range s.names {
+			if ok, err := c.holds(rule, &value{kind: '"', text: name}, 0); !ok || err != nil {
+				return none, err
+			}
+		}
+	}
+	schemas, err := c.property(m, name)
+	if err != nil || len(schemas) > 0 && c.void(schemas, 0) {
+		return none, err
+	}
+	v, err := c.value(schemas)
+	return c.cat(c.lit(quoteJSON(name)+":"), c.colon, v), err
+}
+
+// from is the object from its i-th listed property on, when n were written.
+func (w *members) from(i int, n int32) term {
+	if !w.counted {
+		n = min(n, 1) // only whether a comma comes next
+	}
+	if w.counted && w.max == noLimit {
+		n = min(n, w.min)
+	}
+	state := [2]int32{int32(i), n}
+	if t, ok := w.memo[state]; ok {
+		return t
+	}
+	t := w.place(i, n)
+	if i%16 == 0 && t != none && t != empty {
+		t = w.named("properties", t) // so that lists of optional properties do not grow into each other
+	}
+	w.memo[state] = t
+	return t
+}
+
+func (w *members) place(i int, n int32) term {
+	separator := empty
+	if n > 0 {
+		separator = w.cat(w.lit(","), w.gap)
+	}
+	if i == len(w.list) {
+		return w.rest(n, separator)
+	}
+	p := w.list[i]
+	var list []term
+	if w.max == noLimit || n < w.max {
+		list = append(list, w.cat(separator, p.text, w.from(i+1, n+1)))
+	}
+	if !p.required {
+		list = append(list, w.from(i+1, n))
+	}
+	return w.alt(list...)
+}
+
+// rest is what follows the listed properties.
+func (w *members) rest(n int32, separator term) term {
+	least, most := maxOf(w.min-n, 0), noLimit
+	if w.max != noLimit && w.counted {
+		most = maxOf(w.max-n, 0)
+	}
+	if !w.counted {
+		least = 0
+	}
+	if w.free == none {
+		if least > 0 {
+			return none
+		}
+		return empty
+	}
+	again := w.cat(w.lit(","), w.gap)
+	if n > 0 {
+		return w.rep(w.cat(separator, w.free), least, most)
+	}
+	return w.separated(w.free, again, least, most)
+}
+
+// free is a property that is not listed. What it must satisfy depends on the patterns that its name
+// matches, so that each set of patterns is a choice of its own.
+func (c *compiler) free(m *merged, names []string, open bool) (term, error) {
+	var patterns []patternProperty
+	for _, s := range m.flat {
+		for _, p := range s.patterns {
+			if !slices.ContainsFunc(patterns, func(q patternProperty) bool { return q.p == p.p }) {
+				patterns = append(patterns, p)
+			}
+		}
+	}
+	if len(patterns) > maxPatternProps {
+		return none, unenforceable(patterns[maxPatternProps].at, "an object has more than %d patterns of names", maxPatternProps)
+	}
+	not := c.listedTexts(names)
+	out := none
+	for set := range 1 << len(patterns) {
+		if set == 0 && !open {
+			continue
+		}
+		rules := slices.Clone(not)
+		in := map[*pattern]bool{}
+		for i, p := range patterns {
+			in[p.p] = set>>i&1 != 0
+			rules = append(rules, textRule{p: p.p, not: !in[p.p]})
+		}
+		schemas := c.unlisted(m, in)
+		if len(schemas) > 0 && c.void(schemas, 0) {
+			continue
+		}
+		name, err := c.name(m, rules)
+		if err != nil {
+			return none, err
+		}
+		if name == none {
+			continue
+		}
+		v, err := c.value(schemas)
+		if err != nil {
+			return none, err
+		}
+		out = c.alt(out, c.cat(name, c.lit(":"), c.colon, v))
+	}
+	return out, nil
+}
+
+// listedTexts excludes the listed names.
+func (c *compiler) listedTexts(names []string) []textRule {
+	if len(names) == 0 {
+		return nil
+	}
+	p := &pattern{op: opAlt}
+	for _, name := range names {
+		p.subs = append(p.subs, literalPattern(name))
+	}
+	return []textRule{{p: p, whole: true, not: true}}
+}
+
+// unlisted is what a property must satisfy whose name matches exactly these patterns.
+func (c *compiler) unlisted(m *merged, in map[*pattern]bool) []*schema {
+	var out []*schema
+	for _, s := range m.flat {
+		known := false
+		for _, p := range s.patterns {
+			if in[p.p] {
+				out, known = append(out, p.s), true
+			}
+		}
+		if !known && s.additional != nil {
+			out = append(out, s.additional)
+		}
+		rest := s.unevaluated[0]
+		for _, w := range c.within(m, s) {
+			if w.additional != nil || w != s && w.unevaluated[0] != nil ||
+				slices.ContainsFunc(w.patterns, func(p patternProperty) bool { return in[p.p] }) {
+				rest = nil
+			}
+		}
+		if rest != nil {
+			out = append(out, rest)
+		}
+	}
+	return out
+}
+
+// name is a property's name in quotes that satisfies the rules and propertyNames.
+func (c *compiler) name(m *merged, rules []textRule) (term, error) {
+	var names []*schema
+	for _, s := range m.flat {
+		names = append(names, s.names...)
+	}
+	if len(names) == 0 {
+		return c.nameOf(&merged{maxLen: noLimit}, rules)
+	}
+	cases, err := c.cases(names)
+	if err != nil {
+		return none, err
+	}
+	out := none
+	for _, flat := range cases {
+		n, err := c.merge(flat)
+		if err != nil {
+			return none, err
+		}
+		t, err := c.nameOf(n, rules)
+		if err != nil {
+			return none, err
+		}
+		if n.types&typeString != 0 {
+			out = c.alt(out, t)
+		}
+	}
+	return out, nil
+}
+
+func (c *compiler) nameOf(n *merged, rules []textRule) (term, error) {
+	if n.hasEnum {
+		out := none
+		for i := range n.enum {
+			ok := n.enum[i].kind == '"'
+			for _, r := range rules {
+				if !ok {
+					break
+				}
+				var err error
+				if ok, err = c.matches(r, n.enum[i].text); err != nil {
+					return none, err
+				}
+			}
+			if ok {
+				out = c.alt(out, c.lit(quoteJSON(n.enum[i].text)))
+			}
+		}
+		return out, nil
+	}
+	any := c.freeRune()
+	rules = append(slices.Clip(rules), n.texts...)
+	t, err := c.texts(rules, n.minLen, n.maxLen, c.jsonRune, any)
+	if err != nil {
+		return none, err
+	}
+	return c.named("name", c.cat(c.lit(`"`), t, c.lit(`"`))), nil
+}
