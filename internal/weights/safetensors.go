@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,6 +19,7 @@ const (
 	maxJSONHeader = 100 << 20 // the limit of the reference implementation
 	maxSideFile   = 64 << 20
 	maxShards     = 4096
+	maxEntry      = 4 << 10 // bytes of one tensor's description; real ones take 100
 )
 
 const (
@@ -102,27 +103,39 @@ func shards(dir string) (names []string, where map[string]string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var index struct {
-		WeightMap map[string]string `json:"weight_map"`
-	}
-	if err := json.Unmarshal(raw, &index); err != nil {
-		return nil, nil, ErrCorrupt.Because("weights: %s: %w", filepath.Join(dir, indexFile), err)
-	}
-	seen := map[string]bool{}
-	for tensor, name := range index.WeightMap {
-		if name != filepath.Base(name) || !strings.HasSuffix(name, ".safetensors") {
-			return nil, nil, ErrCorrupt.Because("weights: %s: weight_map sends tensor %q to %q, which is no safetensors file of this folder", filepath.Join(dir, indexFile), short(tensor), short(name))
+	path := filepath.Join(dir, indexFile)
+	where = map[string]string{}
+	seen := map[string]string{}
+	err = eachEntry(raw, func(key string, value []byte) error {
+		if key != "weight_map" {
+			return nil
 		}
-		if !seen[name] {
-			seen[name] = true
-			names = append(names, name)
-		}
+		return eachEntry(value, func(tensor string, value []byte) error {
+			var name string
+			switch err := json.Unmarshal(value, &name); {
+			case err != nil:
+				return fmt.Errorf("weight_map of tensor %q: %w", short(tensor), err)
+			case name != filepath.Base(name) || !strings.HasSuffix(name, ".safetensors"):
+				return fmt.Errorf("weight_map sends tensor %q to %q, which is no safetensors file of this folder", short(tensor), short(name))
+			case len(where) >= maxTensors:
+				return fmt.Errorf("weight_map names more than %d tensors", maxTensors)
+			}
+			if _, known := seen[name]; !known {
+				seen[name] = name
+				names = append(names, name)
+			}
+			where[tensor] = seen[name] // one string a file
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, nil, ErrCorrupt.Because("weights: %s: %w", path, err)
 	}
 	if len(names) == 0 || len(names) > maxShards {
-		return nil, nil, ErrCorrupt.Because("weights: %s: weight_map names %d files, 1 to %d are allowed", filepath.Join(dir, indexFile), len(names), maxShards)
+		return nil, nil, ErrCorrupt.Because("weights: %s: weight_map names %d files, 1 to %d are allowed", path, len(names), maxShards)
 	}
 	slices.Sort(names)
-	return names, index.WeightMap, nil
+	return names, where, nil
 }
 
 // checkIndex reports tensors that the index promises and the shards do not have.
@@ -170,12 +183,19 @@ func (f *File) readSafetensors(i int) error {
 	}
 	start := int64(8 + len(header))
 	var bad problems
-	err = eachEntry(header, func(name string, raw json.RawMessage) error {
+	err = eachEntry(header, func(name string, raw []byte) error {
 		if name == "__metadata__" {
 			return nil
 		}
+		if len(raw) > maxEntry || len(name) > maxName {
+			return ErrLimit.Because("weights: %s: tensor %q is described in %d bytes, %d are allowed", p.path, short(name), len(raw)+len(name), maxEntry)
+		}
 		if len(f.tensors) >= maxTensors {
 			return ErrLimit.Because("weights: %s has more than %d tensors", p.path, maxTensors)
+		}
+		if bad.full() {
+			bad.more++
+			return nil
 		}
 		var s stored
 		if err := json.Unmarshal(raw, &s); err != nil {
@@ -194,8 +214,11 @@ func (f *File) readSafetensors(i int) error {
 		}
 		return nil
 	})
+	if err != nil && !errors.Is(err, ErrLimit) {
+		err = ErrCorrupt.Because("weights: %s: the header: %w", p.path, err)
+	}
 	if err != nil {
-		return ErrCorrupt.Because("weights: %s: the header: %w", p.path, err)
+		return err
 	}
 	var mine []*Tensor
 	for _, t := range f.tensors {
@@ -205,35 +228,6 @@ func (f *File) readSafetensors(i int) error {
 	}
 	overlaps(p, mine, &bad)
 	return bad.err(p.path)
-}
-
-// eachEntry walks over a JSON object, so that a key that occurs twice is seen twice.
-func eachEntry(object []byte, f func(key string, value json.RawMessage) error) error {
-	d := json.NewDecoder(bytes.NewReader(object))
-	if open, err := d.Token(); err != nil || open != json.Delim('{') {
-		return errors.Join(errors.New("not a JSON object"), err)
-	}
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return err
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return err
-		}
-		name, _ := key.(string)
-		if err := f(name, value); err != nil {
-			return err
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("more than one JSON value")
-	}
-	return nil
 }
 
 // place checks an entry and takes its bytes; integers and booleans are skipped.

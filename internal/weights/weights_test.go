@@ -110,17 +110,40 @@ func TestHostileFilesGetAnErrorThatNamesTheField(t *testing.T) {
 		make func(b *builder)
 		want string
 	}{
-		"empty":            {func(b *builder) {}, "neither GGUF nor"},
-		"only magic":       {func(b *builder) { b.WriteString("GGUF") }, "GGUF header"},
-		"version 9":        {func(b *builder) { b.start(9, 0, 0) }, "version 9"},
-		"big endian":       {func(b *builder) { b.start(0x03000000, 0, 0) }, "big-endian"},
-		"2^32 keys":        {func(b *builder) { b.start(3, 0, 1<<32); b.data(100) }, "number of key-values"},
-		"2^63 tensors":     {func(b *builder) { b.start(3, 1<<63, 0); b.data(100) }, "number of tensors"},
-		"long key":         {func(b *builder) { b.start(3, 0, 1); b.u64(1 << 40); b.data(100) }, "a key"},
-		"unknown type":     {func(b *builder) { b.start(3, 0, 1); b.str("k"); b.u32(99); b.u64(0) }, "value type 99"},
-		"nested array":     {func(b *builder) { b.start(3, 0, 1); b.str("k"); b.u32(9); b.u32(9); b.u32(9); b.u64(1); b.data(64) }, "array of arrays"},
-		"array too long":   {func(b *builder) { b.start(3, 0, 1); b.str("k"); b.u32(9); b.u32(4); b.u64(1 << 60); b.data(64) }, "length of key k"},
-		"same key twice":   {func(b *builder) { b.start(3, 0, 2); b.str("k"); b.u32(4); b.u32(1); b.str("k"); b.u32(4); b.u32(1) }, "occurs twice"},
+		"empty":        {func(b *builder) {}, "neither GGUF nor"},
+		"only magic":   {func(b *builder) { b.WriteString("GGUF") }, "GGUF header"},
+		"version 9":    {func(b *builder) { b.start(9, 0, 0) }, "version 9"},
+		"big endian":   {func(b *builder) { b.start(0x03000000, 0, 0) }, "big-endian"},
+		"2^32 keys":    {func(b *builder) { b.start(3, 0, 1<<32); b.data(100) }, "number of key-values"},
+		"2^63 tensors": {func(b *builder) { b.start(3, 1<<63, 0); b.data(100) }, "number of tensors"},
+		"long key":     {func(b *builder) { b.start(3, 0, 1); b.u64(1 << 40); b.data(100) }, "a key"},
+		"unknown type": {func(b *builder) { b.start(3, 0, 1); b.str("k"); b.u32(99); b.u64(0) }, "value type 99"},
+		"nested array": {func(b *builder) {
+			b.start(3, 0, 1)
+			b.str("k")
+			b.u32(9)
+			b.u32(9)
+			b.u32(9)
+			b.u64(1)
+			b.data(64)
+		}, "array of arrays"},
+		"array too long": {func(b *builder) {
+			b.start(3, 0, 1)
+			b.str("k")
+			b.u32(9)
+			b.u32(4)
+			b.u64(1 << 60)
+			b.data(64)
+		}, "length of key k"},
+		"same key twice": {func(b *builder) {
+			b.start(3, 0, 2)
+			b.str("k")
+			b.u32(4)
+			b.u32(1)
+			b.str("k")
+			b.u32(4)
+			b.u32(1)
+		}, "occurs twice"},
 		"bad boolean":      {func(b *builder) { b.start(3, 0, 1); b.str("k"); b.u32(7); b.WriteByte(2); b.data(9) }, "boolean"},
 		"five dimensions":  {func(b *builder) { b.start(3, 1, 0); b.tensor("t", 0, 0, 1, 1, 1, 1, 1); b.data(64) }, "5 dimensions"},
 		"overflow":         {func(b *builder) { b.start(3, 1, 0); b.tensor("t", 0, 0, 1<<32, 1<<32, 1<<32); b.data(64) }, "multiply beyond"},
@@ -163,7 +186,7 @@ func TestHostileFilesGetAnErrorThatNamesTheField(t *testing.T) {
 
 func TestSafetensorsEntriesAreChecked(t *testing.T) {
 	for header, want := range map[string]string{
-		`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}`: "occurs twice",
+		`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}`:  "occurs twice",
 		`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,80]}}`:                                                       "data_offsets",
 		`{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}`:                                                        "takes 12 bytes",
 		`{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}`:                                                       "shape",
