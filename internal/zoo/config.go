@@ -72,9 +72,15 @@ type ropeByKind struct {
 	Sliding *ropeConfig `json:"sliding_attention"`
 }
 
+// maxConfigBytes bounds what a parsed config.json can take; real ones have a few thousand bytes.
+const maxConfigBytes = 1 << 20
+
 func specJSON(f *weights.File) (*spec, error) {
 	if f.Config == nil {
 		return nil, ErrConfig.Because("zoo: there is no config.json beside the safetensors of %s", f.Path)
+	}
+	if len(f.Config) > maxConfigBytes {
+		return nil, ErrConfig.Because("zoo: config.json has %d bytes, at most %d are read", len(f.Config), maxConfigBytes)
 	}
 	var c config
 	if err := json.Unmarshal(f.Config, &c); err != nil {

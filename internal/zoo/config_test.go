@@ -5,11 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/weights"
 )
 
@@ -170,7 +174,22 @@ func TestThePublishedGemmaConfigLeavesMuchToDefaults(t *testing.T) {
 	}
 }
 
-// FuzzConfig opens arbitrary configs over the same tensors: an error or a network.
+// exercise runs an opened network for a few tokens.
+func exercise(t *testing.T, net *Network) {
+	t.Helper()
+	pool := kernel.NewPool(1)
+	defer pool.Close()
+	if net.Encoder != nil {
+		if net.Config.Context >= 3 && net.Config.Vocab >= 2 {
+			net.Encoder.Encode(pool, [][]int32{{0, 1, 0}, {}}, make([]float32, 2*net.Config.Dim))
+		}
+		return
+	}
+	r := tiny{tokens: [][]int32{{0, 0, 0, 0}, {0}, {0, 0}}}
+	r.run(t, net, pool, r.together(), every)
+}
+
+// FuzzConfig opens arbitrary configs over the same tensors: an error or a network that runs.
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte(smallConfig))
 	folders, _ := filepath.Glob("testdata/tiny/*/config.json")
@@ -191,15 +210,97 @@ func FuzzConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		file := *opened
 		file.Config = raw
-		if _, err := Inspect(&file); err != nil {
-			if _, err := Open(&file, Options{}); err == nil {
-				t.Error("Open took what Inspect refused")
-			}
+		openFuzzed(t, &file)
+	})
+}
+
+// openFuzzed inspects, opens and runs a file, if it can be.
+func openFuzzed(t *testing.T, file *weights.File) {
+	t.Helper()
+	if _, err := Inspect(file); err != nil {
+		if _, err := Open(file, Options{}); err == nil {
+			t.Error("Open took what Inspect refused")
+		}
+		return
+	}
+	net, err := Open(file, Options{})
+	if err != nil {
+		return
+	}
+	defer net.Close()
+	exercise(t, net)
+}
+
+// FuzzNetwork opens arbitrary bytes as a GGUF file, runs the network in it, and begins with files that
+// are right.
+func FuzzNetwork(f *testing.F) {
+	for _, arch := range []string{"llama", "qwen3", "gemma3", "bert"} {
+		f.Add(smallGGUF(arch))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "m.gguf")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := weights.Open(path)
+		if err != nil {
 			return
 		}
-		net, err := Open(&file, Options{})
-		if err == nil {
-			net.Close()
-		}
+		defer file.Close()
+		openFuzzed(t, file)
 	})
+}
+
+func TestTheFuzzersSeedsAreNetworks(t *testing.T) {
+	for _, arch := range []string{"llama", "qwen3", "gemma3", "bert"} {
+		path := filepath.Join(t.TempDir(), "m.gguf")
+		if err := os.WriteFile(path, smallGGUF(arch), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		one, _ := pools(t)
+		exercise(t, openTiny(t, path, one))
+	}
+}
+
+// smallGGUF is a network of one layer, all weights 0.
+func smallGGUF(arch string) []byte {
+	le := binary.LittleEndian
+	str := func(b []byte, s string) []byte { return append(le.AppendUint64(b, uint64(len(s))), s...) }
+	numbers := map[string]uint32{"context_length": 16, "embedding_length": 8, "block_count": 1, "attention.head_count": 2,
+		"attention.head_count_kv": 1, "feed_forward_length": 10, "attention.sliding_window": 2, "attention.sliding_window_pattern": 2}
+	shapes := map[string][]int{"token_embd": {6, 8}, "output_norm": {8}, "blk.0.attn_norm": {8}, "blk.0.ffn_norm": {8},
+		"blk.0.attn_q": {8, 8}, "blk.0.attn_k": {4, 8}, "blk.0.attn_v": {4, 8}, "blk.0.attn_output": {8, 8},
+		"blk.0.ffn_gate": {10, 8}, "blk.0.ffn_up": {10, 8}, "blk.0.ffn_down": {8, 10}}
+	switch arch {
+	case "qwen3", "gemma3":
+		shapes["blk.0.attn_q_norm"], shapes["blk.0.attn_k_norm"] = []int{4}, []int{4}
+		shapes["blk.0.post_attention_norm"], shapes["blk.0.post_ffw_norm"] = []int{8}, []int{8}
+	case "bert":
+		shapes["blk.0.attn_k"], shapes["blk.0.attn_v"], shapes["position_embd"], shapes["token_types"] = []int{8, 8}, []int{8, 8}, []int{16, 8}, []int{2, 8}
+		for _, norm := range []string{"token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm"} {
+			shapes[norm], shapes[norm+".bias"] = []int{8}, []int{8}
+		}
+	}
+	b := le.AppendUint64(le.AppendUint32([]byte("GGUF"), 3), uint64(len(shapes)))
+	b = le.AppendUint64(b, uint64(len(numbers)+2))
+	b = str(le.AppendUint32(str(b, "general.architecture"), 8), arch)
+	for _, name := range slices.Sorted(maps.Keys(numbers)) {
+		b = le.AppendUint32(le.AppendUint32(str(b, arch+"."+name), 4), numbers[name])
+	}
+	b = le.AppendUint32(le.AppendUint32(str(b, arch+".attention.layer_norm_rms_epsilon"), 6), math.Float32bits(1e-5))
+	at := 0
+	for _, name := range slices.Sorted(maps.Keys(shapes)) {
+		full, size := name, 4
+		if !strings.HasSuffix(name, ".bias") {
+			full += ".weight"
+		}
+		b = le.AppendUint32(str(b, full), uint32(len(shapes[name])))
+		for i := range shapes[name] {
+			d := shapes[name][len(shapes[name])-1-i]
+			b, size = le.AppendUint64(b, uint64(d)), size*d
+		}
+		b = le.AppendUint64(le.AppendUint32(b, 0), uint64(at))
+		at += (size + 31) / 32 * 32
+	}
+	return append(b, make([]byte, (32-len(b)%32)%32+at)...)
 }
