@@ -24,7 +24,7 @@ import (
 var errAgain = fault.New(fault.Busy, "model_fetch_again", "hub: the download broke")
 
 const (
-	triesInARow = 6   // without a single byte
+	triesInARow = 6   // without a byte more than before
 	triesAtAll  = 200 // a server that drops every connection cannot keep us for ever
 )
 
@@ -206,14 +206,14 @@ func again(err error) error {
 	return err
 }
 
-// retry repeats what errAgain marks, waiting longer each time unless bytes came.
+// retry repeats what errAgain marks, waiting longer each time unless more came than ever before.
 func (p *puller) retry(ctx context.Context, repo string, part *partial, do func() error) error {
 	row := 0
+	var most int64
+	if part != nil {
+		most = part.bytes
+	}
 	for try := 1; ; try++ {
-		var before int64
-		if part != nil {
-			before = part.bytes
-		}
 		err := do()
 		if err == nil || !errors.Is(err, errAgain) {
 			return err
@@ -221,8 +221,8 @@ func (p *puller) retry(ctx context.Context, repo string, part *partial, do func(
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if row++; part != nil && part.bytes > before {
-			row = 0
+		if row++; part != nil && part.bytes > most {
+			row, most = 0, part.bytes
 		}
 		if row >= triesInARow || try >= triesAtAll {
 			return ErrFetch.Because("hub: gave up on %s after %d tries: %w: what came is kept, and the next pull continues", repo, try, err)

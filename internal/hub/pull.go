@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -59,7 +61,7 @@ func (h *Hub) Pull(ctx context.Context, what string, o PullOptions) (Pulled, err
 	if err := h.prepare(); err != nil {
 		return Pulled{}, err
 	}
-	p := &puller{h: h, o: o, commits: map[string]string{}, meter: meter{report: o.Progress}}
+	p := &puller{h: h, o: o, commits: map[string]string{}, read: map[string]bool{}, meter: meter{report: o.Progress}}
 	defer p.dropWheel()
 	release, err := h.lock(ctx, "model-"+nameKey(j.Name), func() { p.meter.show(Waiting, j.Name, 0, 0) })
 	if err != nil {
@@ -153,6 +155,7 @@ type puller struct {
 	meter   meter
 	commits map[string]string // repository@revision to the commit it was at the first look
 	wheel   *wheel
+	read    map[string]bool // digests of blobs that were read and are right
 }
 
 func (p *puller) notice(format string, args ...any) {
@@ -244,8 +247,8 @@ func (p *puller) file(ctx context.Context, f File, sources []Source) (arrived, e
 		got.digest = f.SHA256
 	}
 	p.meter.file(f)
-	if p.here(&got) {
-		return got, nil
+	if here, err := p.here(ctx, f.Path, &got); here || err != nil {
+		return got, err
 	}
 	var texts []string
 	for _, s := range sources {
@@ -268,8 +271,8 @@ func (p *puller) file(ctx context.Context, f File, sources []Source) (arrived, e
 		return got, err
 	}
 	p.meter.know(f, got.bytes)
-	if p.here(&got) { // another process was faster, or another model has it
-		return got, nil
+	if here, err := p.here(ctx, f.Path, &got); here || err != nil { // another process was faster, or another model has it
+		return got, err
 	}
 	before := p.meter.done
 	for try := 0; ; try++ {
@@ -283,14 +286,53 @@ func (p *puller) file(ctx context.Context, f File, sources []Source) (arrived, e
 	}
 }
 
-// here reports whether the file's digest is known and the blob is there.
-func (p *puller) here(got *arrived) bool {
+// here reports whether the file's digest is known and the blob is there. When the source shall be asked
+// again, the blob is read: disks forget.
+func (p *puller) here(ctx context.Context, name string, got *arrived) (bool, error) {
 	if !p.h.hasBlob(got.digest, got.bytes) {
-		return false
+		return false, nil
 	}
-	got.bytes = sizeOf(p.h.blob(got.digest))
+	path := p.h.blob(got.digest)
+	if p.o.Again && !p.read[got.digest] {
+		digest, err := hashFile(ctx, path, func(done, total int64) { p.meter.show(Checking, name, done, total) })
+		if err != nil {
+			return false, err
+		}
+		if digest != got.digest {
+			p.notice("%s was damaged on this machine: fetching it again", name)
+			return false, os.Remove(path)
+		}
+		p.read[got.digest] = true
+	}
+	got.bytes = sizeOf(path)
 	p.meter.skip(got.bytes)
-	return true
+	return true, nil
+}
+
+// hashFile is a file's SHA-256.
+func hashFile(ctx context.Context, path string, checking func(done, total int64)) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", storeError("a file cannot be read", err)
+	}
+	defer f.Close()
+	total, done := sizeOf(path), int64(0)
+	h := sha256.New()
+	buf := make([]byte, 1<<20)
+	for {
+		n, err := f.Read(buf)
+		h.Write(buf[:n])
+		done += int64(n)
+		checking(done, total)
+		switch {
+		case err == io.EOF:
+			return hex.EncodeToString(h.Sum(nil)), nil
+		case err != nil:
+			return "", storeError("a file cannot be read", err)
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		}
+	}
 }
 
 // expect joins what the catalogue promises with what the sources do.
@@ -298,6 +340,9 @@ func (a *arrived) expect(remotes []remote) error {
 	var total int64
 	known := true
 	for _, r := range remotes {
+		if r.bytes > maxFileBytes {
+			return ErrSize.Because("hub: the source offers %d bytes, at most %d are possible: refused", r.bytes, int64(maxFileBytes))
+		}
 		known = known && r.bytes >= 0
 		total += r.bytes
 		a.commit = r.commit
@@ -342,7 +387,7 @@ func (p *puller) fill(ctx context.Context, got *arrived, key string, texts []str
 		if err := part.begin(ctx, remotes[i].etag); err != nil {
 			return part.resumed, err
 		}
-		if err := p.read(ctx, sources[i], remotes[i], part); err != nil {
+		if err := p.append(ctx, sources[i], remotes[i], part); err != nil {
 			return part.resumed, err
 		}
 		if err := part.end(); err != nil {
@@ -368,8 +413,8 @@ func (p *puller) describe(ctx context.Context, s Source) (remote, error) {
 	return remote{bytes: -1, etag: s.Package}, nil // a version of a package does not change
 }
 
-// read appends the rest of a source to the partial file.
-func (p *puller) read(ctx context.Context, s Source, r remote, part *partial) error {
+// append appends the rest of a source to the partial file.
+func (p *puller) append(ctx context.Context, s Source, r remote, part *partial) error {
 	switch s.Kind {
 	case "hf":
 		return p.readHF(ctx, s, r, part)

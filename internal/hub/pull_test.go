@@ -3,9 +3,12 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -356,5 +359,115 @@ func TestAnEndpointThatIsNoAddressIsNamed(t *testing.T) {
 		if _, err := h.Pull(context.Background(), "hf:org/repo/m.gguf", PullOptions{}); !errors.Is(err, ErrFetch) || !strings.Contains(err.Error(), "HF_ENDPOINT") {
 			t.Errorf("%q: %v", address, err)
 		}
+	}
+}
+
+func TestAskingAgainMendsADamagedDisk(t *testing.T) {
+	data := tinyGGUF(21, 100_000)
+	f := newFakeHub(t, map[string][]byte{"m.gguf": data})
+	h := open(t, f, oneFile("tiny", data))
+	got := pull(t, h, "tiny")
+	os.Chmod(got.Path, 0o644)
+	bad := append([]byte(nil), data...)
+	bad[len(bad)-1] ^= 1
+	if err := os.WriteFile(got.Path, bad, 0o644); err != nil { // the same length
+		t.Fatal(err)
+	}
+	var notices []string
+	got, err := h.Pull(context.Background(), "tiny", PullOptions{Again: true, Notice: func(s string) { notices = append(notices, s) }})
+	if err != nil || len(notices) != 1 || !strings.Contains(notices[0], "damaged") {
+		t.Fatalf("%q %v", notices, err)
+	}
+	sameFile(t, got.Path, data)
+	if _, err := h.Pull(context.Background(), "tiny", PullOptions{Again: true}); err != nil || f.downloads != 2 {
+		t.Errorf("%d downloads, %v", f.downloads, err)
+	}
+}
+
+// oddServer answers every request with one function.
+func oddServer(t *testing.T, answer http.HandlerFunc) *Hub {
+	t.Helper()
+	s := httptest.NewServer(answer)
+	t.Cleanup(s.Close)
+	f := newFakeHub(t, nil)
+	h := open(t, f)
+	h.o.HubURL = s.URL
+	return h
+}
+
+func TestOddAnswersEndWithAnError(t *testing.T) {
+	data := tinyGGUF(22, 100_000)
+	length := func(w http.ResponseWriter) { w.Header().Set("X-Linked-Size", strconv.Itoa(len(data))) }
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		want   error
+		text   string
+	}{
+		"more bytes than promised, no length": {func(w http.ResponseWriter, r *http.Request) {
+			length(w)
+			w.(http.Flusher).Flush()
+			w.Write(data)
+			w.Write(data)
+		}, ErrSize, "more than"},
+		"fewer bytes than promised, no length": {func(w http.ResponseWriter, r *http.Request) {
+			length(w)
+			w.(http.Flusher).Flush()
+			w.Write(data[:1000])
+		}, ErrFetch, "ended after"},
+		"another range than was asked for": {func(w http.ResponseWriter, r *http.Request) {
+			length(w)
+			if r.Header.Get("Range") != "" {
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes 7-%d/%d", len(data)-1, len(data)))
+				w.WriteHeader(http.StatusPartialContent)
+				return
+			}
+			w.(http.Flusher).Flush()
+			w.Write(data[:1000])
+		}, ErrFetch, "tries"},
+		"no range can be satisfied": {func(w http.ResponseWriter, r *http.Request) {
+			length(w)
+			if r.Header.Get("Range") != "" {
+				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+				return
+			}
+			w.(http.Flusher).Flush()
+			w.Write(data[:1000])
+		}, ErrFetch, "tries"},
+		"a circle of redirects": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
+		}, ErrFetch, "circles"},
+		"an absurd size": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Linked-Size", "9223372036854775807")
+		}, ErrSize, "are possible"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := oddServer(t, c.answer)
+			if _, err := h.Pull(context.Background(), "hf:org/repo/m.gguf", PullOptions{}); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%v", err)
+			}
+			if models, err := h.Models(); len(models) > 0 || err != nil {
+				t.Errorf("%v %v", models, err)
+			}
+		})
+	}
+}
+
+func TestARenamedRepositoryIsFollowed(t *testing.T) {
+	data := tinyGGUF(23, 100_000)
+	h := oddServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/org/old/") {
+			http.Redirect(w, r, strings.Replace(r.URL.Path, "/old/", "/new/", 1), http.StatusTemporaryRedirect)
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+		w.Header().Set("X-Linked-Etag", `"`+digestOf(data)+`"`)
+		if r.Method == http.MethodGet {
+			w.Write(data)
+		}
+	})
+	got := pull(t, h, "hf:org/old/m.gguf")
+	sameFile(t, got.Path, data)
+	if got.Checked != CheckedSource {
+		t.Errorf("the digest of the new place was not used: %+v", got.Manifest)
 	}
 }

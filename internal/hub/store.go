@@ -212,7 +212,7 @@ func (h *Hub) plant(m *Manifest) error {
 		}
 	}
 	place := h.at(treesDir, m.tree())
-	if h.whole(m) == nil {
+	if h.planted(m) {
 		return nil
 	}
 	if err := os.RemoveAll(place); err != nil { // damaged by someone
@@ -241,6 +241,18 @@ func (h *Hub) plant(m *Manifest) error {
 	}
 	syncDir(h.at(treesDir))
 	return nil
+}
+
+// planted reports whether a model's folder shows the very blobs that are in the store.
+func (h *Hub) planted(m *Manifest) bool {
+	for _, f := range m.Files {
+		shown, err := os.Stat(h.at(treesDir, m.tree(), filepath.FromSlash(f.Path)))
+		blob, err2 := os.Stat(h.blob(f.SHA256))
+		if err != nil || err2 != nil || !os.SameFile(shown, blob) {
+			return false
+		}
+	}
+	return true
 }
 
 // link shows a blob under another name: a hard link, or where the file system has none a symbolic one.
