@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -132,6 +133,7 @@ func (p *Pool) part(part, worker int) {
 func (p *Pool) serve(worker int) {
 	defer p.done.Done()
 	runtime.LockOSThread()
+	debug.SetPanicOnFault(true) // a mapped file may shrink while a part reads it: that is for Run's caller
 	var seen uint64
 	for {
 		seen = p.await(seen)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -303,4 +304,31 @@ func smallGGUF(arch string) []byte {
 		at += (size + 31) / 32 * 32
 	}
 	return append(b, make([]byte, (32-len(b)%32)%32+at)...)
+}
+
+func TestAFileThatShrinksWhileItIsPackedGivesAnErrorAndNoCrash(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("NOT TESTED: a mapped file cannot shrink there")
+	}
+	_, two := pools(t)
+	const vocab = 1 << 16 // panels enough that both workers meet missing pages
+	shapes, dir := tinyLlama(), t.TempDir()
+	shapes["model.embed_tokens.weight"], shapes["lm_head.weight"] = []int{vocab, 8}, []int{vocab, 8}
+	path := filepath.Join(dir, "model.safetensors")
+	safetensors(t, path, shapes)
+	config := strings.Replace(smallConfig, `"vocab_size":6`, fmt.Sprintf(`"vocab_size":%d`, vocab), 1)
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := weights.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := os.Truncate(path, 1<<16); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(f, Options{Pool: two}); !errors.Is(err, weights.ErrChanged) {
+		t.Fatal(err)
+	}
 }
