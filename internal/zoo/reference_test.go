@@ -200,3 +200,47 @@ func divergence(p, q []float32) (sum float64) {
 	}
 	return sum
 }
+
+func TestRealEmbeddingsAreTransformers(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(testdeps.Root(t), "test/reference/minilm.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []struct {
+		IDs       []int32
+		Embedding []float32
+	}
+	if err := json.Unmarshal(raw, &want); err != nil {
+		t.Fatal(err)
+	}
+	_, two := pools(t)
+	net := openTiny(t, testdeps.Dep(t, "models/all-minilm-l6-v2"), two)
+	for i, w := range want {
+		got := make([]float32, net.Config.Dim)
+		net.Encoder.Encode(two, [][]int32{w.IDs}, got)
+		if e := nmseOf(got, w.Embedding); !(e <= maxNMSE) {
+			t.Errorf("text %d: NMSE %g", i, e)
+		} else {
+			t.Logf("text %d: NMSE %.2g", i, e)
+		}
+	}
+}
+
+// TestARealModelsBitsAreItsOwn runs three texts alone, cut anywhere, side by side, on one thread and two.
+func TestARealModelsBitsAreItsOwn(t *testing.T) {
+	one, two := pools(t)
+	net := openTiny(t, testdeps.Dep(t, "models/smollm2-135m.gguf"), two)
+	r := tiny{}
+	for i, n := range []int{40, 23, 9} {
+		ids := make([]int32, n)
+		for p := range ids {
+			ids[p] = int32((p*p*37 + i*1001 + 504) % 40000)
+		}
+		r.tokens = append(r.tokens, ids)
+	}
+	whole := r.run(t, net, two, r.chunks(64), every)
+	sameBits(t, "one thread", r.run(t, net, one, r.chunks(64), every), whole)
+	sameBits(t, "chunks of 1", r.run(t, net, two, r.chunks(1), every), whole)
+	sameBits(t, "chunks of 17", r.run(t, net, one, r.chunks(17), every), whole)
+	sameBits(t, "batched", r.run(t, net, two, r.together(), every), whole)
+}

@@ -45,7 +45,7 @@ MODELS = {
                dict(tie_word_embeddings=True, head_dim=16, rope_parameters=rope(500.0) | LLAMA3)),
     "mistral": (torch.float16, T.MistralForCausalLM, T.MistralConfig, dict(sliding_window=8, rope_parameters=rope(10000.0))),
     "mixtral": (torch.bfloat16, T.MixtralForCausalLM, T.MixtralConfig,
-                dict(num_hidden_layers=2, num_local_experts=4, num_experts_per_tok=2, intermediate_size=64, sliding_window=None,
+                dict(num_hidden_layers=2, hidden_size=64, num_local_experts=4, num_experts_per_tok=2, intermediate_size=64, sliding_window=None,
                      rope_parameters=rope(1000000.0))),
     "qwen2": (torch.float32, T.Qwen2ForCausalLM, T.Qwen2Config,
               dict(tie_word_embeddings=True, rope_parameters=rope(1000000.0), use_sliding_window=False)),

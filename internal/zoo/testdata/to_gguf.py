@@ -1,6 +1,7 @@
 """GGUF files from the tiny checkpoints, in F32, as llama.cpp's converter lays them out.
 
-  to_gguf.py OUT NAME...  ->  OUT/NAME.gguf; for mixtral also OUT/mixtral-old.gguf, one tensor an expert
+  to_gguf.py OUT NAME...  ->  OUT/NAME.gguf; for mixtral also OUT/mixtral-old.gguf, one tensor an expert,
+                              OUT/mixtral-quantized.gguf in Q8_0 and Q5_0, and OUT/mixtral-exact.gguf, the same numbers in F32
 
 Tensors are called what the package gguf calls them, keys are written by its own writer.
 """
@@ -93,7 +94,19 @@ def keys(w, c, arch):
         w.add_tensor("rope_freqs.weight", llama3_divisors(r, dim))
 
 
-def tensors(w, c, arch, source, old):
+def put(w, name, x, form):
+    """Adds a tensor, in blocks if form says so and it is a matrix."""
+    kind = gguf.GGMLQuantizationType.Q5_0 if "_exps" in name or "ffn" in name else gguf.GGMLQuantizationType.Q8_0
+    if form and x.ndim > 1 and "gate_inp" not in name:
+        q = gguf.quants.quantize(np.ascontiguousarray(x), kind)
+        if form == "quantized":
+            w.add_tensor(name, q, raw_dtype=kind)
+            return
+        x = gguf.quants.dequantize(q, kind)
+    w.add_tensor(name, np.ascontiguousarray(x))
+
+
+def tensors(w, c, arch, source, form):
     names = gguf.get_tensor_name_map(next(k for k, v in gguf.MODEL_ARCH_NAMES.items() if v == arch), c["num_hidden_layers"])
     stacks = {}
     for name, x in source.items():
@@ -111,25 +124,25 @@ def tensors(w, c, arch, source, old):
         mapped = names.get_name(name, try_suffixes=(".weight", ".bias"))
         if mapped is None:
             raise SystemExit(f"gguf has no name for {name}")
-        w.add_tensor(mapped, np.ascontiguousarray(x))
+        put(w, mapped, x, form if form != "old" else "")
     for name, experts in stacks.items():
         # The converter calls Mixtral's layers.N.feed_forward.experts.wK before it asks for a name.
         asked = name.replace("model.layers", "layers").replace("block_sparse_moe", "feed_forward") if "block_sparse" in name else name
         mapped = names.get_name(asked, try_suffixes=(".weight",))
         stack = [experts[i] for i in range(len(experts))]
-        if not old:
-            w.add_tensor(mapped, np.stack(stack))
+        if form != "old":
+            put(w, mapped, np.stack(stack), form)
             continue
         for i, x in enumerate(stack):
             w.add_tensor(mapped.replace("_exps.", f".{i}."), np.ascontiguousarray(x))
 
 
-def write(name, path, old=False):
+def write(name, path, form=""):
     c = json.loads((HERE / name / "config.json").read_text())
     arch = ARCH[c["model_type"]]
     w = gguf.GGUFWriter(path, arch)
     keys(w, c, arch)
-    tensors(w, c, arch, read(HERE / name / "model.safetensors"), old)
+    tensors(w, c, arch, read(HERE / name / "model.safetensors"), form)
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
@@ -140,4 +153,5 @@ out = Path(sys.argv[1])
 for name in sys.argv[2:]:
     write(name, out / f"{name}.gguf")
     if name == "mixtral":
-        write(name, out / "mixtral-old.gguf", old=True)
+        for form in ("old", "quantized", "exact"):
+            write(name, out / f"mixtral-{form}.gguf", form)
