@@ -11,23 +11,30 @@ import (
 	"github.com/galerne-ai/galerne/internal/chat"
 )
 
+// sideBySide is how many requests of one call are worked on at once: enough to fill a batch, too few
+// to fill the queue that all callers share.
+const sideBySide = 8
+
 // respond begins one answer, or several that are told as one: the choices of the second request
 // follow those of the first, and usage is summed.
 func (c *Call) respond(rs []*chat.Request) (chat.Stream, error) {
-	ctx := c.R.Context()
 	if len(rs) == 1 {
-		return c.Backend.Respond(ctx, rs[0])
+		return c.Backend.Respond(c.R.Context(), rs[0])
 	}
-	j := &joined{events: make(chan joinedEvent, len(rs)), done: make(chan struct{}), left: len(rs)}
+	ctx, cancel := context.WithCancel(c.R.Context())
+	j := &joined{events: make(chan joinedEvent, len(rs)), cancel: cancel, left: len(rs)}
+	slots := make(chan struct{}, sideBySide)
 	first := 0
 	for _, r := range rs {
-		s, err := c.Backend.Respond(ctx, r)
-		if err != nil {
-			j.Close()
-			return nil, err
-		}
-		j.parts = append(j.parts, s)
-		j.group.Go(func() { j.pump(ctx, s, first) })
+		at := first
+		j.group.Go(func() {
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+				j.pump(ctx, c.Backend, r, at)
+			case <-ctx.Done():
+			}
+		})
 		first += max(r.N, 1)
 	}
 	return j, nil
@@ -35,11 +42,9 @@ func (c *Call) respond(rs []*chat.Request) (chat.Stream, error) {
 
 // joined is several streams as one.
 type joined struct {
-	parts  []chat.Stream
 	events chan joinedEvent
-	done   chan struct{} // closed by Close
+	cancel context.CancelFunc // ends every part
 	group  sync.WaitGroup
-	once   sync.Once
 
 	left  int // streams that have not ended
 	usage chat.Usage
@@ -51,27 +56,31 @@ type joinedEvent struct {
 	err error
 }
 
-// pump passes one stream's events on, its choices counted from first.
-func (j *joined) pump(ctx context.Context, s chat.Stream, first int) {
+// pump answers one request and passes its events on, its choices counted from first.
+func (j *joined) pump(ctx context.Context, backend chat.Responder, r *chat.Request, first int) {
+	pass := func(e joinedEvent) bool {
+		select {
+		case j.events <- e:
+			return e.err == nil
+		case <-ctx.Done():
+			return false
+		}
+	}
 	defer func() {
 		if cause := recover(); cause != nil {
-			select {
-			case j.events <- joinedEvent{err: fmt.Errorf("%w: %v\n%s", errPanic, cause, debug.Stack())}:
-			case <-j.done:
-			}
+			pass(joinedEvent{err: fmt.Errorf("%w: %v\n%s", errPanic, cause, debug.Stack())})
 		}
 	}()
-	for {
+	s, err := backend.Respond(ctx, r)
+	if err != nil {
+		pass(joinedEvent{err: err})
+		return
+	}
+	defer s.Close()
+	for more := true; more; {
 		ev, err := s.Next(ctx)
 		ev.Choice += first
-		select {
-		case j.events <- joinedEvent{ev, err}:
-		case <-j.done:
-			return
-		}
-		if err != nil {
-			return
-		}
+		more = pass(joinedEvent{ev, err})
 	}
 }
 
@@ -112,11 +121,6 @@ func (j *joined) Next(ctx context.Context) (chat.Event, error) {
 
 // Close ends every part and waits for their readers.
 func (j *joined) Close() {
-	j.once.Do(func() {
-		close(j.done)
-		for _, s := range j.parts {
-			s.Close()
-		}
-	})
+	j.cancel()
 	j.group.Wait()
 }

@@ -39,26 +39,27 @@ func (c *Call) Answer(r *chat.Request) (*chat.Response, error) {
 	return chat.Collect(c.R.Context(), s)
 }
 
-// Answers waits for the whole answers to several requests, which are worked on side by side. The
-// first error ends them all.
+// Answers waits for the whole answers to several requests, some of which are worked on side by side.
+// The first error ends them all.
 func (c *Call) Answers(rs []*chat.Request) ([]*chat.Response, error) {
+	if len(rs) == 1 {
+		one, err := c.Answer(rs[0])
+		return []*chat.Response{one}, err
+	}
 	ctx, cancel := context.WithCancel(c.R.Context())
 	defer cancel()
 	out := make([]*chat.Response, len(rs))
 	errs := make(chan error, len(rs))
+	slots := make(chan struct{}, sideBySide)
 	for i, r := range rs {
-		s, err := c.Backend.Respond(ctx, r)
-		if err != nil {
-			cancel()
-			for range i {
-				<-errs
-			}
-			return nil, err
-		}
 		go func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
 			defer contain(errs)
-			var err error
-			out[i], err = chat.Collect(ctx, s)
+			s, err := c.Backend.Respond(ctx, r)
+			if err == nil {
+				out[i], err = chat.Collect(ctx, s)
+			}
 			errs <- err
 		}()
 	}

@@ -107,6 +107,31 @@ def test_thoughts_and_refusals():
         assert s.get_final_completion().choices[0].message.refusal == "I will not."
 
 
+def test_completions_give_what_evaluations_need():
+    ids = [ord(c) for c in "Say"]
+    c = client.completions.create(model="echoes", prompt=ids, echo=True, logprobs=2, max_tokens=1, temperature=0).choices[0]
+    assert c.text == "Say hé" and c.finish_reason == "length" and len(c.logprobs.tokens) == len(ids) + 2
+    assert c.logprobs.text_offset == sorted(c.logprobs.text_offset) == [0, 1, 2, 3, 5]
+    assert c.logprobs.token_logprobs == [None, -1.0, -2.0, -0.5, -0.25]
+    assert asked()["Raw"]["Tokens"] == ids and asked()["Raw"]["NoBOS"] and asked()["PromptLogprobs"] == 2
+    pieces = list(client.completions.create(model="echoes", prompt="Say", echo=True, logprobs=2, max_tokens=1, stream=True,
+                                            stream_options={"include_usage": True}))
+    assert "".join(p.choices[0].text for p in pieces if p.choices) == c.text and pieces[-1].usage.total_tokens == 5
+    assert [t for p in pieces if p.choices and p.choices[0].logprobs for t in p.choices[0].logprobs.text_offset] == c.logprobs.text_offset
+
+
+def test_several_prompts_have_their_own_places():
+    c = client.completions.create(model="two", prompt=["a", "b", "c"], n=2)
+    assert [x.index for x in c.choices] == list(range(6)) and [x.text for x in c.choices] == ["Aa", "Bb"] * 3
+    assert c.usage.completion_tokens == 12
+    texts = [""] * 6
+    for p in client.completions.create(model="two", prompt=["a", "b", "c"], n=2, stream=True):
+        texts[p.choices[0].index] += p.choices[0].text
+    assert texts == ["Aa", "Bb"] * 3
+    e = raises(openai.BadRequestError, client.completions.create, model="two", prompt=["a", "b"], n=2, best_of=4)
+    assert e.param == "best_of"
+
+
 def test_embeddings_in_both_encodings_are_the_same():
     texts = ["one", "two", "three"]
     default = client.embeddings.create(model="m", input=texts)

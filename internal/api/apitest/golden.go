@@ -115,8 +115,9 @@ func Serve(t testing.TB, o api.Options) *httptest.Server {
 // describe is neutral requests without what is not set.
 func describe(t *testing.T, asked []any) []byte {
 	t.Helper()
-	var out bytes.Buffer
+	var all []string
 	for _, r := range asked {
+		var out bytes.Buffer
 		data, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)
@@ -133,8 +134,10 @@ func describe(t *testing.T, asked []any) []byte {
 		if err := e.Encode(prune(v)); err != nil {
 			t.Fatal(err)
 		}
+		all = append(all, out.String())
 	}
-	return out.Bytes()
+	slices.Sort(all) // requests of one call come side by side
+	return []byte(strings.Join(all, ""))
 }
 
 // prune takes out zero values, but of elements of lists.

@@ -26,6 +26,7 @@ func Surface() *api.Surface {
 		},
 		Routes: []api.Route{
 			{Method: "POST", Pattern: "/v1/chat/completions", Scope: api.Generate, Handle: Chat},
+			{Method: "POST", Pattern: "/v1/completions", Scope: api.Generate, Handle: Completions},
 			{Method: "POST", Pattern: "/v1/embeddings", Scope: api.Embed, Handle: Embeddings},
 			{Method: "GET", Pattern: "/v1/models", Scope: api.Models, Handle: ListModels},
 			{Method: "GET", Pattern: "/v1/models/{id...}", Scope: api.Models, Handle: GetModel},
