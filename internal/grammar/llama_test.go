@@ -1,6 +1,9 @@
 package grammar
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -178,6 +181,38 @@ func TestBadGrammarsAreRefused(t *testing.T) {
 		_, err := CompileGBNF(text)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: %v", text, err)
+		}
+	}
+}
+
+func TestLlamaSchemaCases(t *testing.T) {
+	for _, c := range llamaCases(t) {
+		if c.kind != "test_schema" {
+			continue
+		}
+		g, err := CompileSchema([]byte(c.text), Options{})
+		if errors.Is(err, ErrUnenforceable) && strings.Contains(c.text, "uniqueItems") {
+			continue // llama.cpp does not enforce it
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		for _, text := range c.pass {
+			var compact bytes.Buffer // llama.cpp has spaces inside brackets too
+			if err := json.Compact(&compact, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			if !g.Match(compact.Bytes()) {
+				t.Errorf("%s refuses %q from byte %d\n%s", c.name, text, g.Viable(compact.Bytes()), c.text)
+			}
+		}
+		for _, text := range c.fail {
+			// llama.cpp writes shorter integers, and takes a schema with items for one of arrays only.
+			ours := text == "12345678900000000" || c.name == "min+max items" && text == "1"
+			if g.Match([]byte(text)) && !ours {
+				t.Errorf("%s accepts %q\n%s", c.name, text, c.text)
+			}
 		}
 	}
 }

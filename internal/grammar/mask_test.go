@@ -2,6 +2,7 @@ package grammar
 
 import (
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -79,13 +80,15 @@ func checkMask(t testing.TB, m *Matcher, r *rand.Rand) {
 // pick draws an allowed token.
 func pick(mask []uint64, r *rand.Rand) int32 {
 	n := r.IntN(Count(mask))
-	for id := range len(mask) * 64 {
-		if allows(mask, id) {
-			if n == 0 {
-				return int32(id)
-			}
-			n--
+	for i, w := range mask {
+		if k := bits.OnesCount64(w); n >= k {
+			n -= k
+			continue
 		}
+		for ; n > 0; n-- {
+			w &= w - 1
+		}
+		return int32(i*64 + bits.TrailingZeros64(w))
 	}
 	panic("no bit")
 }

@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// Numbers are written without useless zeros or signs, and never too long for a float64 to be finite.
+// Numbers are written without useless zeros or signs. Without bounds, integers fit 64 bits and all
+// numbers are finite as a float64.
 const (
-	maxDigits   = 64 // before the point, where no bound says more
+	maxDigits   = 18 // before the point, where no bound says more
 	maxFraction = 32 // behind the point, beyond the digits of a bound
 	maxModulus  = 10000
 	sumStates   = 1 << 17 // of the automaton of a number's conditions

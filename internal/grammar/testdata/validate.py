@@ -1,0 +1,45 @@
+"""Read lines of {"schema": ..., "text": ...} and print a line for each text that is not valid JSON for its schema."""
+import json
+import re
+import sys
+
+from jsonschema.validators import validator_for, Draft202012Validator
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def no_constant(name):
+    raise ValueError(name)
+
+
+
+
+def check(schema, text):
+    value = json.loads(text, parse_constant=no_constant)
+    if SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        return "half of a surrogate pair"
+    if isinstance(schema, dict):
+        cls = validator_for(schema, default=Draft202012Validator)
+    else:
+        cls = Draft202012Validator
+    cls.check_schema(schema)
+    errors = list(cls(schema, format_checker=cls.FORMAT_CHECKER).iter_errors(value))
+    return "; ".join(e.message for e in errors)
+
+
+def main():
+    count = 0
+    with open(sys.argv[1], encoding="utf-8") as lines:
+        for line in lines:
+            case = json.loads(line)
+            try:
+                wrong = check(case["schema"], case["text"])
+            except ValueError as err:
+                wrong = repr(err)
+            if wrong:
+                print(json.dumps({"schema": case["schema"], "text": case["text"], "wrong": wrong}))
+            count += 1
+    print(count)
+
+
+main()
