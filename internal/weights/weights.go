@@ -28,6 +28,7 @@ type File struct {
 	TokenizerConfig  []byte // tokenizer_config.json
 	GenerationConfig []byte // generation_config.json
 	ChatTemplate     []byte // chat_template.jinja
+	Pooling          []byte // 1_Pooling/config.json, of sentence-transformers
 
 	folder  string // of safetensors, "" for GGUF
 	tensors []*Tensor

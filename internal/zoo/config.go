@@ -120,6 +120,9 @@ func specJSON(f *weights.File) (*spec, error) {
 	if err := c.refuse(s.Arch); err != nil {
 		return nil, err
 	}
+	if err := s.poolingJSON(f.Pooling); err != nil {
+		return nil, err
+	}
 	return s, s.ropeJSON(&c)
 }
 
@@ -149,6 +152,33 @@ func (c *config) gemmaDefaults(f *weights.File) {
 			c.Vocab = t.Shape[0]
 		}
 	}
+}
+
+// poolingJSON reads how sentence-transformers pools: by a name, or by switches in older files.
+func (s *spec) poolingJSON(raw []byte) error {
+	if s.Arch != "bert" || raw == nil {
+		return nil
+	}
+	var c struct {
+		Mode  string `json:"pooling_mode"`
+		First bool   `json:"pooling_mode_cls_token"`
+		Mean  bool   `json:"pooling_mode_mean_tokens"`
+	}
+	if len(raw) > maxConfigBytes {
+		return ErrConfig.Because("zoo: 1_Pooling/config.json has %d bytes, at most %d are read", len(raw), maxConfigBytes)
+	}
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return ErrConfig.Because("zoo: 1_Pooling/config.json: %w", err)
+	}
+	switch {
+	case c.Mode == "mean" || c.Mode == "" && c.Mean && !c.First:
+		s.pooling = poolMean
+	case c.Mode == "cls" || c.Mode == "" && c.First && !c.Mean:
+		s.pooling = poolFirst
+	default:
+		return ErrArchitecture.Because("zoo: the pooling of 1_Pooling/config.json is not supported: mean and cls are")
+	}
+	return nil
 }
 
 // windowsJSON finds which layers have a window where the file does not name each layer's kind.

@@ -175,6 +175,21 @@ func TestThePublishedGemmaConfigLeavesMuchToDefaults(t *testing.T) {
 	}
 }
 
+func TestPoolingIsReadFromEitherKindOfFile(t *testing.T) {
+	for raw, want := range map[string]pooling{
+		`{"pooling_mode_cls_token":false,"pooling_mode_mean_tokens":true}`: poolMean,
+		`{"pooling_mode_cls_token":true,"pooling_mode_mean_tokens":false}`: poolFirst,
+		`{"pooling_mode":"cls"}`: poolFirst, `{"pooling_mode":"mean"}`: poolMean,
+		`{"pooling_mode":"max"}`: -1, `{"pooling_mode_max_tokens":true}`: -1, `{`: -1,
+	} {
+		s := &spec{}
+		s.Arch, s.pooling = "bert", -1
+		if err := s.poolingJSON([]byte(raw)); s.pooling != want || (err != nil) != (want == -1) {
+			t.Errorf("%s: %d, %v", raw, s.pooling, err)
+		}
+	}
+}
+
 // exercise runs an opened network for a few tokens.
 func exercise(t *testing.T, net *Network) {
 	t.Helper()

@@ -25,6 +25,7 @@ type tiny struct {
 	name   string
 	tokens [][]int32
 	want   [][]float32 // logits [n][vocab] of each sequence; for an encoder its embedding
+	first  [][]float32 // an encoder's row of the first token
 }
 
 // tinies reads all references: generative networks, or encoders.
@@ -63,6 +64,7 @@ func readTiny(t *testing.T, name string) tiny {
 		want := f.Tensor(fmt.Sprintf("logits.%d", i))
 		if want == nil {
 			want = f.Tensor(fmt.Sprintf("embeddings.%d", i))
+			r.first = append(r.first, floatsOf(f.Tensor(fmt.Sprintf("first.%d", i))))
 		}
 		r.tokens, r.want = append(r.tokens, ids), append(r.want, floatsOf(want))
 	}
@@ -293,6 +295,20 @@ func (r tiny) checkEncoder(t *testing.T, net *Network, one, two *kernel.Pool) {
 		net.Encoder.Encode(one, [][]int32{ids}, alone)
 		sameBits(t, "alone, one thread", [][]float32{alone}, [][]float32{got[i*dim : (i+1)*dim]})
 	}
+}
+
+func TestAnEncoderThatPoolsByItsFirstTokenDoesSo(t *testing.T) {
+	_, two := pools(t)
+	r := readTiny(t, "bert")
+	dir := r.edited(t, func(map[string]any) {})
+	if err := os.Mkdir(filepath.Join(dir, "1_Pooling"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "1_Pooling/config.json"), []byte(`{"pooling_mode_cls_token":true}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.want = r.first
+	r.checkEncoder(t, openTiny(t, dir, two), two, two)
 }
 
 // TestNetworksComputeTheSameFromGGUF converts the checkpoints as llama.cpp does.

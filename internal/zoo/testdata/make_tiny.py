@@ -7,7 +7,7 @@ Not a test dependency: the results are committed below tiny/. To make them again
 
 tiny/NAME/config.json, model.safetensors   as save_pretrained writes them
 tiny/NAME/reference.safetensors            tokens.N [n] and logits.N float32 [n][vocab], computed in float32;
-                                           for BERT embeddings.N [dim] in place of logits
+                                           for BERT embeddings.N [dim], the rows' mean, and first.N [dim] in their place
 
 Weights are rounded to the type that they are stored in before the reference is computed, so that no
 rounding stands between the two. Matrices are scaled so that logits are far from uniform, norms are far
@@ -118,6 +118,7 @@ def main():
                 rows = model(ids, attention_mask=mask).last_hidden_state
                 pooled = (rows * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
                 reference |= {f"embeddings.{i}": pooled[i].contiguous() for i in range(len(LENGTHS))}
+                reference |= {f"first.{i}": rows[i, 0].contiguous() for i in range(len(LENGTHS))}
                 say = pooled
             else:
                 for i, s in enumerate(sequences):
