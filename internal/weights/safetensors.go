@@ -163,37 +163,25 @@ type stored struct {
 	Offsets []int64 `json:"data_offsets"`
 }
 
-// readSafetensors reads the header of part i: 8 bytes of length, that much JSON, then the data.
+// readSafetensors reads part i: 8 bytes of length, a header of that much JSON, then the data.
 func (f *File) readSafetensors(i int) error {
 	p := f.parts[i]
-	var header []byte
-	err := Guard("the header of "+p.path, func() error {
-		if len(p.bytes) < 8 {
-			return ErrCorrupt.Because("weights: %s has %d bytes: too few for a safetensors header", p.path, len(p.bytes))
-		}
-		n := leU64(string(p.bytes[:8]))
-		if n > maxJSONHeader || n > uint64(len(p.bytes)-8) {
-			return ErrCorrupt.Because("weights: %s: the header's length is %d, the file has %d bytes after it and %d are allowed", p.path, n, len(p.bytes)-8, maxJSONHeader)
-		}
-		header = bytes.Clone(p.bytes[8 : 8+n])
-		return nil
-	})
+	header, err := p.jsonHeader()
 	if err != nil {
 		return err
 	}
 	start := int64(8 + len(header))
 	var bad problems
+	first := len(f.tensors)
 	err = eachEntry(header, func(name string, raw []byte) error {
-		if name == "__metadata__" {
+		switch {
+		case name == "__metadata__":
 			return nil
-		}
-		if len(raw) > maxEntry || len(name) > maxName {
+		case len(raw) > maxEntry || len(name) > maxName:
 			return ErrLimit.Because("weights: %s: tensor %q is described in %d bytes, %d are allowed", p.path, short(name), len(raw)+len(name), maxEntry)
-		}
-		if len(f.tensors) >= maxTensors {
+		case len(f.tensors)+len(f.skipped) >= maxTensors:
 			return ErrLimit.Because("weights: %s has more than %d tensors", p.path, maxTensors)
-		}
-		if bad.full() {
+		case bad.full():
 			bad.more++
 			return nil
 		}
@@ -220,14 +208,24 @@ func (f *File) readSafetensors(i int) error {
 	if err != nil {
 		return err
 	}
-	var mine []*Tensor
-	for _, t := range f.tensors {
-		if t.Part == i {
-			mine = append(mine, t)
-		}
-	}
-	overlaps(p, mine, &bad)
+	overlaps(p, f.tensors[first:], &bad)
 	return bad.err(p.path)
+}
+
+// jsonHeader copies the header out of the mapping.
+func (p *part) jsonHeader() (header []byte, err error) {
+	err = Guard("the header of "+p.path, func() error {
+		if len(p.bytes) < 8 {
+			return ErrCorrupt.Because("weights: %s has %d bytes: too few for a safetensors header", p.path, len(p.bytes))
+		}
+		n := leU64(string(p.bytes[:8]))
+		if n > maxJSONHeader || n > uint64(len(p.bytes)-8) {
+			return ErrCorrupt.Because("weights: %s: the header's length is %d, the file has %d bytes after it and %d are allowed", p.path, n, len(p.bytes)-8, maxJSONHeader)
+		}
+		header = bytes.Clone(p.bytes[8 : 8+n])
+		return nil
+	})
+	return header, err
 }
 
 // place checks an entry and takes its bytes; integers and booleans are skipped.
