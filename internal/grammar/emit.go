@@ -49,7 +49,7 @@ func CompileSchema(text []byte, o Options) (*Grammar, error) {
 	if o.Whitespace > Indented || o.Indent < 0 || o.Indent > maxRepeat {
 		return nil, ErrSchema.Because("grammar: white space of kind %d with %d blanks: kinds are 0 to %d, blanks 0 to %d", o.Whitespace, o.Indent, Indented, maxRepeat)
 	}
-	c := &compiler{store: newStore(), document: d, o: o, values: map[string]term{}, negated: map[int][]*schema{}, matchers: map[*pattern]*Grammar{}, opposites: map[int]*schema{}, bares: map[int]*schema{}}
+	c := &compiler{store: newStore(), document: d, o: o, values: map[string]term{}, negated: map[int][]*schema{}, matchers: map[*pattern]*Grammar{}, opposites: map[int]*schema{}, bares: map[int]*schema{}, voids: map[string]bool{}}
 	c.layOut()
 	t, err := c.value([]*schema{root})
 	if err != nil {
@@ -77,7 +77,7 @@ func (c *compiler) layOut() {
 	}
 }
 
-// value is the texts that satisfy all the schemas. A set of schemas is one rule, so that schemas may
+// value is the texts that satisfy all the schemas, none where that is seen at once. A set of schemas is one rule, so that schemas may
 // contain themselves.
 func (c *compiler) value(schemas []*schema) (term, error) {
 	k := key(schemas)
@@ -110,6 +110,10 @@ func (c *compiler) value(schemas []*schema) (term, error) {
 		return none, errTooLarge()
 	}
 	c.define(rule, body)
+	if body == none {
+		rule = none
+		c.values[k] = none
+	}
 	return rule, nil
 }
 
@@ -266,7 +270,13 @@ func (c *compiler) text(m *merged) (term, error) {
 	}
 	t, err := c.texts(m.texts, m.minLen, m.maxLen, c.jsonRune, c.freeRune())
 	if err != nil {
-		return none, atPlace(err, m.flat[0].at)
+		at := m.flat[0].at
+		for _, r := range m.texts {
+			if r.at != "" {
+				at = r.at
+			}
+		}
+		return none, atPlace(err, at)
 	}
 	return c.named("string", c.cat(c.lit(`"`), t, c.lit(`"`))), nil
 }
@@ -288,15 +298,13 @@ func (c *compiler) array(m *merged) (term, error) {
 		if err != nil {
 			return none, err
 		}
-		if i < places || end == noLimit || end > int32(places) || len(contains) > 0 {
-			if len(schemas) > 0 && c.void(schemas, 0) {
-				end = minLimit(end, int32(i)) // nothing may stand here, so nothing stands behind it either
-				items = items[:i+1]
-				break
-			}
-		}
 		if items[i], err = c.value(schemas); err != nil {
 			return none, err
+		}
+		if items[i] == none {
+			end = minLimit(end, int32(i)) // nothing may stand here, so nothing stands behind it either
+			items = items[:i+1]
+			break
 		}
 	}
 	if end != noLimit && m.minItems > end {
@@ -308,18 +316,23 @@ func (c *compiler) array(m *merged) (term, error) {
 	if len(contains) > 0 {
 		return c.containing(m, contains, end)
 	}
+	return c.bracket('[', c.itemList(items, m.minItems, end)), nil
+}
+
+// itemList is items, the last of which may repeat, from min to max together.
+func (c *compiler) itemList(items []term, min, max int32) term {
 	last := int32(len(items) - 1)
 	separator := c.cat(c.lit(","), c.gap)
-	more := noLimit
-	if end != noLimit {
-		more = maxOf(end-last, 0)
-	}
-	rest := c.rep(c.cat(separator, items[last]), maxOf(m.minItems-last, 0), more)
 	if last == 0 {
-		return c.bracket('[', c.separated(items[0], separator, m.minItems, end)), nil
+		return c.separated(items[0], separator, min, max)
 	}
+	more := noLimit
+	if max != noLimit {
+		more = maxOf(max-last, 0)
+	}
+	rest := c.rep(c.cat(separator, items[last]), maxOf(min-last, 0), more)
 	for i := last - 1; i >= 0; i-- {
-		if end != noLimit && i >= end {
+		if max != noLimit && i >= max {
 			rest = empty
 			continue
 		}
@@ -327,12 +340,12 @@ func (c *compiler) array(m *merged) (term, error) {
 		if i > 0 {
 			here = c.cat(separator, here)
 		}
-		if i >= m.minItems {
+		if i >= min {
 			here = c.opt(here)
 		}
 		rest = here
 	}
-	return c.bracket('[', rest), nil
+	return rest
 }
 
 // containing is an array in which some items must satisfy another schema: each place counts how many

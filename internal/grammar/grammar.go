@@ -53,31 +53,38 @@ func sealed(s *store, root term) (*Grammar, error) {
 
 // Match reports whether the whole text is in the language.
 func (g *Grammar) Match(text []byte) bool {
+	m := &Matcher{g: g, state: g.root}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	gen := g.current()
-	t := g.root
-	for _, b := range text {
-		if t = gen.step(t, gen.classOf[b]); t == none {
-			return false
-		}
-	}
-	return gen.nullable(t)
+	return m.read(text) == len(text) && m.gen.nullable(m.state)
 }
 
 // Viable gives the length of the longest prefix of text that some text of the language begins with.
 func (g *Grammar) Viable(text []byte) int {
+	m := &Matcher{g: g, state: g.root}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	gen := g.current()
-	t := g.root
+	return m.read(text)
+}
+
+// read goes on by bytes and stops before the first that is refused. Called with g.mu held.
+func (m *Matcher) read(text []byte) int {
+	m.enter()
 	for i, b := range text {
-		if t = gen.step(t, gen.classOf[b]); t == none {
+		if i%readBytes == readBytes-1 {
+			m.enter()
+		}
+		t := m.gen.step(m.state, m.gen.classOf[b])
+		if t == none {
 			return i
 		}
+		m.state = t
 	}
 	return len(text)
 }
+
+// readBytes is how much text is read in one store, so that a long text does not fill it.
+const readBytes = 1 << 10
 
 // Literal is one text.
 func Literal(text string) (*Grammar, error) {

@@ -23,6 +23,7 @@ type compiler struct {
 	negated   map[int][]*schema
 	opposites map[int]*schema
 	bares     map[int]*schema
+	voids     map[string]bool
 	matchers  map[*pattern]*Grammar
 	work      int
 }
@@ -359,29 +360,16 @@ func (m *merged) prefixLength() int {
 	return n
 }
 
-// matches reports whether a text satisfies a rule.
-func (c *compiler) matches(r textRule, text string) (bool, error) {
-	g, ok := c.matchers[r.p]
-	if !ok {
-		s := newStore()
-		t, err := s.texts([]textRule{{p: r.p, whole: r.whole}}, 0, noLimit, s.utf8, s.utf8(allRunes()))
-		if err != nil {
-			return false, err
-		}
-		g, err = sealed(s, t)
-		if err != nil && !errors.Is(err, ErrEmpty) {
-			return false, err
-		}
-		c.matchers[r.p] = g
-	}
-	return (g != nil && g.Match([]byte(text))) != r.not, nil
-}
-
 // void reports that no value can satisfy the schemas; false where that is not seen at once.
 func (c *compiler) void(schemas []*schema, depth int) bool {
-	if depth > 5 {
+	if depth > maxVoidDepth {
 		return false
 	}
+	k := key(schemas)
+	if v, ok := c.voids[k]; ok {
+		return v
+	}
+	c.voids[k] = false // while it is looked at
 	cases, err := c.cases(schemas)
 	if err != nil {
 		return false
@@ -392,8 +380,12 @@ func (c *compiler) void(schemas []*schema, depth int) bool {
 			return false
 		}
 	}
+	c.voids[k] = true
 	return true
 }
+
+// maxVoidDepth is how deep in objects and arrays a contradiction is looked for.
+const maxVoidDepth = 5
 
 func (c *compiler) voidCase(m *merged, depth int) bool {
 	if m.hasEnum {

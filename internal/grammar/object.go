@@ -92,7 +92,7 @@ func (c *compiler) member(m *merged, name string) (term, error) {
 		}
 	}
 	schemas, err := c.property(m, name)
-	if err != nil || len(schemas) > 0 && c.void(schemas, 0) {
+	if err != nil {
 		return none, err
 	}
 	v, err := c.value(schemas)
@@ -187,14 +187,11 @@ func (c *compiler) free(m *merged, names []string, open bool) (term, error) {
 			rules = append(rules, textRule{p: p.p, not: !in[p.p]})
 		}
 		schemas := c.unlisted(m, in)
-		if len(schemas) > 0 && c.void(schemas, 0) {
-			continue
-		}
 		name, err := c.name(m, rules)
 		if err != nil {
 			return none, err
 		}
-		if name == none {
+		if name == none || slices.ContainsFunc(schemas, func(s *schema) bool { return s.never }) {
 			continue
 		}
 		v, err := c.value(schemas)

@@ -1,10 +1,13 @@
 package grammar
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/galerne-ai/galerne/internal/fault"
 )
 
 // typeSet is a set of JSON types. Integers and other numbers are apart, so that every schema's types,
@@ -250,7 +253,7 @@ func (r *reader) text(key string, v *value, at string) error {
 	if err != nil {
 		return atPlace(err, at)
 	}
-	r.s.texts = append(r.s.texts, textRule{p: p, whole: whole})
+	r.s.texts = append(r.s.texts, textRule{at: at, p: p, whole: whole})
 	return nil
 }
 
@@ -442,12 +445,14 @@ func (r *reader) conditional(at string) error {
 	return nil
 }
 
-// atPlace names the place in a schema where another error arose.
+// atPlace names the place in a schema where another error arose; its cause stays.
 func atPlace(err error, at string) error {
-	if at == "" {
-		return err
+	cause := ErrSchema
+	var e *fault.Error
+	if errors.As(err, &e) && e.Cause != ErrRegex {
+		cause = e.Cause
 	}
-	return ErrSchema.Because("grammar: schema at %s: %w", at, err).At(at)
+	return cause.Because("grammar: schema at %s: %w", pointerName(at), err).At(at)
 }
 
 // unenforceable is the error for a keyword that is understood and cannot be enforced.

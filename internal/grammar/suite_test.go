@@ -146,6 +146,10 @@ func suiteCase(t *testing.T, file, draft string, g suiteGroup) bool {
 		}
 		return false
 	}
+	closed, closedErr := CompileSchema(schema, Options{Whitespace: Indented})
+	if closedErr != nil && !errors.Is(closedErr, ErrEmpty) {
+		t.Errorf("%s: %s: open is accepted, closed is not: %v", file, g.Description, closedErr)
+	}
 	for _, c := range g.Tests {
 		v, err := parseValue(c.Data)
 		if err != nil {
@@ -153,6 +157,9 @@ func suiteCase(t *testing.T, file, draft string, g suiteGroup) bool {
 		}
 		got := false
 		for _, text := range spellings(v, 2000) {
+			if closed != nil && !c.Valid && closed.Match([]byte(text)) {
+				t.Errorf("%s: %s: %s: closed matches %s\n%s", file, g.Description, c.Description, text, g.Schema)
+			}
 			got = got || grammar != nil && grammar.Match([]byte(text))
 		}
 		if got != c.Valid && !(c.Valid && narrower(file)) {

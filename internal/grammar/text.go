@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 )
@@ -14,6 +15,7 @@ const (
 // textRule is one condition on a text: a pattern found anywhere in it (whole: that is all of it), or
 // with not, one that is not.
 type textRule struct {
+	at    string // JSON pointer of the keyword
 	p     *pattern
 	whole bool
 	not   bool
@@ -384,6 +386,24 @@ func partition(sets []runeSet) (classes []runeSet, ok bool) {
 		classes = append(classes, newRuneSet(r...))
 	}
 	return classes, true
+}
+
+// matches reports whether a text satisfies a rule.
+func (c *compiler) matches(r textRule, text string) (bool, error) {
+	g, ok := c.matchers[r.p]
+	if !ok {
+		s := newStore()
+		t, err := s.texts([]textRule{{p: r.p, whole: r.whole}}, 0, noLimit, s.utf8, s.utf8(allRunes()))
+		if err != nil {
+			return false, err
+		}
+		g, err = sealed(s, t)
+		if err != nil && !errors.Is(err, ErrEmpty) {
+			return false, err
+		}
+		c.matchers[r.p] = g
+	}
+	return (g != nil && g.Match([]byte(text))) != r.not, nil
 }
 
 // CompileRegex makes a grammar of the texts that the regular expression matches from beginning to end.
