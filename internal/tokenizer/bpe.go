@@ -2,7 +2,9 @@ package tokenizer
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"unicode/utf8"
 )
@@ -21,6 +23,7 @@ type bpe struct {
 	suffix       string     // of characters that end one
 	borders      *borders   // nil: the text is one word
 	cache        *wordCache
+	joiners      joiners
 }
 
 type merge struct{ rank, id int32 }
@@ -28,9 +31,6 @@ type merge struct{ rank, id int32 }
 func pair(a, b int32) uint64 { return uint64(uint32(a))<<32 | uint64(uint32(b)) }
 
 func (m *bpe) encode(dst []int32, text string) []int32 {
-	if m.borders == nil {
-		return m.word(dst, text)
-	}
 	for at := 0; at < len(text); {
 		n := m.borders.next(text, at)
 		dst = m.word(dst, text[at:at+n])
@@ -159,49 +159,94 @@ func (m *bpe) rank(a, b int32) merge {
 
 // mergeLong is mergeShort with a heap and links: n log n for a word of any length.
 func (m *bpe) mergeLong(s []int32) []int32 {
-	prev, next := make([]int32, len(s)), make([]int32, len(s))
-	for i := range s {
-		prev[i], next[i] = int32(i)-1, int32(i)+1
-	}
-	var h mergeHeap
-	push := func(i int32) {
-		if i < 0 || int(next[i]) >= len(s) {
-			return
-		}
-		if r := m.rank(s[i], s[next[i]]); r.rank >= 0 {
-			h.push(candidate{key: float64(r.rank), at: i, left: s[i], right: s[next[i]], id: r.id})
+	j := m.joiners.get(len(s))
+	defer m.joiners.put(j)
+	j.run(func(at, right int32) int32 { return m.rank(s[at], s[right]).rank },
+		func(at, right int32) { s[at], s[right] = m.rank(s[at], s[right]).id, gone })
+	out := s[:0]
+	for _, id := range s {
+		if id != gone {
+			out = append(out, id)
 		}
 	}
-	for i := range s {
-		push(int32(i))
+	return out
+}
+
+const gone = int32(-1 << 30) // a symbol that was merged into the one before it
+
+// joiner merges neighbours in a list of symbols until no pair has a rank. It is scratch memory, used
+// again for the next word.
+type joiner struct {
+	prev, next []int32
+	heap       joinHeap
+}
+
+// joiners is a store of them that many goroutines may use.
+type joiners struct{ pool sync.Pool }
+
+func (p *joiners) get(n int) *joiner {
+	j, _ := p.pool.Get().(*joiner)
+	if j == nil {
+		j = &joiner{}
 	}
-	joinAll(&h, s, prev, next, push)
-	return compact(s)
+	j.prev, j.next, j.heap = slices.Grow(j.prev[:0], n)[:n], slices.Grow(j.next[:0], n)[:n], j.heap[:0]
+	for i := range n {
+		j.prev[i], j.next[i] = int32(i)-1, int32(i)+1
+	}
+	return j
 }
 
-// candidate is a possible merge of the symbols at and behind position at; smaller keys go first, then
-// smaller positions.
-type candidate struct {
-	key         float64
-	at          int32
-	left, right int32
-	id          int32
+// mostKept bounds the memory that a joiner keeps for later, in symbols.
+const mostKept = 1 << 16
+
+func (p *joiners) put(j *joiner) {
+	if cap(j.next) <= mostKept && cap(j.heap) <= mostKept {
+		p.pool.Put(j)
+	}
 }
 
-func (c *candidate) before(o *candidate) bool {
-	return c.key < o.key || c.key == o.key && c.at < o.at
+// run joins the pair with the lowest rank first, of equals the leftmost. rank is of the symbols at two
+// places, negative where they do not merge; join makes them one, at the first place.
+func (j *joiner) run(rank func(at, right int32) int32, join func(at, right int32)) {
+	n := int32(len(j.next))
+	push := func(at int32) {
+		if at >= 0 && j.next[at] < n {
+			if r := rank(at, j.next[at]); r >= 0 {
+				j.heap.push(uint64(r)<<32 | uint64(at))
+			}
+		}
+	}
+	for at := range n {
+		push(at)
+	}
+	for len(j.heap) > 0 {
+		top := j.heap.pop()
+		at := int32(uint32(top))
+		right := j.next[at]
+		if right >= n || right < 0 || rank(at, right) != int32(top>>32) {
+			continue // a symbol has changed since
+		}
+		join(at, right)
+		j.next[at] = j.next[right]
+		j.next[right] = gone
+		if j.next[at] < n {
+			j.prev[j.next[at]] = at
+		}
+		push(j.prev[at])
+		push(at)
+	}
 }
 
-// mergeHeap is a binary heap with the first candidate on top; container/heap would allocate for each.
-type mergeHeap []candidate
+// joinHeap is a binary heap of rank<<32 | place, the least on top; container/heap would allocate for each.
+type joinHeap []uint64
 
-func (h *mergeHeap) push(c candidate) {
+func (h *joinHeap) push(c uint64) {
 	s := append(*h, c)
 	*h = s
 	i := len(s) - 1
 	for i > 0 {
 		up := (i - 1) / 2
-		if !c.before(&s[up]) {
+		if c >= s[up] {
 			break
 		}
 		s[i] = s[up]
@@ -210,7 +255,7 @@ func (h *mergeHeap) push(c candidate) {
 	s[i] = c
 }
 
-func (h *mergeHeap) pop() candidate {
+func (h *joinHeap) pop() uint64 {
 	s := *h
 	top, last := s[0], s[len(s)-1]
 	s = s[:len(s)-1]
@@ -224,10 +269,10 @@ func (h *mergeHeap) pop() candidate {
 		if down >= len(s) {
 			break
 		}
-		if down+1 < len(s) && s[down+1].before(&s[down]) {
+		if down+1 < len(s) && s[down+1] < s[down] {
 			down++
 		}
-		if !s[down].before(&last) {
+		if s[down] >= last {
 			break
 		}
 		s[i] = s[down]
@@ -235,36 +280,6 @@ func (h *mergeHeap) pop() candidate {
 	}
 	s[i] = last
 	return top
-}
-
-const gone = int32(-1 << 30) // a symbol that was merged into the one before it
-
-// joinAll carries out merges until none is left; a candidate whose symbols have changed is dropped.
-func joinAll(h *mergeHeap, s, prev, next []int32, push func(int32)) {
-	for len(*h) > 0 {
-		c := h.pop()
-		right := next[c.at]
-		if s[c.at] != c.left || int(right) >= len(s) || s[right] != c.right {
-			continue
-		}
-		s[c.at], s[right] = c.id, gone
-		next[c.at] = next[right]
-		if int(next[right]) < len(s) {
-			prev[next[right]] = c.at
-		}
-		push(prev[c.at])
-		push(c.at)
-	}
-}
-
-func compact(s []int32) []int32 {
-	out := s[:0]
-	for _, id := range s {
-		if id != gone {
-			out = append(out, id)
-		}
-	}
-	return out
 }
 
 // byteLetters is GPT-2's alphabet: the character that stands for each byte in a vocabulary.
@@ -319,7 +334,7 @@ func (m *bpe) setRanked() {
 			l, ok1 := m.words[whole[:cut]]
 			r, ok2 := m.words[whole[cut:]]
 			if ok1 && ok2 {
-				m.merges[pair(l, r)] = merge{id, id}
+				m.merges[pair(l, r)] = merge{id, id} // ids are ranks
 			}
 		}
 	}
@@ -364,22 +379,41 @@ func (s *wordSlot) put(word string, ids []int32) {
 	}
 }
 
-// borders are the places before a "▁" that no token spans: merges on both sides are independent, so
-// that a text can be cut there without changing its tokens.
+// borders are places that no token spans, between two characters that stand beside each other in no
+// token: merges on both sides are independent, so that a text can be cut there without changing its
+// tokens. Looked at are pairs of ASCII, and "▁" behind anything.
 type borders struct {
-	joined map[rune]bool // characters that stand before a "▁" in some token
+	ascii  [128][128]bool // pairs that some token has
+	before map[rune]bool  // characters that stand before a "▁" in some token
 }
 
-// bordersOf looks through everything that merges can make.
+// bordersOf looks through everything that merges can make; nil where a token of bytes is part of another.
 func bordersOf(tokens []string) *borders {
-	b := &borders{joined: map[rune]bool{'▁': true}}
+	b := &borders{before: map[rune]bool{'▁': true}}
+	var known [128]bool
 	for _, text := range tokens {
-		before := rune(-1)
+		if len(text) > len("<0x00>") && strings.Contains(text, "<0x") {
+			return nil
+		}
+		last := rune(-1)
 		for _, r := range text {
-			if r == '▁' && before >= 0 {
-				b.joined[before] = true
+			if r < 128 && last >= 0 && last < 128 {
+				b.ascii[last][r] = true
 			}
-			before = r
+			if r == '▁' && last >= 0 {
+				b.before[last] = true
+			}
+			last = r
+		}
+		if len(text) == 1 && text[0] < 128 {
+			known[text[0]] = true
+		}
+	}
+	for i := range known { // unknown characters may be joined to one unknown token
+		for j := range known {
+			if !known[i] && !known[j] {
+				b.ascii[i][j] = true
+			}
 		}
 	}
 	return b
@@ -388,16 +422,21 @@ func bordersOf(tokens []string) *borders {
 // next is the length of the part of text that begins at at.
 func (b *borders) next(text string, at int) int {
 	const mark = "▁"
-	for end := at + 1; end < len(text); {
-		i := strings.Index(text[end:], mark)
-		if i < 0 {
-			break
+	if b == nil {
+		return len(text) - at
+	}
+	for i := at + 1; i < len(text); i++ {
+		c, last := text[i], text[i-1]
+		switch {
+		case c < 128 && last < 128:
+			if !b.ascii[last][c] {
+				return i - at
+			}
+		case c == mark[0] && strings.HasPrefix(text[i:], mark):
+			if r, _ := utf8.DecodeLastRuneInString(text[at:i]); !b.before[r] {
+				return i - at
+			}
 		}
-		end += i
-		if r, _ := utf8.DecodeLastRuneInString(text[at:end]); end > at && !b.joined[r] {
-			return end - at
-		}
-		end += len(mark)
 	}
 	return len(text) - at
 }

@@ -218,10 +218,8 @@ func (t *Tokenizer) ggufSPM(m Meta) error {
 	if len(scores) != len(t.tokens) {
 		return ErrVocabulary.Because("tokenizer: %d tokens and %d scores", len(t.tokens), len(scores))
 	}
-	s := &spm{words: make(map[string]int32, len(t.tokens)), scores: make([]float32, len(scores))}
-	for i, v := range scores {
-		s.scores[i] = float32(v)
-	}
+	s := &spm{words: make(map[string]int32, len(t.tokens))}
+	s.setRanks(scores)
 	t.setSPM(s)
 	t.dropSpaces, t.front = 1, spacePrefixed
 	if add, ok := m.Bool("tokenizer.ggml.add_space_prefix"); ok && !add {

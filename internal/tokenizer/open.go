@@ -365,6 +365,9 @@ func (t *Tokenizer) readTemplates(raw json.RawMessage) error {
 	return nil
 }
 
+// longestRanked bounds a token of tekken.json in bytes, since all its parts are looked at.
+const longestRanked = 1024
+
 // FromTekken builds the tokenizer of Mistral's tekken.json: byte-level BPE whose merges are all pairs
 // that make a token, in the order of the tokens' ranks, behind a block of special tokens.
 func FromTekken(raw []byte) (*Tokenizer, error) {
@@ -384,8 +387,8 @@ func FromTekken(raw []byte) (*Tokenizer, error) {
 	b := &bpe{unknown: -1, ignoreMerges: true, words: make(map[string]int32, c.Size), cache: newWordCache()}
 	for i, v := range f.Vocab[:c.Size-c.Specials] {
 		id := int32(i + c.Specials)
-		if v.Rank != i || len(v.Bytes) == 0 {
-			return nil, ErrVocabulary.Because("tokenizer: tekken.json's token %d has rank %d and %d bytes", i, v.Rank, len(v.Bytes))
+		if v.Rank != i || len(v.Bytes) == 0 || len(v.Bytes) > longestRanked {
+			return nil, ErrVocabulary.Because("tokenizer: tekken.json's token %d has rank %d and %d bytes, 1 to %d are allowed", i, v.Rank, len(v.Bytes), longestRanked)
 		}
 		raw := string(v.Bytes)
 		if first, twice := b.words[raw]; twice {

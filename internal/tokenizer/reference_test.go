@@ -145,6 +145,9 @@ func compareDecoding(t *testing.T, path string, tok *Tokenizer, c comparison, r 
 		check(c.plain[i], text, true)
 	}
 	for i, text := range want.Parsed {
+		if tok.kind == "wordpiece" && r.GGUF != "" {
+			break // GGUF does not tell that names of special tokens have spaces between
+		}
 		check(c.parsed[i], text, false)
 	}
 	for i, text := range want.Random {

@@ -1,16 +1,21 @@
 package tokenizer
 
-import "unicode/utf8"
+import (
+	"cmp"
+	"slices"
+	"unicode/utf8"
+)
 
 // spm is SentencePiece's BPE: neighbours are joined, the pair whose union has the highest score first
 // and of equals the leftmost (Kudo and Richardson 2018, https://arxiv.org/abs/1808.06226).
 type spm struct {
 	words   map[string]int32
-	scores  []float32
+	ranks   []int32 // of the tokens, by their scores
 	bytes   [256]int32
 	unknown int32
 	borders *borders
 	cache   *wordCache
+	joiners joiners
 }
 
 func (m *spm) encode(dst []int32, text string) []int32 {
@@ -32,36 +37,47 @@ func (m *spm) encode(dst []int32, text string) []int32 {
 
 // merge appends the tokens of a text that has no borders inside.
 func (m *spm) merge(dst []int32, text string) []int32 {
-	// Symbols are byte ranges of the text; ends double as ids while merging.
-	starts := make([]int32, 0, len(text)+1)
-	for i := range text {
-		starts = append(starts, int32(i))
+	var few [2 * longestWord]int32
+	ends := few[:0] // of the symbols, in bytes; stale where a symbol was joined to the one before it
+	starts := few[longestWord:longestWord]
+	if len(text) > longestWord {
+		ends, starts = make([]int32, 0, len(text)), make([]int32, 0, len(text))
 	}
-	n := len(starts)
-	starts = append(starts, int32(len(text)))
-	links := make([]int32, 3*n)
-	end, prev, next := links[:n], links[n:2*n], links[2*n:]
-	for i := range n {
-		end[i], prev[i], next[i] = starts[i+1], int32(i)-1, int32(i)+1
-	}
-	var h mergeHeap
-	push := func(i int32) {
-		if i < 0 || int(next[i]) >= n {
-			return
+	for i, r := range text {
+		n := utf8.RuneLen(r)
+		if r == utf8.RuneError {
+			_, n = utf8.DecodeRuneInString(text[i:])
 		}
-		right := next[i]
-		if id, ok := m.words[text[starts[i]:end[right]]]; ok {
-			h.push(candidate{key: -float64(m.scores[id]), at: i, left: end[i], right: end[right], id: end[right]})
+		starts, ends = append(starts, int32(i)), append(ends, int32(i+n))
+	}
+	j := m.joiners.get(len(ends))
+	defer m.joiners.put(j)
+	j.run(func(at, right int32) int32 {
+		if id, ok := m.words[text[starts[at]:ends[right]]]; ok {
+			return m.ranks[id]
 		}
-	}
-	for i := range n {
-		push(int32(i))
-	}
-	joinAll(&h, end, prev, next, push)
-	for i := 0; i < n; i = int(next[i]) {
-		dst = m.symbol(dst, text[starts[i]:end[i]])
+		return -1
+	}, func(at, right int32) { ends[at] = ends[right] })
+	for i := 0; i < len(ends); i = int(j.next[i]) {
+		dst = m.symbol(dst, text[starts[i]:ends[i]])
 	}
 	return dst
+}
+
+// setRanks numbers the scores from the highest on; equal ones have the same number.
+func (m *spm) setRanks(scores []float64) {
+	order := make([]int32, len(scores))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(scores[b], scores[a]) })
+	m.ranks = make([]int32, len(scores))
+	for i, id := range order {
+		m.ranks[id] = int32(i)
+		if i > 0 && scores[order[i-1]] == scores[id] {
+			m.ranks[id] = m.ranks[order[i-1]]
+		}
+	}
 }
 
 func (m *spm) symbol(dst []int32, s string) []int32 {
