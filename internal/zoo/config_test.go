@@ -175,6 +175,25 @@ func TestThePublishedGemmaConfigLeavesMuchToDefaults(t *testing.T) {
 	}
 }
 
+func TestAFolderWithoutAConfigSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	safetensors(t, filepath.Join(dir, "model.safetensors"), tinyLlama())
+	f, err := weights.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, c := range []struct {
+		config []byte
+		want   string
+	}{{nil, "no config.json"}, {[]byte{}, "config.json"}, {[]byte("[]"), "config.json"}, {make([]byte, 2<<20), "2097152 bytes"}} {
+		f.Config = c.config
+		if _, err := Open(f, Options{}); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v\ndoes not say %q", err, c.want)
+		}
+	}
+}
+
 func TestPoolingIsReadFromEitherKindOfFile(t *testing.T) {
 	for raw, want := range map[string]pooling{
 		`{"pooling_mode_cls_token":false,"pooling_mode_mean_tokens":true}`: poolMean,
@@ -247,10 +266,12 @@ func openFuzzed(t *testing.T, file *weights.File) {
 	exercise(t, net)
 }
 
+func seedArchitectures() []string { return []string{"llama", "qwen3", "qwen3moe", "gemma3", "bert"} }
+
 // FuzzNetwork opens arbitrary bytes as a GGUF file, runs the network in it, and begins with files that
 // are right.
 func FuzzNetwork(f *testing.F) {
-	for _, arch := range []string{"llama", "qwen3", "gemma3", "bert"} {
+	for _, arch := range seedArchitectures() {
 		f.Add(smallGGUF(arch))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -268,7 +289,7 @@ func FuzzNetwork(f *testing.F) {
 }
 
 func TestTheFuzzersSeedsAreNetworks(t *testing.T) {
-	for _, arch := range []string{"llama", "qwen3", "gemma3", "bert"} {
+	for _, arch := range seedArchitectures() {
 		path := filepath.Join(t.TempDir(), "m.gguf")
 		if err := os.WriteFile(path, smallGGUF(arch), 0o600); err != nil {
 			t.Fatal(err)
@@ -288,6 +309,11 @@ func smallGGUF(arch string) []byte {
 		"blk.0.attn_q": {8, 8}, "blk.0.attn_k": {4, 8}, "blk.0.attn_v": {4, 8}, "blk.0.attn_output": {8, 8},
 		"blk.0.ffn_gate": {10, 8}, "blk.0.ffn_up": {10, 8}, "blk.0.ffn_down": {8, 10}}
 	switch arch {
+	case "qwen3moe":
+		numbers["expert_count"], numbers["expert_used_count"], numbers["expert_feed_forward_length"] = 3, 2, 5
+		shapes["blk.0.ffn_gate_inp"], shapes["blk.0.ffn_gate_exps"] = []int{3, 8}, []int{3, 5, 8}
+		shapes["blk.0.ffn_up_exps"], shapes["blk.0.ffn_down_exps"] = []int{3, 5, 8}, []int{3, 8, 5}
+		shapes["blk.0.attn_q_norm"], shapes["blk.0.attn_k_norm"] = []int{4}, []int{4}
 	case "qwen3", "gemma3":
 		shapes["blk.0.attn_q_norm"], shapes["blk.0.attn_k_norm"] = []int{4}, []int{4}
 		shapes["blk.0.post_attention_norm"], shapes["blk.0.post_ffw_norm"] = []int{8}, []int{8}

@@ -273,6 +273,24 @@ func sameBits(t *testing.T, how string, got, want [][]float32) {
 	}
 }
 
+func TestAStepAllocatesNothingOnceItIsWarm(t *testing.T) {
+	_, two := pools(t)
+	for _, r := range tinies(t, false) {
+		net := openTiny(t, r.folder(), two)
+		c := net.Config
+		cache, err := kv.NewCache(kernel.CacheLayout{KVHeads: c.KVHeads, HeadDim: c.HeadDim, BlockTokens: 8}, c.Layers, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cache.Close()
+		b := &model.Batch{Tokens: r.tokens[0][:6], Positions: []int32{0, 1, 2, 3, 4, 0}, Cache: cache, Pool: two, Want: []int32{4, 5},
+			Logits: make([]float32, 2*c.Vocab), Spans: []kv.Span{{Rows: 5, Table: []int32{1}}, {Start: 5, Rows: 1, Table: []int32{0}}}}
+		if n := testing.AllocsPerRun(20, func() { net.Model.Forward(b) }); n != 0 {
+			t.Errorf("%s: %v allocations a step", r.name, n)
+		}
+	}
+}
+
 func TestEncodersComputeWhatTransformersDoes(t *testing.T) {
 	one, two := pools(t)
 	for _, r := range tinies(t, true) {
