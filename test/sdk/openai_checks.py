@@ -132,6 +132,54 @@ def test_several_prompts_have_their_own_places():
     assert e.param == "best_of"
 
 
+def test_responses_whole_and_streamed_are_one():
+    whole = client.responses.create(model="thinks", input="hi", instructions="Be brief.", metadata={"a": "b"})
+    assert whole.output_text == "42" and whole.status == "completed" and whole.metadata == {"a": "b"}
+    assert [o.type for o in whole.output] == ["reasoning", "message"] and whole.output[0].content[0].text == "Let me see."
+    assert whole.usage.total_tokens == 9 and whole.usage.output_tokens_details.reasoning_tokens == 3
+    numbers, deltas, kinds = [], [], []
+    with client.responses.stream(model="thinks", input="hi") as s:
+        for e in s:
+            numbers.append(e.sequence_number)
+            kinds.append(e.type)
+            if e.type == "response.output_text.delta":
+                deltas.append(e.delta)
+        final = s.get_final_response()
+    assert numbers == list(range(len(numbers))) and "".join(deltas) == whole.output_text == final.output_text
+    assert kinds[:2] == ["response.created", "response.in_progress"] and kinds[-1] == "response.completed"
+    assert [o.to_dict() for o in final.output] == [o.to_dict() | ({"content": [c | {"parsed": None} for c in o.to_dict()["content"]]} if o.type == "message" else {})
+                                                   for o in whole.output]
+
+
+def test_responses_with_tools_go_round():
+    tools = [{"type": "function", "name": n, "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}, "strict": False} for n in ("weather", "clock")]
+    first = client.responses.create(model="tools", input="weather?", tools=tools)
+    calls = [o for o in first.output if o.type == "function_call"]
+    assert [(c.call_id, c.name, json.loads(c.arguments)) for c in calls] == [("call_1", "weather", {"city": "Brest"}), ("call_2", "clock", {})]
+    with client.responses.stream(model="tools", input="weather?", tools=tools) as s:
+        done = [e for e in s if e.type == "response.function_call_arguments.done"]
+        streamed = s.get_final_response()
+    assert [json.loads(e.arguments) for e in done] == [{"city": "Brest"}, {}]
+    assert [o.arguments for o in streamed.output] == [c.arguments for c in calls]
+    again = [{"role": "user", "content": "weather?"}, *first.output, *({"type": "function_call_output", "call_id": c.call_id, "output": "sunny"} for c in calls)]
+    assert client.responses.create(model="plain", input=again, tools=tools).output_text == "Hello, wörld 🌊."
+    parts = [p for m in asked()["Messages"] for p in m["Parts"] if p["CallID"]]
+    assert [(p["CallID"], p["Name"], p["Text"]) for p in parts] == [("call_1", "weather", "sunny"), ("call_2", "clock", "sunny")]
+
+
+def test_responses_parse_and_end_early():
+    assert client.responses.parse(model="person", input="hi", text_format=Person).output_parsed == Person(name="Ann", age=7)
+    assert asked()["Format"]["Strict"] and asked()["Format"]["Name"] == "Person"
+    short = client.responses.create(model="short", input="hi", max_output_tokens=1)
+    assert short.status == "incomplete" and short.incomplete_details.reason == "max_output_tokens" and short.output[-1].status == "incomplete"
+    events = list(client.responses.create(model="breaks", input="hi", stream=True))
+    assert events[-1].type == "response.failed" and "secret" not in events[-1].response.error.message
+    e = raises(openai.BadRequestError, client.responses.create, model="plain", input="hi", previous_response_id="resp_1")
+    assert e.param == "previous_response_id"
+    e = raises(openai.NotFoundError, client.responses.retrieve, "resp_1")
+    assert client.responses.input_tokens.count(model="m", input="four").input_tokens == 4
+
+
 def test_embeddings_in_both_encodings_are_the_same():
     texts = ["one", "two", "three"]
     default = client.embeddings.create(model="m", input=texts)

@@ -20,11 +20,12 @@ import (
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/apitest"
 	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/api/openai/responses"
 	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 // surfaces are all vendors, in the order of the real wiring.
-func surfaces() []*api.Surface { return []*api.Surface{openai.Surface()} }
+func surfaces() []*api.Surface { return []*api.Surface{openai.Surface(responses.Routes()...)} }
 
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's client: one file a vendor, with
 // plain functions named test_*; what a function raises is the failure.

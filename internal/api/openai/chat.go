@@ -10,8 +10,8 @@ import (
 
 // chatBody is the request of /v1/chat/completions, without what chatFields lists.
 type chatBody struct {
-	sampling
-	ending
+	Sampling
+	Ending
 	format
 	Model            string          `json:"model"`
 	Messages         []message       `json:"messages"`
@@ -44,9 +44,9 @@ func (o *streamOptions) check(stream bool) (usage bool, err error) {
 	case o == nil:
 		return false, nil
 	case !stream:
-		return false, invalid("stream_options", "stream_options is only for stream: true")
+		return false, Invalid("stream_options", "stream_options is only for stream: true")
 	case o.IncludeObfuscation != nil && *o.IncludeObfuscation:
-		return false, unsupported("stream_options.include_obfuscation", "include_obfuscation is not supported: leave it out")
+		return false, Unsupported("stream_options.include_obfuscation", "include_obfuscation is not supported: leave it out")
 	}
 	return o.IncludeUsage, nil
 }
@@ -96,13 +96,13 @@ func (b *chatBody) request() (*chat.Request, error) {
 	if r.Tools, err = readTools(b.Tools); err != nil {
 		return nil, err
 	}
-	if r.ToolChoice, err = readChoice(b.ToolChoice, r.Tools); err != nil {
+	if r.ToolChoice, err = ReadChoice(b.ToolChoice, r.Tools); err != nil {
 		return nil, err
 	}
-	if r.Sampling, err = b.sampling.read(); err != nil {
+	if r.Sampling, err = b.Sampling.Read(); err != nil {
 		return nil, err
 	}
-	if err = b.ending.read(r); err != nil {
+	if err = b.Ending.Read(r); err != nil {
 		return nil, err
 	}
 	if r.Format, err = b.format.read(); err != nil {
@@ -122,17 +122,17 @@ func (b *chatBody) last(r *chat.Request) error {
 	last := &r.Messages[len(r.Messages)-1]
 	for i := range r.Messages {
 		if m := &r.Messages[i]; m.Prefix && (m != last || m.Role != chat.Assistant) {
-			return invalid("messages", "messages[%d].prefix is for the last message, where it is the assistant's", i)
+			return Invalid("messages", "messages[%d].prefix is for the last message, where it is the assistant's", i)
 		}
 	}
 	if b.ContinueFinal {
 		if last.Role != chat.Assistant {
-			return invalid("continue_final_message", "continue_final_message is true and the last message is not the assistant's")
+			return Invalid("continue_final_message", "continue_final_message is true and the last message is not the assistant's")
 		}
 		last.Prefix = true
 	}
 	if b.AddPrompt != nil && *b.AddPrompt == last.Prefix {
-		return invalid("add_generation_prompt", "add_generation_prompt is %t: it must be the opposite of continue_final_message", *b.AddPrompt)
+		return Invalid("add_generation_prompt", "add_generation_prompt is %t: it must be the opposite of continue_final_message", *b.AddPrompt)
 	}
 	return nil
 }
@@ -147,18 +147,18 @@ func (b *chatBody) counts(r *chat.Request) error {
 	r.MaxTokens = b.MaxTokens
 	if b.MaxCompletion != nil {
 		if b.MaxTokens != nil && *b.MaxTokens != *b.MaxCompletion {
-			return invalid("max_tokens", "max_tokens and max_completion_tokens are two names of one thing and differ: send one")
+			return Invalid("max_tokens", "max_tokens and max_completion_tokens are two names of one thing and differ: send one")
 		}
 		r.MaxTokens = b.MaxCompletion
 	}
 	if r.MaxTokens != nil && *r.MaxTokens < 1 {
-		return invalid("max_tokens", "max_tokens is %d: it must be at least 1", *r.MaxTokens)
+		return Invalid("max_tokens", "max_tokens is %d: it must be at least 1", *r.MaxTokens)
 	}
 	if err := answers(b.N, r); err != nil {
 		return err
 	}
 	if b.TopLogprobs != nil && (b.Logprobs == nil || !*b.Logprobs) {
-		return invalid("top_logprobs", "top_logprobs needs logprobs: true")
+		return Invalid("top_logprobs", "top_logprobs needs logprobs: true")
 	}
 	if b.Logprobs != nil && *b.Logprobs {
 		n := 0
@@ -166,12 +166,12 @@ func (b *chatBody) counts(r *chat.Request) error {
 			n = *b.TopLogprobs
 		}
 		if n < 0 || n > maxTop {
-			return invalid("top_logprobs", "top_logprobs is %d: it must be from 0 to %d", n, maxTop)
+			return Invalid("top_logprobs", "top_logprobs is %d: it must be from 0 to %d", n, maxTop)
 		}
 		r.Logprobs = &n
 	}
 	if b.IncludeReasoning != nil && !*b.IncludeReasoning {
-		return unsupported("include_reasoning", "include_reasoning: false is not supported: leave reasoning_content unread, or turn thinking off with reasoning_effort: none")
+		return Unsupported("include_reasoning", "include_reasoning: false is not supported: leave reasoning_content unread, or turn thinking off with reasoning_effort: none")
 	}
 	return b.reasoning(r)
 }
@@ -182,7 +182,7 @@ func answers(n *int, r *chat.Request) error {
 		return nil
 	}
 	if *n < 1 || *n > maxAnswers {
-		return invalid("n", "n is %d: it must be from 1 to %d", *n, maxAnswers)
+		return Invalid("n", "n is %d: it must be from 1 to %d", *n, maxAnswers)
 	}
 	r.N = *n
 	return nil
@@ -190,17 +190,17 @@ func answers(n *int, r *chat.Request) error {
 
 func (b *chatBody) reasoning(r *chat.Request) error {
 	if b.ThinkingBudget != nil && *b.ThinkingBudget < 0 {
-		return invalid("thinking_budget", "thinking_budget is %d: it must be at least 0", *b.ThinkingBudget)
+		return Invalid("thinking_budget", "thinking_budget is %d: it must be at least 0", *b.ThinkingBudget)
 	}
 	r.Reasoning.Budget = b.ThinkingBudget
 	if b.ReasoningEffort == nil {
 		return nil
 	}
-	return readEffort("reasoning_effort", *b.ReasoningEffort, &r.Reasoning)
+	return ReadEffort("reasoning_effort", *b.ReasoningEffort, &r.Reasoning)
 }
 
-// readEffort reads how much to think; none turns it off.
-func readEffort(at, effort string, out *chat.Reasoning) error {
+// ReadEffort reads how much to think; none turns it off.
+func ReadEffort(at, effort string, out *chat.Reasoning) error {
 	on := effort != "none"
 	switch effort {
 	case "none":
@@ -209,7 +209,7 @@ func readEffort(at, effort string, out *chat.Reasoning) error {
 	case "xhigh", "max":
 		out.Effort = "high" // the most there is
 	default:
-		return invalid(at, "%s is %q: it must be none, minimal, low, medium, high or xhigh", at, effort)
+		return Invalid(at, "%s is %q: it must be none, minimal, low, medium, high or xhigh", at, effort)
 	}
 	out.Enabled = &on
 	return nil

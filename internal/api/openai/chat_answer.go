@@ -105,8 +105,8 @@ func finishReason(r *chat.Request, f chat.Finish) string {
 }
 
 func completionOf(r *chat.Request, a *chat.Response) *completion {
-	out := &completion{ID: named("chatcmpl-", a.ID), Object: "chat.completion", Created: a.Created.Unix(),
-		Model: modelName(r.Model, a.Model), Choices: []completionChoice{}, Usage: usageOf(&a.Usage), ServiceTier: "default"}
+	out := &completion{ID: Named("chatcmpl-", a.ID), Object: "chat.completion", Created: a.Created.Unix(),
+		Model: ModelName(r.Model, a.Model), Choices: []completionChoice{}, Usage: usageOf(&a.Usage), ServiceTier: "default"}
 	if r.TokenIDs {
 		out.PromptTokenIDs = tokenIDs(a.Prompt)
 	}
@@ -255,8 +255,8 @@ func (s *chunks) Event(out *api.Frames, ev *chat.Event) error {
 }
 
 func (s *chunks) start(ev *chat.Event) {
-	s.base = chunk{ID: named("chatcmpl-", ev.ID), Object: "chat.completion.chunk", Created: ev.Created.Unix(),
-		Model: modelName(s.r.Model, ev.Model), ServiceTier: "default"}
+	s.base = chunk{ID: Named("chatcmpl-", ev.ID), Object: "chat.completion.chunk", Created: ev.Created.Unix(),
+		Model: ModelName(s.r.Model, ev.Model), ServiceTier: "default"}
 	if s.usage {
 		s.base.Usage = json.RawMessage("null")
 	}

@@ -12,8 +12,8 @@ import (
 
 // textBody is the request of /v1/completions, without what completionFields lists.
 type textBody struct {
-	sampling
-	ending
+	Sampling
+	Ending
 	format
 	Model         string          `json:"model"`
 	Prompt        json.RawMessage `json:"prompt"`
@@ -65,16 +65,16 @@ func (b *textBody) requests() ([]*chat.Request, error) {
 	var texts []string
 	var tokens [][]int32
 	var err error
-	if isNull(b.Prompt) { // the beginning of a text
+	if IsNull(b.Prompt) { // the beginning of a text
 		texts = []string{""}
 	} else if texts, tokens, err = readInputs("prompt", b.Prompt, maxPrompts); err != nil {
 		return nil, err
 	}
 	first := &chat.Request{Model: b.Model, Echo: b.Echo}
-	if first.Sampling, err = b.sampling.read(); err != nil {
+	if first.Sampling, err = b.Sampling.Read(); err != nil {
 		return nil, err
 	}
-	if err = b.ending.read(first); err != nil {
+	if err = b.Ending.Read(first); err != nil {
 		return nil, err
 	}
 	if first.Format, err = b.format.read(); err != nil {
@@ -84,10 +84,10 @@ func (b *textBody) requests() ([]*chat.Request, error) {
 		return nil, err
 	}
 	if b.Suffix != nil && tokens != nil {
-		return nil, invalid("suffix", "suffix needs a prompt that is text, not tokens")
+		return nil, Invalid("suffix", "suffix needs a prompt that is text, not tokens")
 	}
 	if b.Suffix != nil && b.Echo {
-		return nil, invalid("echo", "echo and suffix cannot go together: the answer stands between prompt and suffix")
+		return nil, Invalid("echo", "echo and suffix cannot go together: the answer stands between prompt and suffix")
 	}
 	var out []*chat.Request
 	for i := range max(len(texts), len(tokens)) {
@@ -108,20 +108,20 @@ func (b *textBody) counts(r *chat.Request) error {
 		limit = *b.MaxTokens
 	}
 	if limit < 0 {
-		return invalid("max_tokens", "max_tokens is %d: it must be at least 0", limit)
+		return Invalid("max_tokens", "max_tokens is %d: it must be at least 0", limit)
 	}
 	r.MaxTokens = &limit
 	if err := answers(b.N, r); err != nil {
 		return err
 	}
 	if b.BestOf != nil && *b.BestOf != max(r.N, 1) {
-		return unsupported("best_of", "best_of is %d and n is %d: choosing among more answers than are given is not supported; ask for n answers with logprobs and choose", *b.BestOf, max(r.N, 1))
+		return Unsupported("best_of", "best_of is %d and n is %d: choosing among more answers than are given is not supported; ask for n answers with logprobs and choose", *b.BestOf, max(r.N, 1))
 	}
 	if b.Logprobs == nil {
 		return nil
 	}
 	if *b.Logprobs < 0 || *b.Logprobs > maxTop {
-		return invalid("logprobs", "logprobs is %d: it must be from 0 to %d", *b.Logprobs, maxTop)
+		return Invalid("logprobs", "logprobs is %d: it must be from 0 to %d", *b.Logprobs, maxTop)
 	}
 	r.Logprobs = b.Logprobs
 	if b.Echo {
@@ -226,8 +226,8 @@ func promptText(r *chat.Request, prompt []chat.Token) string {
 }
 
 func textCompletionOf(rs []*chat.Request, answers []*chat.Response) *textCompletion {
-	out := &textCompletion{ID: named("cmpl-", answers[0].ID), Object: "text_completion", Created: answers[0].Created.Unix(),
-		Model: modelName(rs[0].Model, answers[0].Model), Choices: []textChoice{}}
+	out := &textCompletion{ID: Named("cmpl-", answers[0].ID), Object: "text_completion", Created: answers[0].Created.Unix(),
+		Model: ModelName(rs[0].Model, answers[0].Model), Choices: []textChoice{}}
 	var sum chat.Usage
 	for i, a := range answers {
 		for j := range a.Choices {

@@ -29,7 +29,7 @@ func (s *texts) Event(out *api.Frames, ev *chat.Event) error {
 	switch ev.Kind {
 	case chat.Started:
 		if s.base.ID == "" {
-			s.base = textCompletion{ID: named("cmpl-", ev.ID), Object: "text_completion", Created: ev.Created.Unix(), Model: modelName(s.r.Model, ev.Model)}
+			s.base = textCompletion{ID: Named("cmpl-", ev.ID), Object: "text_completion", Created: ev.Created.Unix(), Model: ModelName(s.r.Model, ev.Model)}
 			if s.usage {
 				s.base.Usage = json.RawMessage("null")
 			}

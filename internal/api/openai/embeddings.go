@@ -50,12 +50,12 @@ func Embeddings(c *api.Call) error {
 		b.Model = id // the path names the model
 	}
 	if b.Encoding != "" && b.Encoding != "float" && b.Encoding != "base64" {
-		return invalid("encoding_format", "encoding_format is %q: it must be float or base64", b.Encoding)
+		return Invalid("encoding_format", "encoding_format is %q: it must be float or base64", b.Encoding)
 	}
 	r := &chat.EmbedRequest{Model: b.Model}
 	if b.Dimensions != nil {
 		if *b.Dimensions < 1 {
-			return invalid("dimensions", "dimensions is %d: it must be at least 1", *b.Dimensions)
+			return Invalid("dimensions", "dimensions is %d: it must be at least 1", *b.Dimensions)
 		}
 		r.Dimensions = *b.Dimensions
 	}
@@ -67,7 +67,7 @@ func Embeddings(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	out := embeddingList{Object: "list", Data: []embedding{}, Model: modelName(b.Model, got.Model), Usage: embeddingUsage{got.Tokens, got.Tokens}}
+	out := embeddingList{Object: "list", Data: []embedding{}, Model: ModelName(b.Model, got.Model), Usage: embeddingUsage{got.Tokens, got.Tokens}}
 	for i, v := range got.Vectors {
 		one := embedding{"embedding", i, v}
 		if b.Encoding == "base64" {
@@ -91,25 +91,25 @@ func littleEndian(v []float32) string {
 // readInputs reads a text, texts, tokens, or lists of tokens; one of the results is nil.
 func readInputs(at string, raw json.RawMessage, most int) (texts []string, tokens [][]int32, err error) {
 	switch {
-	case isNull(raw):
-		return nil, nil, missing(at)
+	case IsNull(raw):
+		return nil, nil, Missing(at)
 	case raw[0] == '"':
 		texts = make([]string, 1)
 		err = api.Decode(at, raw, &texts[0], false)
 	case raw[0] == '[':
 		texts, tokens, err = readList(at, raw)
 	default:
-		err = invalid(at, "%s must be a string, an array of strings, or tokens", at)
+		err = Invalid(at, "%s must be a string, an array of strings, or tokens", at)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	if n := len(texts) + len(tokens); n == 0 || n > most {
-		return nil, nil, invalid(at, "%s has %d elements: it must have from 1 to %d", at, n, most)
+		return nil, nil, Invalid(at, "%s has %d elements: it must have from 1 to %d", at, n, most)
 	}
 	for i, ids := range tokens {
 		if len(ids) == 0 {
-			return nil, nil, invalid(fmt.Sprintf("%s[%d]", at, i), "%s has an empty list of tokens", at)
+			return nil, nil, Invalid(fmt.Sprintf("%s[%d]", at, i), "%s has an empty list of tokens", at)
 		}
 	}
 	return texts, tokens, nil
@@ -122,13 +122,13 @@ func readList(at string, raw json.RawMessage) (texts []string, tokens [][]int32,
 		return nil, nil, err
 	}
 	if all[0][0] != '"' && strings.Contains(string(raw), "null") { // which would be read as token 0
-		return nil, nil, invalid(at, "%s has null among its tokens", at)
+		return nil, nil, Invalid(at, "%s has null among its tokens", at)
 	}
 	switch all[0][0] {
 	case '"':
 		for i, one := range all {
 			if one[0] != '"' {
-				return nil, nil, invalid(fmt.Sprintf("%s[%d]", at, i), "%s begins with a string: all its elements must be strings", at)
+				return nil, nil, Invalid(fmt.Sprintf("%s[%d]", at, i), "%s begins with a string: all its elements must be strings", at)
 			}
 		}
 		err = api.Decode(at, raw, &texts, false)

@@ -43,7 +43,7 @@ func (f *format) read() (chat.Format, error) {
 		name string
 		raw  json.RawMessage
 	}{{"guided_json", f.GuidedJSON}, {"json_schema", f.JSONSchema}} {
-		got, err := schemaOf(s.name, s.raw)
+		got, err := SchemaOf(s.name, s.raw)
 		if err != nil {
 			return out, err
 		}
@@ -56,10 +56,10 @@ func (f *format) read() (chat.Format, error) {
 		use("guided_choice", chat.Format{Kind: chat.OneOf, Choices: f.GuidedChoice})
 	}
 	if len(set) > 1 {
-		return out, invalid(set[1], "%s are set, and an answer can have one form only", strings.Join(set, " and "))
+		return out, Invalid(set[1], "%s are set, and an answer can have one form only", strings.Join(set, " and "))
 	}
 	if out.Kind == chat.OneOf && len(out.Choices) == 0 {
-		return out, invalid(set[0], "%s has no choices", set[0])
+		return out, Invalid(set[0], "%s has no choices", set[0])
 	}
 	return out, nil
 }
@@ -71,9 +71,9 @@ func pattern(kind chat.FormatKind, text *string) chat.Format {
 	return chat.Format{Kind: kind, Pattern: *text}
 }
 
-// schemaOf reads a JSON Schema, which vLLM's clients also send as a string of JSON.
-func schemaOf(at string, raw json.RawMessage) (chat.Format, error) {
-	if isNull(raw) {
+// SchemaOf reads a JSON Schema, which vLLM's clients also send as a string of JSON.
+func SchemaOf(at string, raw json.RawMessage) (chat.Format, error) {
+	if IsNull(raw) {
 		return chat.Format{}, nil
 	}
 	if raw[0] == '"' {
@@ -82,18 +82,18 @@ func schemaOf(at string, raw json.RawMessage) (chat.Format, error) {
 			return chat.Format{}, err
 		}
 		if raw = json.RawMessage(strings.TrimSpace(text)); !json.Valid(raw) {
-			return chat.Format{}, invalid(at, "%s is a string that is not JSON", at)
+			return chat.Format{}, Invalid(at, "%s is a string that is not JSON", at)
 		}
 	}
 	if raw[0] != '{' && string(raw) != "true" && string(raw) != "false" {
-		return chat.Format{}, invalid(at, "%s must be a JSON Schema, an object", at)
+		return chat.Format{}, Invalid(at, "%s must be a JSON Schema, an object", at)
 	}
 	return chat.Format{Kind: chat.JSONSchema, Schema: raw, Strict: true}, nil
 }
 
 // readFormat reads OpenAI's object; llama.cpp and TGI put a schema beside json_object.
 func readFormat(at string, raw json.RawMessage) (chat.Format, error) {
-	if isNull(raw) {
+	if IsNull(raw) {
 		return chat.Format{}, nil
 	}
 	var f struct {
@@ -115,32 +115,32 @@ func readFormat(at string, raw json.RawMessage) (chat.Format, error) {
 		return chat.Format{}, nil
 	case "json_object":
 		for name, schema := range map[string]json.RawMessage{"schema": f.Schema, "value": f.Value} {
-			if !isNull(schema) {
-				return schemaOf(at+"."+name, schema)
+			if !IsNull(schema) {
+				return SchemaOf(at+"."+name, schema)
 			}
 		}
 		return chat.Format{Kind: chat.JSONValue}, nil
 	case "json_schema":
 		switch {
 		case f.JSONSchema == nil:
-			return chat.Format{}, missing(at + ".json_schema")
+			return chat.Format{}, Missing(at + ".json_schema")
 		case f.JSONSchema.Name == "":
-			return chat.Format{}, missing(at + ".json_schema.name")
-		case isNull(f.JSONSchema.Schema):
-			return chat.Format{}, missing(at + ".json_schema.schema")
+			return chat.Format{}, Missing(at + ".json_schema.name")
+		case IsNull(f.JSONSchema.Schema):
+			return chat.Format{}, Missing(at + ".json_schema.schema")
 		}
-		out, err := schemaOf(at+".json_schema.schema", f.JSONSchema.Schema)
+		out, err := SchemaOf(at+".json_schema.schema", f.JSONSchema.Schema)
 		out.Name, out.Strict = f.JSONSchema.Name, f.JSONSchema.Strict != nil && *f.JSONSchema.Strict
 		return out, err
 	case "":
-		return chat.Format{}, missing(at + ".type")
+		return chat.Format{}, Missing(at + ".type")
 	}
-	return chat.Format{}, unsupported(at+".type", "%s.type is %q: text, json_object and json_schema are possible", at, f.Type)
+	return chat.Format{}, Unsupported(at+".type", "%s.type is %q: text, json_object and json_schema are possible", at, f.Type)
 }
 
 // readStructured reads vLLM's object, of which one member is set.
 func readStructured(raw json.RawMessage) (chat.Format, error) {
-	if isNull(raw) {
+	if IsNull(raw) {
 		return chat.Format{}, nil
 	}
 	var f struct {
@@ -155,8 +155,8 @@ func readStructured(raw json.RawMessage) (chat.Format, error) {
 	if err := api.Decode(at, raw, &f, false); err != nil {
 		return chat.Format{}, err
 	}
-	if !isNull(f.Tag) {
-		return chat.Format{}, unsupported(at+".structural_tag", "structural_tag is not supported: use json, regex, choice or grammar")
+	if !IsNull(f.Tag) {
+		return chat.Format{}, Unsupported(at+".structural_tag", "structural_tag is not supported: use json, regex, choice or grammar")
 	}
 	inner := format{GuidedJSON: f.JSON, GuidedRegex: f.Regex, GuidedChoice: f.Choice, GuidedGrammar: f.Grammar}
 	if f.JSONObject {

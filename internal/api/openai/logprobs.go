@@ -8,28 +8,30 @@ import (
 
 // logprobs is how likely the tokens of an answer were.
 type logprobs struct {
-	Content []tokenLogprob `json:"content"`
-	Refusal []tokenLogprob `json:"refusal"`
+	Content []TokenLogprob `json:"content"`
+	Refusal []TokenLogprob `json:"refusal"`
 }
 
-type tokenLogprob struct {
+// TokenLogprob is one token of an answer.
+type TokenLogprob struct {
 	Token   string       `json:"token"`
 	Logprob float64      `json:"logprob"`
-	Bytes   bytes        `json:"bytes"`
-	Top     []topLogprob `json:"top_logprobs"`
+	Bytes   Bytes        `json:"bytes"`
+	Top     []TopLogprob `json:"top_logprobs"`
 }
 
-type topLogprob struct {
+// TopLogprob is a token that could have stood there.
+type TopLogprob struct {
 	Token   string  `json:"token"`
 	Logprob float64 `json:"logprob"`
-	Bytes   bytes   `json:"bytes"`
+	Bytes   Bytes   `json:"bytes"`
 }
 
-// bytes are a list of numbers in JSON, where Go would write base64.
-type bytes []uint16
+// Bytes are a list of numbers in JSON, where Go would write base64.
+type Bytes []uint16
 
-func bytesOf(b []byte) bytes {
-	out := make(bytes, len(b))
+func bytesOf(b []byte) Bytes {
+	out := make(Bytes, len(b))
 	for i, v := range b {
 		out[i] = uint16(v)
 	}
@@ -61,13 +63,20 @@ func (l *logprobs) add(kind chat.BlockKind, tokens []chat.Token) *logprobs {
 	if kind == chat.RefusalBlock {
 		list = &l.Refusal
 	}
+	*list = append(*list, TokenLogprobs(tokens)...)
+	return l
+}
+
+// TokenLogprobs is how likely each token was, with its alternatives.
+func TokenLogprobs(tokens []chat.Token) []TokenLogprob {
+	out := make([]TokenLogprob, 0, len(tokens))
 	for i := range tokens {
 		t := &tokens[i]
-		one := tokenLogprob{textOf(t), finite(t.Logprob), bytesOf(t.Bytes), []topLogprob{}}
+		one := TokenLogprob{textOf(t), finite(t.Logprob), bytesOf(t.Bytes), []TopLogprob{}}
 		for j := range t.Top {
-			one.Top = append(one.Top, topLogprob{textOf(&t.Top[j]), finite(t.Top[j].Logprob), bytesOf(t.Top[j].Bytes)})
+			one.Top = append(one.Top, TopLogprob{textOf(&t.Top[j]), finite(t.Top[j].Logprob), bytesOf(t.Top[j].Bytes)})
 		}
-		*list = append(*list, one)
+		out = append(out, one)
 	}
-	return l
+	return out
 }

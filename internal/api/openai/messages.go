@@ -51,7 +51,7 @@ type part struct {
 // readMessages turns messages into chat's. Tool results get the name of the call that they answer.
 func readMessages(in []message) ([]chat.Message, error) {
 	if len(in) == 0 {
-		return nil, invalid("messages", "messages is empty: send at least one")
+		return nil, Invalid("messages", "messages is empty: send at least one")
 	}
 	names := map[string]string{} // of calls, by id
 	out := make([]chat.Message, 0, len(in))
@@ -68,8 +68,8 @@ func readMessages(in []message) ([]chat.Message, error) {
 
 func (m *message) read(at string, names map[string]string) (chat.Message, error) {
 	out := chat.Message{Role: chat.Role(m.Role), Name: m.Name, Prefix: m.Prefix}
-	if !isNull(m.Audio) {
-		return out, unsupported(at+".audio", "%s.audio is not supported: models here read text only", at)
+	if !IsNull(m.Audio) {
+		return out, Unsupported(at+".audio", "%s.audio is not supported: models here read text only", at)
 	}
 	parts, err := readContent(at+".content", m.Content)
 	if err != nil {
@@ -84,12 +84,12 @@ func (m *message) read(at string, names map[string]string) (chat.Message, error)
 		out.Role = chat.ToolRole
 		return out, m.result(at, parts, names, &out)
 	case "":
-		return out, missing(at + ".role")
+		return out, Missing(at + ".role")
 	default:
-		return out, invalid(at+".role", "%s.role is %q: it must be system, developer, user, assistant or tool", at, m.Role)
+		return out, Invalid(at+".role", "%s.role is %q: it must be system, developer, user, assistant or tool", at, m.Role)
 	}
-	if isNull(m.Content) {
-		return out, missing(at + ".content")
+	if IsNull(m.Content) {
+		return out, Missing(at + ".content")
 	}
 	return out, nil
 }
@@ -110,16 +110,16 @@ func (m *message) assistant(at string, parts []chat.Part, names map[string]strin
 	for j, c := range calls {
 		at := fmt.Sprintf("%s.tool_calls[%d]", at, j)
 		if c.Type != "" && c.Type != "function" {
-			return unsupported(at+".type", "%s.type is %q: only function is possible", at, c.Type)
+			return Unsupported(at+".type", "%s.type is %q: only function is possible", at, c.Type)
 		}
 		if c.Function == nil || c.Function.Name == "" {
-			return missing(at + ".function.name")
+			return Missing(at + ".function.name")
 		}
 		names[c.ID] = c.Function.Name
 		out.Parts = append(out.Parts, chat.Part{Kind: chat.CallPart, ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments})
 	}
-	if isNull(m.Content) && len(out.Parts) == 0 {
-		return missing(at + ".content")
+	if IsNull(m.Content) && len(out.Parts) == 0 {
+		return Missing(at + ".content")
 	}
 	return nil
 }
@@ -127,15 +127,15 @@ func (m *message) assistant(at string, parts []chat.Part, names map[string]strin
 // result makes one part of what a tool gave.
 func (m *message) result(at string, parts []chat.Part, names map[string]string, out *chat.Message) error {
 	if m.Role == "tool" && m.ToolCallID == "" {
-		return missing(at + ".tool_call_id")
+		return Missing(at + ".tool_call_id")
 	}
-	if isNull(m.Content) {
-		return missing(at + ".content")
+	if IsNull(m.Content) {
+		return Missing(at + ".content")
 	}
 	var text strings.Builder
 	for j, p := range parts {
 		if p.Kind != chat.TextPart {
-			return invalid(fmt.Sprintf("%s.content[%d].type", at, j), "%s has a part that is not text: results of tools are text", at)
+			return Invalid(fmt.Sprintf("%s.content[%d].type", at, j), "%s has a part that is not text: results of tools are text", at)
 		}
 		text.WriteString(p.Text)
 	}
@@ -150,7 +150,7 @@ func (m *message) result(at string, parts []chat.Part, names map[string]string, 
 
 // readContent reads a string or a list of parts; null is none.
 func readContent(at string, raw json.RawMessage) ([]chat.Part, error) {
-	if isNull(raw) {
+	if IsNull(raw) {
 		return nil, nil
 	}
 	if raw[0] == '"' {
@@ -161,7 +161,7 @@ func readContent(at string, raw json.RawMessage) ([]chat.Part, error) {
 		return []chat.Part{{Kind: chat.TextPart, Text: text}}, nil
 	}
 	if raw[0] != '[' {
-		return nil, invalid(at, "%s must be a string or an array of parts", at)
+		return nil, Invalid(at, "%s must be a string or an array of parts", at)
 	}
 	var parts []part
 	if err := api.Decode(at, raw, &parts, false); err != nil {
@@ -186,27 +186,27 @@ func (p *part) read(at string) (chat.Part, error) {
 	}{"text": {p.Text, chat.TextPart, "text"}, "refusal": {p.Refusal, chat.RefusalPart, "refusal"}, "thinking": {p.Thinking, chat.ThinkingPart, "thinking"}}
 	if t, ok := texts[p.Type]; ok {
 		if t.text == nil {
-			return chat.Part{}, missing(at + "." + t.name)
+			return chat.Part{}, Missing(at + "." + t.name)
 		}
 		return chat.Part{Kind: t.kind, Text: *t.text}, nil
 	}
 	switch p.Type {
 	case "image_url":
-		return media(at+".image_url", "image", p.ImageURL)
+		return Media(at+".image_url", "image", p.ImageURL)
 	case "video_url":
-		return media(at+".video_url", "video", p.VideoURL)
+		return Media(at+".video_url", "video", p.VideoURL)
 	case "input_audio":
-		return media(at+".input_audio", "audio", p.InputAudio)
+		return Media(at+".input_audio", "audio", p.InputAudio)
 	case "file":
-		return media(at+".file", "file", p.File)
+		return Media(at+".file", "file", p.File)
 	case "":
-		return chat.Part{}, missing(at + ".type")
+		return chat.Part{}, Missing(at + ".type")
 	}
-	return chat.Part{}, invalid(at+".type", "%s.type is %q: it must be text, refusal, image_url, input_audio or file", at, p.Type)
+	return chat.Part{}, Invalid(at+".type", "%s.type is %q: it must be text, refusal, image_url, input_audio or file", at, p.Type)
 }
 
-// media reads what is not text: a URL, or base64 data.
-func media(at, kind string, raw json.RawMessage) (chat.Part, error) {
+// Media reads what is not text: a URL, or base64 data.
+func Media(at, kind string, raw json.RawMessage) (chat.Part, error) {
 	var v struct {
 		URL      string `json:"url"`
 		Data     string `json:"data"`
@@ -214,8 +214,8 @@ func media(at, kind string, raw json.RawMessage) (chat.Part, error) {
 		FileID   string `json:"file_id"`
 		Format   string `json:"format"`
 	}
-	if isNull(raw) {
-		return chat.Part{}, missing(at)
+	if IsNull(raw) {
+		return chat.Part{}, Missing(at)
 	}
 	if err := api.Decode(at, raw, &v, false); err != nil {
 		return chat.Part{}, err
@@ -227,7 +227,7 @@ func media(at, kind string, raw json.RawMessage) (chat.Part, error) {
 	if data := v.Data + v.FileData; data != "" {
 		bytes, err := base64.StdEncoding.DecodeString(data)
 		if err != nil {
-			return chat.Part{}, invalid(at+".data", "%s has data that is not base64", at)
+			return chat.Part{}, Invalid(at+".data", "%s has data that is not base64", at)
 		}
 		m.Data = bytes
 	}

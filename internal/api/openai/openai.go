@@ -16,21 +16,21 @@ import (
 	"github.com/galerne-ai/galerne/internal/fault"
 )
 
-// Surface is OpenAI's API.
-func Surface() *api.Surface {
+// Surface is OpenAI's API, with routes that packages above this one add.
+func Surface(more ...api.Route) *api.Surface {
 	return &api.Surface{
 		Name: "openai",
 		Marks: []api.Mark{
 			{Header: "OpenAI-Organization"}, {Header: "OpenAI-Project"}, {Header: "OpenAI-Beta"},
 			{Header: "User-Agent", Prefix: "OpenAI/"}, {Header: "User-Agent", Prefix: "AsyncOpenAI/"},
 		},
-		Routes: []api.Route{
+		Routes: append([]api.Route{
 			{Method: "POST", Pattern: "/v1/chat/completions", Scope: api.Generate, Handle: Chat},
 			{Method: "POST", Pattern: "/v1/completions", Scope: api.Generate, Handle: Completions},
 			{Method: "POST", Pattern: "/v1/embeddings", Scope: api.Embed, Handle: Embeddings},
 			{Method: "GET", Pattern: "/v1/models", Scope: api.Models, Handle: ListModels},
 			{Method: "GET", Pattern: "/v1/models/{id...}", Scope: api.Models, Handle: GetModel},
-		},
+		}, more...),
 		Error: Error,
 		Head:  head,
 	}
@@ -74,28 +74,28 @@ func errorOf(f *api.Failure) errorAnswer {
 	return errorAnswer{body}
 }
 
-// invalid is an error about one field.
-func invalid(param, format string, args ...any) error {
+// Invalid is an error about one field.
+func Invalid(param, format string, args ...any) error {
 	return chat.ErrRequest.Because("openai: "+format, args...).At(param)
 }
 
-// unsupported is a field that is understood and cannot be honoured.
-func unsupported(param, format string, args ...any) error {
+// Unsupported is a field that is understood and cannot be honoured.
+func Unsupported(param, format string, args ...any) error {
 	return chat.ErrUnsupported.Because("openai: "+format, args...).At(param)
 }
 
-// missing is a field that must be there.
-func missing(param string) error {
+// Missing is a field that must be there.
+func Missing(param string) error {
 	return errMissing.Because("openai: %s is missing", param).At(param)
 }
 
 var errMissing = fault.New(fault.Invalid, "missing_required_parameter", "openai: a field is missing")
 
-// named is an id with OpenAI's prefix for its kind.
-func named(prefix, id string) string { return prefix + strings.TrimPrefix(id, "req_") }
+// Named is an id with OpenAI's prefix for its kind.
+func Named(prefix, id string) string { return prefix + strings.TrimPrefix(id, "req_") }
 
-// modelName is what an answer says: the name that the caller used, where they used one.
-func modelName(asked, answered string) string {
+// ModelName is what an answer says: the name that the caller used, where they used one.
+func ModelName(asked, answered string) string {
 	if asked != "" {
 		return asked
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/galerne-ai/galerne/internal/chat"
 )
 
-// sampling is how tokens are chosen: OpenAI's fields, and those that other servers of open models
+// Sampling is how tokens are chosen: OpenAI's fields, and those that other servers of open models
 // have taught people to use.
-type sampling struct {
+type Sampling struct {
 	Temperature       *float64           `json:"temperature"`
 	TopP              *float64           `json:"top_p"`
 	FrequencyPenalty  *float64           `json:"frequency_penalty"`
@@ -26,12 +26,12 @@ type sampling struct {
 	RepeatLastN       *int               `json:"repeat_last_n"`
 }
 
-func (s *sampling) read() (chat.Sampling, error) {
+func (s *Sampling) Read() (chat.Sampling, error) {
 	out := chat.Sampling{Temperature: s.Temperature, TopK: s.TopK, TopP: s.TopP, MinP: s.MinP, TypicalP: s.TypicalP,
 		Repetition: s.RepetitionPenalty, LastN: s.RepeatLastN, Frequency: s.FrequencyPenalty, Presence: s.PresencePenalty}
 	if s.RepeatPenalty != nil {
 		if out.Repetition != nil && *out.Repetition != *s.RepeatPenalty {
-			return out, invalid("repeat_penalty", "repeat_penalty and repetition_penalty are two names of one thing and differ: send one")
+			return out, Invalid("repeat_penalty", "repeat_penalty and repetition_penalty are two names of one thing and differ: send one")
 		}
 		out.Repetition = s.RepeatPenalty
 	}
@@ -44,14 +44,14 @@ func (s *sampling) read() (chat.Sampling, error) {
 		{"frequency_penalty", s.FrequencyPenalty, -2, 2}, {"presence_penalty", s.PresencePenalty, -2, 2},
 	} {
 		if r.value != nil && (*r.value < r.low || *r.value > r.high) {
-			return out, invalid(r.name, "%s is %v: it must be from %v to %v", r.name, *r.value, r.low, r.high)
+			return out, Invalid(r.name, "%s is %v: it must be from %v to %v", r.name, *r.value, r.low, r.high)
 		}
 	}
 	if out.Repetition != nil && *out.Repetition <= 0 {
-		return out, invalid("repetition_penalty", "repetition_penalty is %v: it must be greater than 0; 1 means none", *out.Repetition)
+		return out, Invalid("repetition_penalty", "repetition_penalty is %v: it must be greater than 0; 1 means none", *out.Repetition)
 	}
 	if s.TopK != nil && *s.TopK < -1 {
-		return out, invalid("top_k", "top_k is %d: it must be at least 0; 0 and -1 mean all", *s.TopK)
+		return out, Invalid("top_k", "top_k is %d: it must be at least 0; 0 and -1 mean all", *s.TopK)
 	}
 	if s.TopK != nil && *s.TopK == -1 { // vLLM's word for all
 		all := 0
@@ -65,10 +65,10 @@ func (s *sampling) read() (chat.Sampling, error) {
 		n, err := strconv.ParseInt(id, 10, 32)
 		at := fmt.Sprintf("logit_bias.%s", id)
 		if err != nil || n < 0 {
-			return out, invalid(at, "logit_bias has the key %q: keys are token ids", id)
+			return out, Invalid(at, "logit_bias has the key %q: keys are token ids", id)
 		}
 		if bias < -100 || bias > 100 {
-			return out, invalid(at, "logit_bias of token %s is %v: it must be from -100 to 100", id, bias)
+			return out, Invalid(at, "logit_bias of token %s is %v: it must be from -100 to 100", id, bias)
 		}
 		if out.Bias == nil {
 			out.Bias = map[int32]float64{}
@@ -81,8 +81,8 @@ func (s *sampling) read() (chat.Sampling, error) {
 // maxStops bounds what every token is compared with.
 const maxStops = 64
 
-// ending is when an answer ends.
-type ending struct {
+// Ending is when an answer ends.
+type Ending struct {
 	Stop        json.RawMessage `json:"stop"`
 	StopIDs     []int32         `json:"stop_token_ids"`
 	KeepStop    bool            `json:"include_stop_str_in_output"`
@@ -92,15 +92,15 @@ type ending struct {
 	TokensAsIDs bool            `json:"return_tokens_as_token_ids"`
 }
 
-func (e *ending) read(r *chat.Request) error {
+func (e *Ending) Read(r *chat.Request) error {
 	if e.TokensAsIDs {
-		return unsupported("return_tokens_as_token_ids", "return_tokens_as_token_ids is not supported: use return_token_ids")
+		return Unsupported("return_tokens_as_token_ids", "return_tokens_as_token_ids is not supported: use return_token_ids")
 	}
 	if e.MinTokens < 0 {
-		return invalid("min_tokens", "min_tokens is %d: it must be at least 0", e.MinTokens)
+		return Invalid("min_tokens", "min_tokens is %d: it must be at least 0", e.MinTokens)
 	}
 	r.StopIDs, r.KeepStop, r.IgnoreEnd, r.MinTokens, r.TokenIDs = e.StopIDs, e.KeepStop, e.IgnoreEnd, e.MinTokens, e.TokenIDs
-	if isNull(e.Stop) {
+	if IsNull(e.Stop) {
 		return nil
 	}
 	if e.Stop[0] == '"' {
@@ -112,15 +112,15 @@ func (e *ending) read(r *chat.Request) error {
 		return err
 	}
 	if len(r.Stop) > maxStops {
-		return invalid("stop", "stop has %d strings: at most %d are possible", len(r.Stop), maxStops)
+		return Invalid("stop", "stop has %d strings: at most %d are possible", len(r.Stop), maxStops)
 	}
 	for i, s := range r.Stop {
 		if s == "" {
-			return invalid(fmt.Sprintf("stop[%d]", i), "stop has an empty string, which would end every answer at once")
+			return Invalid(fmt.Sprintf("stop[%d]", i), "stop has an empty string, which would end every answer at once")
 		}
 	}
 	return nil
 }
 
-// isNull reports whether a field is absent or null.
-func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
+// IsNull reports whether a field is absent or null.
+func IsNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }

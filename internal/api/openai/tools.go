@@ -24,61 +24,71 @@ var toolName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
 
 const maxTools = 512
 
-func readTools(in []tool) ([]chat.Tool, error) {
-	if len(in) > maxTools {
-		return nil, invalid("tools", "there are %d tools: at most %d are possible", len(in), maxTools)
-	}
-	var out []chat.Tool
-	seen := map[string]bool{}
+func readTools(in []tool) (out []chat.Tool, err error) {
 	for i, t := range in {
 		at := fmt.Sprintf("tools[%d]", i)
-		switch {
-		case t.Type != "function" && t.Type != "":
-			return nil, unsupported(at+".type", "%s.type is %q: only function is possible", at, t.Type)
-		case t.Function == nil:
-			return nil, missing(at + ".function")
-		case t.Function.Name == "":
-			return nil, missing(at + ".function.name")
-		case !toolName.MatchString(t.Function.Name):
-			return nil, invalid(at+".function.name", "%s.function.name is %q: it must have 1 to 64 letters, digits, underscores, dots and dashes", at, t.Function.Name)
-		case seen[t.Function.Name]:
-			return nil, invalid(at+".function.name", "%s.function.name is %q, which an earlier tool has", at, t.Function.Name)
-		case !isNull(t.Function.Parameters) && t.Function.Parameters[0] != '{':
-			return nil, invalid(at+".function.parameters", "%s.function.parameters must be a JSON Schema, an object", at)
+		if t.Type != "function" && t.Type != "" {
+			return nil, Unsupported(at+".type", "%s.type is %q: only function is possible", at, t.Type)
 		}
-		seen[t.Function.Name] = true
-		one := chat.Tool{Name: t.Function.Name, Description: t.Function.Description, Strict: t.Function.Strict != nil && *t.Function.Strict}
-		if !isNull(t.Function.Parameters) {
-			one.Schema = t.Function.Parameters
+		if t.Function == nil {
+			return nil, Missing(at + ".function")
 		}
-		out = append(out, one)
+		f := t.Function
+		if out, err = AddTool(out, at+".function", chat.Tool{Name: f.Name, Description: f.Description, Schema: f.Parameters, Strict: f.Strict != nil && *f.Strict}); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
 
-// choice is tool_choice where it is an object.
+// AddTool checks a tool and adds it to those before it.
+func AddTool(list []chat.Tool, at string, t chat.Tool) ([]chat.Tool, error) {
+	switch {
+	case len(list) == maxTools:
+		return nil, Invalid("tools", "there are more than %d tools", maxTools)
+	case t.Name == "":
+		return nil, Missing(at + ".name")
+	case !toolName.MatchString(t.Name):
+		return nil, Invalid(at+".name", "%s.name is %q: it must have 1 to 64 letters, digits, underscores, dots and dashes", at, t.Name)
+	case !IsNull(t.Schema) && t.Schema[0] != '{':
+		return nil, Invalid(at+".parameters", "%s.parameters must be a JSON Schema, an object", at)
+	}
+	for _, other := range list {
+		if other.Name == t.Name {
+			return nil, Invalid(at+".name", "%s.name is %q, which an earlier tool has", at, t.Name)
+		}
+	}
+	if IsNull(t.Schema) {
+		t.Schema = nil
+	}
+	return append(list, t), nil
+}
+
+// choice is tool_choice where it is an object. The Responses API has no inner objects.
 type choice struct {
 	Type     string `json:"type"`
 	Name     string `json:"name"`
 	Function *struct {
 		Name string `json:"name"`
 	} `json:"function"`
-	Allowed *struct {
-		Mode  string `json:"mode"`
-		Tools []struct {
-			Type     string `json:"type"`
-			Name     string `json:"name"`
-			Function *struct {
-				Name string `json:"name"`
-			} `json:"function"`
-		} `json:"tools"`
-	} `json:"allowed_tools"`
+	Allowed *allowed `json:"allowed_tools"`
+	allowed
 }
 
-// readChoice reads tool_choice: a word, a function's name, or a mode with those that are allowed.
-func readChoice(raw json.RawMessage, tools []chat.Tool) (chat.ToolChoice, error) {
+type allowed struct {
+	Mode  string `json:"mode"`
+	Tools []struct {
+		Name     string `json:"name"`
+		Function *struct {
+			Name string `json:"name"`
+		} `json:"function"`
+	} `json:"tools"`
+}
+
+// ReadChoice reads tool_choice: a word, a function's name, or a mode with those that are allowed.
+func ReadChoice(raw json.RawMessage, tools []chat.Tool) (chat.ToolChoice, error) {
 	var out chat.ToolChoice
-	if isNull(raw) {
+	if IsNull(raw) {
 		return out, nil
 	}
 	if raw[0] == '"' {
@@ -102,7 +112,7 @@ func readChoice(raw json.RawMessage, tools []chat.Tool) (chat.ToolChoice, error)
 		return out, known("tool_choice.function.name", out.Names, tools)
 	case "allowed_tools":
 		if c.Allowed == nil {
-			return out, missing("tool_choice.allowed_tools")
+			c.Allowed = &c.allowed
 		}
 		for _, t := range c.Allowed.Tools {
 			name := t.Name
@@ -116,9 +126,9 @@ func readChoice(raw json.RawMessage, tools []chat.Tool) (chat.ToolChoice, error)
 		}
 		return choiceMode(out, c.Allowed.Mode, "tool_choice.allowed_tools.mode", tools)
 	case "":
-		return out, missing("tool_choice.type")
+		return out, Missing("tool_choice.type")
 	}
-	return out, unsupported("tool_choice.type", "tool_choice.type is %q: function and allowed_tools are possible", c.Type)
+	return out, Unsupported("tool_choice.type", "tool_choice.type is %q: function and allowed_tools are possible", c.Type)
 }
 
 func choiceMode(out chat.ToolChoice, word, at string, tools []chat.Tool) (chat.ToolChoice, error) {
@@ -129,10 +139,10 @@ func choiceMode(out chat.ToolChoice, word, at string, tools []chat.Tool) (chat.T
 	case "required", "any":
 		out.Mode = chat.ToolsRequired
 		if len(tools) == 0 {
-			return out, invalid("tool_choice", "tool_choice is %q and there are no tools: send tools", word)
+			return out, Invalid("tool_choice", "tool_choice is %q and there are no tools: send tools", word)
 		}
 	default:
-		return out, invalid(at, "%s is %q: it must be none, auto or required, or name a function", at, word)
+		return out, Invalid(at, "%s is %q: it must be none, auto or required, or name a function", at, word)
 	}
 	return out, nil
 }
@@ -145,7 +155,7 @@ func known(at string, names []string, tools []chat.Tool) error {
 			found = found || t.Name == n
 		}
 		if !found {
-			return invalid(at, "%s names %q, which is not among the tools", at, n)
+			return Invalid(at, "%s names %q, which is not among the tools", at, n)
 		}
 	}
 	return nil

@@ -1,0 +1,246 @@
+// Package responses answers: what does OpenAI's Responses API say of a question and its answer? It
+// is stateless here: nothing is stored, so the fields that name what was stored are refused.
+package responses
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/chat"
+)
+
+// Routes are for openai.Surface.
+func Routes() []api.Route {
+	return []api.Route{
+		{Method: "POST", Pattern: "/v1/responses", Scope: api.Generate, Handle: Create},
+		{Method: "POST", Pattern: "/v1/responses/input_tokens", Scope: api.Tokenize, Handle: Count},
+	}
+}
+
+func fields() []api.Field {
+	const state = "nothing is stored here: send the whole conversation as input"
+	return append(openai.SamplingFields(), append(openai.Hints("user", "safety_identifier", "prompt_cache_key",
+		"prompt_cache_retention", "prompt_cache_options", "service_tier", "max_tool_calls"),
+		openai.Refused("store", "nothing is stored here: leave it out", "false"),
+		openai.Refused("background", "answers are given while one waits", "false"),
+		openai.Refused("previous_response_id", state),
+		openai.Refused("conversation", state),
+		openai.Refused("prompt", "prompts are not stored here: send input and instructions"),
+		openai.Refused("truncation", "input is never cut: send less", `"disabled"`),
+		openai.Refused("context_management", "input is never cut: send less", "[]"),
+		openai.Refused("moderation", "call a moderation model yourself"),
+		openai.Refused("n", "ask several times", "1"),
+		openai.Refused("stop", "the Responses API has no stop strings: use /v1/chat/completions"),
+	)...)
+}
+
+// body is the request, without what fields lists.
+type body struct {
+	openai.Sampling
+	openai.Ending
+	Model           string            `json:"model"`
+	Input           json.RawMessage   `json:"input"`
+	Instructions    *string           `json:"instructions"`
+	MaxOutputTokens *int              `json:"max_output_tokens"`
+	Include         []string          `json:"include"`
+	TopLogprobs     *int              `json:"top_logprobs"`
+	ParallelCalls   *bool             `json:"parallel_tool_calls"`
+	Reasoning       *reasoning        `json:"reasoning"`
+	Text            *textConfig       `json:"text"`
+	Tools           []json.RawMessage `json:"tools"`
+	ToolChoice      json.RawMessage   `json:"tool_choice"`
+	Metadata        map[string]string `json:"metadata"`
+	Stream          bool              `json:"stream"`
+	StreamOptions   *struct {
+		IncludeObfuscation *bool `json:"include_obfuscation"`
+	} `json:"stream_options"`
+}
+
+type reasoning struct {
+	Effort  *string `json:"effort"`
+	Summary *string `json:"summary"`
+}
+
+type textConfig struct {
+	Format    json.RawMessage `json:"format"`
+	Verbosity *string         `json:"verbosity,omitempty"`
+}
+
+// Create answers POST /v1/responses.
+func Create(c *api.Call) error {
+	b, r, err := read(c)
+	if err != nil {
+		return err
+	}
+	if b.Stream {
+		return c.Stream(&stream{b: b, r: r}, r)
+	}
+	got, err := c.Answer(r)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, responseOf(b, r, got))
+}
+
+// Count answers POST /v1/responses/input_tokens.
+func Count(c *api.Call) error {
+	_, r, err := read(c)
+	if err != nil {
+		return err
+	}
+	n, err := c.Backend.Count(c.R.Context(), r)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, struct {
+		Object string `json:"object"`
+		Tokens int    `json:"input_tokens"`
+	}{"response.input_tokens", n})
+}
+
+func read(c *api.Call) (*body, *chat.Request, error) {
+	b := new(body)
+	if err := c.Decode(b, fields()); err != nil {
+		return nil, nil, err
+	}
+	r, err := b.request()
+	return b, r, err
+}
+
+// request is what is asked, in package chat's words.
+func (b *body) request() (*chat.Request, error) {
+	r := &chat.Request{Model: b.Model, ParallelTools: b.ParallelCalls}
+	var err error
+	if r.Messages, err = readInput(b.Instructions, b.Input); err != nil {
+		return nil, err
+	}
+	if r.Tools, err = readTools(b.Tools); err != nil {
+		return nil, err
+	}
+	if r.ToolChoice, err = openai.ReadChoice(b.ToolChoice, r.Tools); err != nil {
+		return nil, err
+	}
+	if r.Sampling, err = b.Sampling.Read(); err != nil {
+		return nil, err
+	}
+	if err = b.Ending.Read(r); err != nil {
+		return nil, err
+	}
+	if r.Format, err = b.Text.read(); err != nil {
+		return nil, err
+	}
+	if err = b.reasoning(r); err != nil {
+		return nil, err
+	}
+	if o := b.StreamOptions; o != nil && o.IncludeObfuscation != nil && *o.IncludeObfuscation {
+		return nil, openai.Unsupported("stream_options.include_obfuscation", "include_obfuscation is not supported: leave it out")
+	}
+	return r, b.counts(r)
+}
+
+func (b *body) reasoning(r *chat.Request) error {
+	if b.Reasoning == nil {
+		return nil
+	}
+	if s := b.Reasoning.Summary; s != nil && *s != "auto" {
+		return openai.Unsupported("reasoning.summary", "reasoning.summary is %q: reasoning is given whole, not summarized; leave it out", *s)
+	}
+	if b.Reasoning.Effort == nil {
+		return nil
+	}
+	return openai.ReadEffort("reasoning.effort", *b.Reasoning.Effort, &r.Reasoning)
+}
+
+const (
+	includeLogprobs  = "message.output_text.logprobs"
+	includeReasoning = "reasoning.encrypted_content"
+)
+
+func (b *body) counts(r *chat.Request) error {
+	if b.MaxOutputTokens != nil && *b.MaxOutputTokens < 1 {
+		return openai.Invalid("max_output_tokens", "max_output_tokens is %d: it must be at least 1", *b.MaxOutputTokens)
+	}
+	r.MaxTokens = b.MaxOutputTokens
+	n := 0
+	if b.TopLogprobs != nil {
+		if n = *b.TopLogprobs; n < 0 || n > 20 {
+			return openai.Invalid("top_logprobs", "top_logprobs is %d: it must be from 0 to 20", n)
+		}
+		r.Logprobs = &n
+	}
+	for i, name := range b.Include {
+		switch name {
+		case includeLogprobs:
+			r.Logprobs = &n
+		case includeReasoning: // always there
+		default:
+			at := fmt.Sprintf("include[%d]", i)
+			return openai.Unsupported(at, "%s is %q: %s and %s are possible", at, name, includeLogprobs, includeReasoning)
+		}
+	}
+	return nil
+}
+
+// read reads text.format, whose members stand at its top here.
+func (t *textConfig) read() (chat.Format, error) {
+	if t == nil {
+		return chat.Format{}, nil
+	}
+	if t.Verbosity != nil && *t.Verbosity != "medium" {
+		return chat.Format{}, openai.Unsupported("text.verbosity", "text.verbosity is %q: say in the input how long the answer should be", *t.Verbosity)
+	}
+	if openai.IsNull(t.Format) {
+		return chat.Format{}, nil
+	}
+	var f struct {
+		Type   string          `json:"type"`
+		Name   string          `json:"name"`
+		Schema json.RawMessage `json:"schema"`
+		Strict *bool           `json:"strict"`
+	}
+	if err := api.Decode("text.format", t.Format, &f, false); err != nil {
+		return chat.Format{}, err
+	}
+	switch {
+	case f.Type == "text":
+		return chat.Format{}, nil
+	case f.Type == "json_object":
+		return chat.Format{Kind: chat.JSONValue}, nil
+	case f.Type != "json_schema":
+		return chat.Format{}, openai.Unsupported("text.format.type", "text.format.type is %q: text, json_object and json_schema are possible", f.Type)
+	case f.Name == "":
+		return chat.Format{}, openai.Missing("text.format.name")
+	case openai.IsNull(f.Schema):
+		return chat.Format{}, openai.Missing("text.format.schema")
+	}
+	out, err := openai.SchemaOf("text.format.schema", f.Schema)
+	out.Name, out.Strict = f.Name, f.Strict != nil && *f.Strict
+	return out, err
+}
+
+func readTools(in []json.RawMessage) (out []chat.Tool, err error) {
+	for i, raw := range in {
+		at := fmt.Sprintf("tools[%d]", i)
+		var t struct {
+			Type        string          `json:"type"`
+			Name        string          `json:"name"`
+			Description string          `json:"description"`
+			Parameters  json.RawMessage `json:"parameters"`
+			Strict      *bool           `json:"strict"`
+		}
+		if err := api.Decode(at, raw, &t, false); err != nil {
+			return nil, err
+		}
+		if t.Type != "function" {
+			return nil, openai.Unsupported(at+".type", "%s.type is %q: only function is possible", at, t.Type)
+		}
+		out, err = openai.AddTool(out, at, chat.Tool{Name: t.Name, Description: t.Description, Schema: t.Parameters, Strict: t.Strict != nil && *t.Strict})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

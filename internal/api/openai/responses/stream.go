@@ -1,0 +1,190 @@
+package responses
+
+import (
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/chat"
+)
+
+// stream encodes an answer under way. Every event has a number, one more than the event before.
+type stream struct {
+	b      *body
+	r      *chat.Request
+	now    *response
+	fold   chat.Fold
+	number int
+	id     string // of the latest item
+	place  int    // of the latest item
+	ended  bool   // the latest item has said all but how it ended
+}
+
+// event is any event: what it does not need stays out.
+type event struct {
+	Type         string                 `json:"type"`
+	Number       int                    `json:"sequence_number"`
+	Response     *response              `json:"response,omitempty"`
+	OutputIndex  *int                   `json:"output_index,omitempty"`
+	ItemID       string                 `json:"item_id,omitempty"`
+	Item         any                    `json:"item,omitempty"`
+	ContentIndex *int                   `json:"content_index,omitempty"`
+	Part         any                    `json:"part,omitempty"`
+	Delta        *string                `json:"delta,omitempty"`
+	Text         *string                `json:"text,omitempty"`
+	Refusal      *string                `json:"refusal,omitempty"`
+	Name         string                 `json:"name,omitempty"`
+	Arguments    *string                `json:"arguments,omitempty"`
+	Logprobs     *[]openai.TokenLogprob `json:"logprobs,omitempty"`
+	Annotation   *annotation            `json:"annotation,omitempty"`
+	AnnotationIx *int                   `json:"annotation_index,omitempty"`
+}
+
+// words are the names of a kind of block's events.
+var words = map[chat.BlockKind]string{chat.TextBlock: "response.output_text", chat.RefusalBlock: "response.refusal",
+	chat.ThinkingBlock: "response.reasoning_text", chat.CallBlock: "response.function_call_arguments"}
+
+func (s *stream) Type() string { return "text/event-stream" }
+
+func (s *stream) send(out *api.Frames, e event) error {
+	e.Number = s.number
+	s.number++
+	return out.SSE(e.Type, "", &e)
+}
+
+// inItem is an event of the open item; those of calls have no content index.
+func (s *stream) inItem(name string, ev *chat.Event) event {
+	e := event{Type: name, ItemID: s.id, OutputIndex: &ev.Block}
+	if s.block().Kind != chat.CallBlock {
+		e.ContentIndex = new(int)
+	}
+	return e
+}
+
+// block is the block under way, or the latest.
+func (s *stream) block() *chat.Block {
+	blocks := s.fold.Response().Choices[0].Blocks
+	return &blocks[len(blocks)-1]
+}
+
+func (s *stream) Event(out *api.Frames, ev *chat.Event) error {
+	s.fold.Add(*ev)
+	switch ev.Kind {
+	case chat.Started:
+		s.now = begin(s.b, s.r, ev.ID, ev.Model, ev.Created)
+		if err := s.send(out, event{Type: "response.created", Response: s.now}); err != nil {
+			return err
+		}
+		return s.send(out, event{Type: "response.in_progress", Response: s.now})
+	case chat.BlockStart:
+		return s.start(out, ev)
+	case chat.Delta:
+		return s.delta(out, ev)
+	case chat.Cited:
+		return s.cite(out, ev)
+	case chat.BlockStop:
+		return s.stop(out, ev)
+	case chat.Finished:
+		return s.itemDone(out, statusOf(ev.Finish))
+	}
+	return nil
+}
+
+func (s *stream) start(out *api.Frames, ev *chat.Event) error {
+	b := s.block()
+	if err := s.itemDone(out, "completed"); err != nil {
+		return err
+	}
+	s.id = itemID(s.now.ID, b, ev.Block)
+	err := s.send(out, event{Type: "response.output_item.added", OutputIndex: &ev.Block, Item: emptyItem(s.id, b)})
+	if err != nil || b.Kind == chat.CallBlock {
+		return err
+	}
+	part := s.inItem("response.content_part.added", ev)
+	part.Part = partOf(s.r, b)
+	return s.send(out, part)
+}
+
+func (s *stream) delta(out *api.Frames, ev *chat.Event) error {
+	e := s.inItem(words[ev.BlockKind]+".delta", ev)
+	e.Delta = &ev.Text
+	if ev.BlockKind == chat.TextBlock {
+		probabilities := logprobsOf(s.r, ev.Tokens)
+		e.Logprobs = &probabilities
+	}
+	return s.send(out, e)
+}
+
+func (s *stream) cite(out *api.Frames, ev *chat.Event) error {
+	all := annotationsOf(s.block().Citations)
+	for i := len(all) - len(ev.Citation.Sources); i < len(all); i++ {
+		e := s.inItem("response.output_text.annotation.added", ev)
+		e.Annotation, e.AnnotationIx = &all[i], &i
+		if err := s.send(out, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop says again what the block said, whole.
+func (s *stream) stop(out *api.Frames, ev *chat.Event) error {
+	b := s.block()
+	e := s.inItem(words[b.Kind]+".done", ev)
+	switch b.Kind {
+	case chat.CallBlock:
+		e.Arguments, e.Name = &b.Text, b.Call.Name
+	case chat.RefusalBlock:
+		e.Refusal = &b.Text
+	case chat.TextBlock:
+		probabilities := logprobsOf(s.r, b.Tokens)
+		e.Logprobs = &probabilities
+		e.Text = &b.Text
+	default:
+		e.Text = &b.Text
+	}
+	if err := s.send(out, e); err != nil {
+		return err
+	}
+	if b.Kind != chat.CallBlock {
+		part := s.inItem("response.content_part.done", ev)
+		part.Part = partOf(s.r, b)
+		if err := s.send(out, part); err != nil {
+			return err
+		}
+	}
+	s.place, s.ended = ev.Block, true
+	return nil
+}
+
+// itemDone says of the latest item how it ended, which is known when the next begins or the answer
+// is finished.
+func (s *stream) itemDone(out *api.Frames, status string) error {
+	if !s.ended {
+		return nil
+	}
+	s.ended = false
+	b := &s.fold.Response().Choices[0].Blocks[s.place]
+	return s.send(out, event{Type: "response.output_item.done", OutputIndex: &s.place, Item: itemOf(s.r, s.id, status, b)})
+}
+
+// Ping is a comment, which clients of event streams pass over.
+func (s *stream) Ping(out *api.Frames) { out.Raw(": keep-alive\n\n") }
+
+// Fail ends the answer as failed.
+func (s *stream) Fail(out *api.Frames, f *api.Failure) {
+	failed := &response{}
+	if s.now != nil {
+		*failed = *s.now
+	} else {
+		failed = begin(s.b, s.r, f.RequestID, "", time.Now())
+	}
+	failed.Status, failed.Error = "failed", &responseError{f.Code, f.Message}
+	_ = s.send(out, event{Type: "response.failed", Response: failed}) // strings only: cannot fail
+}
+
+func (s *stream) End(out *api.Frames) {
+	got := s.fold.Response()
+	whole := responseOf(s.b, s.r, got)
+	_ = s.send(out, event{Type: "response." + whole.Status, Response: whole}) // it was encoded before, in parts
+}
