@@ -194,6 +194,95 @@ func TestAFolderWithoutAConfigSaysSo(t *testing.T) {
 	}
 }
 
+func ggufString(b []byte, s string) []byte {
+	return append(binary.LittleEndian.AppendUint64(b, uint64(len(s))), s...)
+}
+
+// ggufValue appends a value's type and the value.
+func ggufValue(b []byte, v any) []byte {
+	le := binary.LittleEndian
+	switch v := v.(type) {
+	case int:
+		return le.AppendUint32(le.AppendUint32(b, 4), uint32(v))
+	case float32:
+		return le.AppendUint32(le.AppendUint32(b, 6), math.Float32bits(v))
+	case string:
+		return ggufString(le.AppendUint32(b, 8), v)
+	case []int:
+		b = le.AppendUint64(le.AppendUint32(le.AppendUint32(b, 9), 4), uint64(len(v)))
+		for _, n := range v {
+			b = le.AppendUint32(b, uint32(n))
+		}
+	}
+	return b
+}
+
+// TestKeysThatCannotBeServedAreRefusedByName: each is a small GGUF file with one key changed.
+func TestKeysThatCannotBeServedAreRefusedByName(t *testing.T) {
+	for _, c := range []struct {
+		arch, key string
+		value     any
+		want      string
+	}{
+		{"llama", "block_count", "one", "llama.block_count is of type str"},
+		{"llama", "block_count", 99, "too few for 99 layers"},
+		{"llama", "rope.freq_base", "high", "llama.rope.freq_base is of type str"},
+		{"llama", "attention.head_count_kv", []int{1, 2}, "differs from layer to layer"},
+		{"llama", "attention.head_count_kv", []int{1, 1}, ""},
+		{"llama", "attention.head_count_kv", []int{}, "is of type arr"},
+		{"llama", "attention.head_count", 0, "number of heads is 0"},
+		{"llama", "rope.scaling.type", "longrope", "longrope"},
+		{"llama", "rope.scaling.type", "none", ""},
+		{"llama", "rope.scaling.type", "linear", ""},
+		{"llama", "expert_count", 4, "0 of 4 experts"},
+		{"gemma3", "final_logit_softcapping", float32(30), "soft-capped"},
+		{"gemma3", "attention.sliding_window", 0, ""},
+		{"qwen3moe", "expert_weights_scale", float32(2.5), "expert_weights_scale"},
+		{"qwen3moe", "expert_used_count", 9, "9 of 3 experts"},
+		{"bert", "pooling_type", 2, ""},
+		{"bert", "pooling_type", 3, "pooling_type 3"},
+		{"mamba", "block_count", 1, `"mamba" is not supported`},
+	} {
+		path := filepath.Join(t.TempDir(), "m.gguf")
+		if err := os.WriteFile(path, smallGGUF(c.arch, map[string]any{c.key: c.value}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := weights.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		net, err := Open(f, Options{})
+		if err == nil {
+			net.Close()
+		}
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s.%s of %v: %v\ndoes not say %q", c.arch, c.key, c.value, err, c.want)
+		}
+	}
+}
+
+// TestTensorsAreFoundBehindThePrefixesThatCheckpointsHave: models with a part for pictures put their
+// text network behind a name.
+func TestTensorsAreFoundBehindThePrefixesThatCheckpointsHave(t *testing.T) {
+	for _, rename := range []func(string) string{
+		func(s string) string { return "language_model." + s },
+		func(s string) string { return "model.language_model." + strings.TrimPrefix(s, "model.") },
+		func(s string) string { return strings.TrimPrefix(s, "model.") },
+	} {
+		shapes := map[string][]int{}
+		for name, shape := range tinyLlama() {
+			shapes[rename(name)] = shape
+		}
+		net, err := openConfig(t, `{"model_type":"llama","text_config":`+smallConfig+`}`, shapes)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		net.Close()
+	}
+}
+
 func TestPoolingIsReadFromEitherKindOfFile(t *testing.T) {
 	for raw, want := range map[string]pooling{
 		`{"pooling_mode_cls_token":false,"pooling_mode_mean_tokens":true}`: poolMean,
@@ -272,7 +361,7 @@ func seedArchitectures() []string { return []string{"llama", "qwen3", "qwen3moe"
 // are right.
 func FuzzNetwork(f *testing.F) {
 	for _, arch := range seedArchitectures() {
-		f.Add(smallGGUF(arch))
+		f.Add(smallGGUF(arch, nil))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(t.TempDir(), "m.gguf")
@@ -291,7 +380,7 @@ func FuzzNetwork(f *testing.F) {
 func TestTheFuzzersSeedsAreNetworks(t *testing.T) {
 	for _, arch := range seedArchitectures() {
 		path := filepath.Join(t.TempDir(), "m.gguf")
-		if err := os.WriteFile(path, smallGGUF(arch), 0o600); err != nil {
+		if err := os.WriteFile(path, smallGGUF(arch, nil), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		one, _ := pools(t)
@@ -299,18 +388,18 @@ func TestTheFuzzersSeedsAreNetworks(t *testing.T) {
 	}
 }
 
-// smallGGUF is a network of one layer, all weights 0.
-func smallGGUF(arch string) []byte {
+// smallGGUF is a network of one layer, all weights 0, with other keys in place of its own or beside them.
+func smallGGUF(arch string, more map[string]any) []byte {
 	le := binary.LittleEndian
-	str := func(b []byte, s string) []byte { return append(le.AppendUint64(b, uint64(len(s))), s...) }
-	numbers := map[string]uint32{"context_length": 16, "embedding_length": 8, "block_count": 1, "attention.head_count": 2,
-		"attention.head_count_kv": 1, "feed_forward_length": 10, "attention.sliding_window": 2, "attention.sliding_window_pattern": 2}
+	keys := map[string]any{"context_length": 16, "embedding_length": 8, "block_count": 1, "attention.head_count": 2,
+		"attention.head_count_kv": 1, "feed_forward_length": 10, "attention.sliding_window": 2, "attention.sliding_window_pattern": 2,
+		"attention.layer_norm_rms_epsilon": float32(1e-5)}
 	shapes := map[string][]int{"token_embd": {6, 8}, "output_norm": {8}, "blk.0.attn_norm": {8}, "blk.0.ffn_norm": {8},
 		"blk.0.attn_q": {8, 8}, "blk.0.attn_k": {4, 8}, "blk.0.attn_v": {4, 8}, "blk.0.attn_output": {8, 8},
 		"blk.0.ffn_gate": {10, 8}, "blk.0.ffn_up": {10, 8}, "blk.0.ffn_down": {8, 10}}
 	switch arch {
 	case "qwen3moe":
-		numbers["expert_count"], numbers["expert_used_count"], numbers["expert_feed_forward_length"] = 3, 2, 5
+		keys["expert_count"], keys["expert_used_count"], keys["expert_feed_forward_length"] = 3, 2, 5
 		shapes["blk.0.ffn_gate_inp"], shapes["blk.0.ffn_gate_exps"] = []int{3, 8}, []int{3, 5, 8}
 		shapes["blk.0.ffn_up_exps"], shapes["blk.0.ffn_down_exps"] = []int{3, 5, 8}, []int{3, 8, 5}
 		shapes["blk.0.attn_q_norm"], shapes["blk.0.attn_k_norm"] = []int{4}, []int{4}
@@ -323,20 +412,20 @@ func smallGGUF(arch string) []byte {
 			shapes[norm], shapes[norm+".bias"] = []int{8}, []int{8}
 		}
 	}
+	maps.Copy(keys, more)
 	b := le.AppendUint64(le.AppendUint32([]byte("GGUF"), 3), uint64(len(shapes)))
-	b = le.AppendUint64(b, uint64(len(numbers)+2))
-	b = str(le.AppendUint32(str(b, "general.architecture"), 8), arch)
-	for _, name := range slices.Sorted(maps.Keys(numbers)) {
-		b = le.AppendUint32(le.AppendUint32(str(b, arch+"."+name), 4), numbers[name])
+	b = le.AppendUint64(b, uint64(len(keys)+1))
+	b = ggufString(le.AppendUint32(ggufString(b, "general.architecture"), 8), arch)
+	for _, name := range slices.Sorted(maps.Keys(keys)) {
+		b = ggufValue(ggufString(b, arch+"."+name), keys[name])
 	}
-	b = le.AppendUint32(le.AppendUint32(str(b, arch+".attention.layer_norm_rms_epsilon"), 6), math.Float32bits(1e-5))
 	at := 0
 	for _, name := range slices.Sorted(maps.Keys(shapes)) {
 		full, size := name, 4
 		if !strings.HasSuffix(name, ".bias") {
 			full += ".weight"
 		}
-		b = le.AppendUint32(str(b, full), uint32(len(shapes[name])))
+		b = le.AppendUint32(ggufString(b, full), uint32(len(shapes[name])))
 		for i := range shapes[name] {
 			d := shapes[name][len(shapes[name])-1-i]
 			b, size = le.AppendUint64(b, uint64(d)), size*d
