@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"iter"
 	"math"
 	"math/big"
 	"strconv"
@@ -401,4 +402,15 @@ func (r *run) lessSlices(a, b []Value, op string) bool {
 		}
 	}
 	return len(a) < len(b)
+}
+
+// All walks over the map's text keys and their values, in order.
+func (m *Map) All() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		for i, key := range m.keys {
+			if s, ok := stringOf(key); ok && !yield(s, m.values[i]) {
+				return
+			}
+		}
+	}
 }

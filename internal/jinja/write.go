@@ -373,3 +373,12 @@ func (r *run) order(a, b Value) int {
 	}
 	return 0
 }
+
+// JSON writes a value as the filter tojson does.
+func JSON(v Value) (text string, err error) {
+	defer rescue(&err)
+	r := &run{options: Options{}.withDefaults(), line: 1}
+	r.fuel = r.options.Steps
+	text, _ = stringOf(toJSON(r, v, args{}))
+	return text, nil
+}

@@ -1,74 +1,166 @@
 // Package prompt answers: which exact tokens does a model read for a chat, and what do its answer's
-// tokens say? One Format a model family knows both directions.
+// tokens say? One Format a model family knows both directions: a request goes through the model's own
+// chat template to tokens, and an answer's tokens become text, reasoning and tool calls.
+//
+// What people write is never read as the model's control tokens, though the template's own words are;
+// see guard.go for how.
 package prompt
 
 import (
+	"strings"
+
 	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/fault"
+	"github.com/galerne-ai/galerne/internal/jinja"
 	"github.com/galerne-ai/galerne/internal/tokenizer"
+)
+
+var (
+	// ErrNoTemplate: the model has no chat template; raw prompts still work.
+	ErrNoTemplate = fault.New(fault.Invalid, "no_chat_template", "prompt: the model has no chat template")
+	// ErrControl: a message has a control token's name where the template reads it.
+	ErrControl = fault.New(fault.Invalid, "control_token_in_message", "prompt: a message contains a control token")
 )
 
 // Prompt is what the model reads.
 type Prompt struct {
 	Text string
 	IDs  []int32
+
+	thinking bool // the text ends inside a block of reasoning that the template opened
 }
 
 // Format is how one model is talked to. It is read-only: many goroutines may use it.
 type Format struct {
-	tokens *tokenizer.Tokenizer
+	tokens   *tokenizer.Tokenizer
+	template *jinja.Template // nil: none
+	source   string
+	guard    guard
+	family   *family
+	able     abilities
 }
 
-// Piece is a stretch of an answer. Pieces of one block follow each other; Begins marks the first of a
-// block, which may have no text yet.
-type Piece struct {
-	Kind   chat.BlockKind
-	Begins bool
-	Call   *chat.Call // of the first piece of a CallBlock
-	Text   string
+// New reads a model's chat template and finds out what it can do. A model without one can be given
+// raw prompts. A template that cannot be read is an error.
+func New(t *tokenizer.Tokenizer) (*Format, error) {
+	source, _ := t.ChatTemplate("")
+	return newFormat(t, source)
 }
 
-// Reader turns one answer's tokens into pieces: text, reasoning and tool calls. It never gives out half
-// a character, and what is malformed stays text.
-type Reader struct {
-	decoder *tokenizer.Decoder
-	begun   bool
-	out     []Piece
+func newFormat(t *tokenizer.Tokenizer, source string) (*Format, error) {
+	f := &Format{tokens: t, source: source, guard: newGuard(t)}
+	if source == "" {
+		f.family = &family{}
+		return f, nil
+	}
+	var err error
+	if f.template, err = jinja.Parse(source, jinja.Options{}); err != nil {
+		return nil, err
+	}
+	var p *probing
+	p, f.able = f.probe()
+	written := ""
+	if f.able.tools {
+		written = p.writes(f.able)
+	}
+	f.family = familyOf(source, t, written)
+	f.able.tools = f.family.native
+	return f, nil
 }
 
-// New reads a model's chat template.
-func New(t *tokenizer.Tokenizer) (*Format, error) { return &Format{tokens: t}, nil }
+// Chats reports whether the model has a chat template.
+func (f *Format) Chats() bool { return f.template != nil }
+
+// CallsTools reports whether the model's template has a form for tools of its own that is understood.
+// Without one, tools are explained in words (see words.go).
+func (f *Format) CallsTools() bool { return f.family.native }
+
+// Thinks reports whether the model marks its reasoning.
+func (f *Format) Thinks() bool { return f.family.think.open != "" }
+
+// Template is the chat template's source.
+func (f *Format) Template() string { return f.source }
 
 // Render makes the prompt of a request: of its Messages through the template, or of its Raw prompt.
 func (f *Format) Render(r *chat.Request) (*Prompt, error) {
-	var p Prompt
-	if r.Raw != nil && r.Raw.Tokens != nil {
-		p.IDs = r.Raw.Tokens
-		return &p, nil
+	switch {
+	case r.Raw != nil && r.Raw.Tokens != nil:
+		return &Prompt{IDs: r.Raw.Tokens}, nil
+	case r.Raw != nil:
+		p := &Prompt{Text: r.Raw.Text}
+		p.IDs = f.tokens.Encode(nil, p.Text, tokenizer.EncodeOptions{AddSpecial: !r.Raw.NoBOS, ParseSpecial: r.Raw.ParseSpecial})
+		return p, nil
+	case f.template == nil:
+		return nil, ErrNoTemplate.Because("prompt: this model has no chat template: give it a raw prompt (a completion), or choose a model made for chat").At("messages")
 	}
-	if r.Raw == nil {
-		return nil, chat.ErrUnsupported.Because("prompt: chat templates are not built yet").At("messages")
+	if err := f.check(r); err != nil {
+		return nil, err
 	}
-	p.Text = r.Raw.Text
-	p.IDs = f.tokens.Encode(nil, p.Text, tokenizer.EncodeOptions{AddSpecial: !r.Raw.NoBOS, ParseSpecial: r.Raw.ParseSpecial})
-	return &p, nil
+	vars, err := f.variables(r)
+	if err != nil {
+		return nil, err
+	}
+	text, plain, err := f.guarded(vars)
+	if err != nil {
+		return nil, err
+	}
+	if continues(r) {
+		if text, err = f.cutAtTag(text); err != nil {
+			return nil, err
+		}
+	}
+	p := &Prompt{Text: text, thinking: f.thinkingAtEnd(text, r)}
+	for n := len(plain); n > 0 && plain[n-1][1] > len(text); n-- {
+		plain = plain[:n-1]
+	}
+	// The template writes the beginning token itself where the model wants one: it is not added again.
+	p.IDs = f.tokens.Encode(nil, text, tokenizer.EncodeOptions{ParseSpecial: true, Plain: plain})
+	if len(p.IDs) == 0 {
+		return nil, chat.ErrRequest.Because("prompt: the conversation makes an empty prompt: add a message").At("messages")
+	}
+	return p, nil
 }
 
-// NewReader begins an answer to a request that Render rendered.
-func (f *Format) NewReader(r *chat.Request) *Reader {
-	return &Reader{decoder: f.tokens.NewDecoder(true)}
+// continues reports whether the answer goes on with the last message.
+func continues(r *chat.Request) bool {
+	n := len(r.Messages)
+	return n > 0 && r.Messages[n-1].Role == chat.Assistant && r.Messages[n-1].Prefix
 }
 
-// Add takes the next token. The pieces are valid until the next call.
-func (r *Reader) Add(id int32) []Piece { return r.text(string(r.decoder.Append(id))) }
+// tag marks the end of a message that the answer continues. The space tells whether the template
+// trimmed the message, as transformers does it.
+const tag = "\U0010F8FEcontinue\U0010F8FE "
 
-// Flush ends the answer.
-func (r *Reader) Flush() []Piece { return r.text(string(r.decoder.Flush())) }
-
-func (r *Reader) text(text string) []Piece {
-	r.out = r.out[:0]
-	if text != "" {
-		r.out = append(r.out, Piece{Kind: chat.TextBlock, Begins: !r.begun, Text: text})
-		r.begun = true
+func (f *Format) cutAtTag(text string) (string, error) {
+	at := strings.LastIndex(text, strings.TrimSpace(tag))
+	if at < 0 {
+		return "", chat.ErrUnsupported.Because("prompt: this model's template cannot continue the last message: send it without prefix").At("messages")
 	}
-	return r.out
+	if strings.HasPrefix(text[at:], tag) {
+		return text[:at], nil
+	}
+	return strings.TrimRight(text[:at], " \n\r\t"), nil
+}
+
+// thinkingAtEnd reports whether the answer begins inside a block of reasoning.
+func (f *Format) thinkingAtEnd(text string, r *chat.Request) bool {
+	think := f.family.think
+	if think.open == "" {
+		return false
+	}
+	if continues(r) {
+		return strings.LastIndex(text, think.open) > strings.LastIndex(text, think.end)
+	}
+	return strings.HasSuffix(strings.TrimSpace(text), strings.TrimSpace(think.open))
+}
+
+// check refuses what no template can honour.
+func (f *Format) check(r *chat.Request) error {
+	if len(r.Messages) == 0 {
+		return chat.ErrRequest.Because("prompt: there are no messages: add at least one").At("messages")
+	}
+	if len(r.Documents) > 0 && !strings.Contains(f.source, "documents") {
+		return chat.ErrUnsupported.Because("prompt: this model's template has no place for documents: put them into a message").At("documents")
+	}
+	return nil
 }

@@ -46,7 +46,7 @@ type choice struct {
 func newAnswer(m *loaded, r *chat.Request, p *prompt.Prompt, st *engine.Stream, begin, loaded time.Time) *answer {
 	a := &answer{m: m, request: r, prompt: p, stream: st, choices: make([]choice, max(r.N, 1)), at: loaded}
 	for i := range a.choices {
-		a.choices[i] = choice{reader: m.format.NewReader(r), stops: stops{strings: r.Stop, keep: r.KeepStop}, block: -1}
+		a.choices[i] = choice{reader: m.format.NewReader(r, p), stops: stops{strings: r.Stop, keep: r.KeepStop}, block: -1}
 	}
 	a.usage.Prompt = len(p.IDs)
 	a.timing.Load = loaded.Sub(begin)

@@ -1,0 +1,267 @@
+package prompt
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"strings"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/tokenizer"
+)
+
+// Piece is a stretch of an answer. Pieces of one block follow each other; Begins marks the first of a
+// block, which may have no text yet.
+type Piece struct {
+	Kind   chat.BlockKind
+	Begins bool
+	Call   *chat.Call // of the first piece of a CallBlock
+	Text   string
+}
+
+// Reader turns one answer's tokens into pieces: text, reasoning and tool calls. It never gives out half
+// a character, and what is malformed stays text. Calls are looked for only if the request offers
+// tools. The pieces do not depend on where the tokens cut the text.
+//
+// What may be the beginning of a mark is held until it is known; so is blank space that may turn out
+// to stand before a mark, where it belongs to the form and not to the text.
+type Reader struct {
+	f       *Format
+	decoder *tokenizer.Decoder
+	tools   map[string]json.RawMessage // schemas by name; nil: calls are not looked for
+	state   state
+	held    string // read and not given out
+	over    bool   // nothing comes behind held
+
+	open   bool // a block is open, of this kind
+	kind   chat.BlockKind
+	begun  bool // something was given out
+	skip   bool // newlines at the beginning of what comes belong to a mark
+	call   callState
+	opener string // the mark of the call under way, for giving it back as text
+	newID  func() string
+	out    []Piece
+}
+
+// state is where in the form of an answer the reader is.
+type state uint8
+
+const (
+	inText      state = iota
+	inThinking        // up to the end mark
+	inHead            // behind a call's mark, up to its arguments
+	inArguments       // in a JSON object
+	inTail            // behind it, up to the next call or the end of calls
+	inValues          // in the arguments of a form that is no JSON
+	inWhole           // in a call that can be understood only when it is whole
+)
+
+// NewReader begins an answer to a request that Render made a prompt of.
+func (f *Format) NewReader(r *chat.Request, p *Prompt) *Reader {
+	rd := &Reader{f: f, decoder: f.tokens.NewDecoder(false), newID: f.newID}
+	if r.Raw == nil {
+		if tools := offered(r); len(tools) > 0 && f.family.syntax != none {
+			rd.tools = map[string]json.RawMessage{}
+			for _, t := range tools {
+				rd.tools[t.Name] = t.Schema
+			}
+		}
+		if p != nil && p.thinking {
+			rd.state, rd.skip = inThinking, true
+		}
+	}
+	rd.begun = r.Raw != nil
+	return rd
+}
+
+func (f *Format) newID() string {
+	if f.family.shortIDs {
+		return rand.Text()[:9]
+	}
+	return "call_" + strings.ToLower(rand.Text()[:20])
+}
+
+// Add takes the next token. The pieces are valid until the next call.
+func (r *Reader) Add(id int32) []Piece {
+	r.out = r.out[:0]
+	if r.f.tokens.Special(id) && !r.f.family.marks[id] {
+		return r.out
+	}
+	r.feed(string(r.decoder.Append(id)))
+	return r.out
+}
+
+// Flush ends the answer.
+func (r *Reader) Flush() []Piece {
+	r.out = r.out[:0]
+	r.over = true
+	r.feed(string(r.decoder.Flush()))
+	return r.out
+}
+
+func (r *Reader) feed(text string) {
+	r.held += text
+	for r.step() {
+	}
+}
+
+// step works on what is held, and reports whether there may be more to do without more text.
+func (r *Reader) step() bool {
+	switch r.state {
+	case inThinking:
+		return r.thinking()
+	case inHead:
+		return r.head()
+	case inArguments:
+		return r.arguments()
+	case inTail:
+		return r.tail()
+	case inValues:
+		return r.values()
+	case inWhole:
+		return r.whole()
+	}
+	return r.text()
+}
+
+// give adds text to the open block of a kind, or begins one.
+func (r *Reader) give(kind chat.BlockKind, text string) {
+	if r.skip {
+		if text = strings.TrimLeft(text, "\n"); text == "" {
+			return
+		}
+		r.skip = false
+	}
+	if text == "" {
+		return
+	}
+	begins := !r.open || r.kind != kind
+	r.open, r.kind, r.begun = true, kind, true
+	r.out = append(r.out, Piece{Kind: kind, Begins: begins, Text: text})
+}
+
+// giveCall begins a block for a call.
+func (r *Reader) giveCall(name, id string) {
+	if id == "" {
+		id = r.newID()
+	}
+	r.open, r.kind, r.begun, r.skip = true, chat.CallBlock, true, false
+	r.out = append(r.out, Piece{Kind: chat.CallBlock, Begins: true, Call: &chat.Call{ID: id, Name: name}})
+}
+
+func (r *Reader) giveArguments(text string) {
+	if text != "" {
+		r.out = append(r.out, Piece{Kind: chat.CallBlock, Text: text})
+	}
+}
+
+// to goes to another state; the block under way is complete.
+func (r *Reader) to(s state) {
+	r.state, r.open = s, false
+}
+
+// text is plain text up to a mark.
+func (r *Reader) text() bool {
+	think, trigger := r.f.family.think.open, ""
+	if r.tools != nil {
+		trigger = r.f.family.syntax.trigger()
+	}
+	if r.bareCall() {
+		return true
+	}
+	at, mark := len(r.held), ""
+	for _, m := range []string{think, trigger} {
+		if m == "" {
+			continue
+		}
+		if i := strings.Index(r.held, m); i >= 0 && i < at {
+			at, mark = i, m
+		}
+	}
+	if mark != "" {
+		before := strings.TrimRight(r.held[:at], blank)
+		r.give(chat.TextBlock, before)
+		r.opener = r.held[len(before) : at+len(mark)]
+		r.held = r.held[at+len(mark):]
+		if mark == think {
+			r.to(inThinking)
+			r.skip = true
+		} else {
+			r.begin()
+		}
+		return true
+	}
+	keep := 0
+	if !r.over {
+		keep = max(partial(r.held, think), partial(r.held, trigger))
+		free := r.held[:len(r.held)-keep]
+		if think != "" || trigger != "" {
+			keep = len(r.held) - len(strings.TrimRight(free, blank))
+		}
+		if r.bareMay(r.held) {
+			keep = len(r.held)
+		}
+	}
+	r.give(chat.TextBlock, r.held[:len(r.held)-keep])
+	r.held = r.held[len(r.held)-keep:]
+	return false
+}
+
+// partial is the length of the longest end of text that a mark begins with.
+func partial(text, mark string) int {
+	for n := min(len(mark)-1, len(text)); n > 0; n-- {
+		if strings.HasSuffix(text, mark[:n]) {
+			return n
+		}
+	}
+	return 0
+}
+
+// bareMay reports whether the answer, of which nothing was given out, may begin a call without a mark.
+func (r *Reader) bareMay(text string) bool {
+	if r.tools == nil || r.f.family.syntax != llama || r.begun {
+		return false
+	}
+	text = strings.TrimLeft(text, blank)
+	return text == "" || text[0] == '{'
+}
+
+// bareCall goes into a call that has no mark.
+func (r *Reader) bareCall() bool {
+	if !r.bareMay(r.held) || strings.TrimSpace(r.held) == "" {
+		return false
+	}
+	r.opener = ""
+	r.begin()
+	return true
+}
+
+// begin goes into a call. The text before it stays open: it goes on if the call is none.
+func (r *Reader) begin() {
+	r.state, r.call = inHead, callState{}
+}
+
+func (r *Reader) thinking() bool {
+	end := r.f.family.think.end
+	if at := strings.Index(r.held, end); at >= 0 {
+		r.give(chat.ThinkingBlock, strings.TrimRight(r.held[:at], "\n"))
+		r.held = r.held[at+len(end):]
+		r.to(inText)
+		r.skip = true
+		return true
+	}
+	keep := 0
+	if !r.over {
+		keep = partial(r.held, end)
+		keep = len(r.held) - len(strings.TrimRight(r.held[:len(r.held)-keep], "\n"))
+	}
+	r.give(chat.ThinkingBlock, r.held[:len(r.held)-keep])
+	r.held = r.held[len(r.held)-keep:]
+	return false
+}
+
+// malformed gives back as text what looked like a call and is none.
+func (r *Reader) malformed(text string) {
+	r.state = inText
+	r.give(chat.TextBlock, r.opener+text)
+	r.begun = true
+}

@@ -1,0 +1,160 @@
+package prompt
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+	"pgregory.net/rapid"
+)
+
+var weather = chat.Tool{Name: "get_weather", Description: "The weather", Schema: json.RawMessage(`{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"},"zip":{"type":"string"}}}`)}
+
+// parse reads an answer that comes in these stretches, and shows its blocks.
+func parse(syn syntax, think pair, thinking bool, stretches ...string) string {
+	n := 0
+	r := &Reader{f: &Format{family: &family{syntax: syn, think: think}}, newID: func() string { n++; return fmt.Sprintf("id%d", n) }}
+	if syn != none {
+		r.tools = map[string]json.RawMessage{"get_weather": weather.Schema, "clock": nil}
+	}
+	if thinking {
+		r.state, r.skip = inThinking, true
+	}
+	var blocks []string
+	take := func() {
+		for _, p := range r.out {
+			if p.Begins {
+				name := [...]string{"text", "thinking", "call"}[p.Kind]
+				if p.Call != nil {
+					name += " " + p.Call.ID + " " + p.Call.Name
+				}
+				blocks = append(blocks, name+": ")
+			}
+			if len(blocks) == 0 {
+				blocks = append(blocks, "NO BLOCK: ")
+			}
+			blocks[len(blocks)-1] += p.Text
+		}
+		r.out = r.out[:0]
+	}
+	for _, s := range stretches {
+		r.feed(s)
+		take()
+	}
+	r.over = true
+	r.feed("")
+	take()
+	return strings.Join(blocks, " | ")
+}
+
+var thinks = pair{"<think>", "</think>"}
+
+var answers = []struct {
+	name     string
+	syntax   syntax
+	think    pair
+	thinking bool
+	text     string
+	want     string
+}{
+	{"plain", hermes, thinks, false, "Hello\n\nthere. ", "text: Hello\n\nthere. "},
+	{"reasoning", none, thinks, false, "<think>\nHm.\nYes\n</think>\n\nGrey.", "thinking: Hm.\nYes | text: Grey."},
+	{"no reasoning", none, thinks, false, "<think>\n\n</think>\n\nGrey.", "text: Grey."},
+	{"reasoning that the prompt opened", none, thinks, true, "\nHm.</think>Grey.", "thinking: Hm. | text: Grey."},
+	{"reasoning cut short", none, thinks, false, "<think>Hm\n", "thinking: Hm\n"},
+	{"a mark that is none", none, thinks, false, "a <thin air> b <think", "text: a <thin air> b <think"},
+	{"reasoning later", none, thinks, false, "First. <think>x</think> Then.", "text: First. | thinking: x | text:  Then."},
+	{"hermes", hermes, thinks, false, "<think>x</think>\n\nI look.\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Brest}\", \"l\": [1, {\"a\": \"\\\"]\"}]}}\n</tool_call>",
+		`thinking: x | text: I look. | call id1 get_weather: {"city": "Brest}", "l": [1, {"a": "\"]"}]}`},
+	{"hermes, two", hermes, thinks, false, "<tool_call>\n{\"name\": \"clock\", \"arguments\": {}}\n</tool_call>\n<tool_call>\n{\"name\":\"clock\",\"arguments\":{\"a\":1}}\n</tool_call>", `call id1 clock: {} | call id2 clock: {"a":1}`},
+	{"hermes and text", hermes, thinks, false, "<tool_call>{\"name\": \"clock\", \"arguments\": {}}</tool_call>\nDone.", `call id1 clock: {} | text: Done.`},
+	{"hermes, other order", hermes, thinks, false, `<tool_call>{"arguments": {"a": 1}, "name": "clock"}</tool_call>`, `call id1 clock: {"a": 1}`},
+	{"hermes, arguments in a string", hermes, thinks, false, `<tool_call>{"name": "clock", "arguments": "{\"a\": 1}"}</tool_call> x`, `call id1 clock: {"a": 1} | text:  x`},
+	{"hermes, more keys", hermes, thinks, false, `<tool_call>{"name": "clock", "arguments": {"a": 1}, "id": "7"}</tool_call>`, `call id1 clock: {"a": 1}`},
+	{"hermes, no last brace", hermes, thinks, false, `<tool_call>{"name": "clock", "arguments": {"a": 1}</tool_call> b`, `call id1 clock: {"a": 1} | text:  b`},
+	{"hermes, no end mark", hermes, thinks, false, `<tool_call>{"name": "clock", "arguments": {"a": 1}}`, `call id1 clock: {"a": 1}`},
+	{"hermes, whole without end mark", hermes, thinks, false, `<tool_call>{"arguments": {"a": 1}, "name": "clock"}`, `call id1 clock: {"a": 1}`},
+	{"hermes, cut in arguments", hermes, thinks, false, `<tool_call>{"name": "clock", "arguments": {"a": "Br`, `call id1 clock: {"a": "Br`},
+	{"hermes, cut in the name", hermes, thinks, false, "Well <tool_call>\n{\"name\": \"clo", "text: Well <tool_call>\n{\"name\": \"clo"},
+	{"hermes, malformed", hermes, thinks, false, "a \n<tool_call>\nnonsense</tool_call> b", "text: a \n<tool_call>\nnonsense</tool_call> b"},
+	{"hermes, no object", hermes, thinks, false, `<tool_call>{"name": "clock", "arguments": [1]}</tool_call>`, `text: <tool_call>{"name": "clock", "arguments": [1]}</tool_call>`},
+	{"hermes, no name", hermes, thinks, false, `<tool_call>{"nam": "clock"}</tool_call>`, `text: <tool_call>{"nam": "clock"}</tool_call>`},
+	{"hermes, no arguments", hermes, thinks, false, `<tool_call>{"name": "clock"}</tool_call>`, `call id1 clock: {}`},
+	{"hermes, escaped name", hermes, thinks, false, `<tool_call>{"name": "\u0063lock", "arguments": {}}</tool_call>`, `call id1 clock: {}`},
+	{"hermes, arguments without end", hermes, thinks, false, `<tool_call>{"name": "clock", "arguments": {"a": 1</tool_call> b`, `call id1 clock: {"a": 1 | text:  b`},
+	{"coder", coder, thinks, false, "I look.\n<tool_call>\n<function=get_weather>\n<parameter=city>\nBrest\n</parameter>\n<parameter=days>\n2\n</parameter>\n<parameter=zip>\n29200\n</parameter>\n</function>\n</tool_call>",
+		`text: I look. | call id1 get_weather: {"city": "Brest", "days": 2, "zip": "29200"}`},
+	{"coder, two", coder, thinks, false, "<tool_call>\n<function=clock>\n</function>\n</tool_call>\n<tool_call>\n<function=clock>\n<parameter=q>\n{\"a\": [1]}\n</parameter>\n</function>\n</tool_call>", `call id1 clock: {} | call id2 clock: {"q": {"a": [1]}}`},
+	{"coder, lines and tags in a value", coder, thinks, false, "<tool_call><function=clock><parameter=code>\nif a < b:\n\n  \"x\"</parameter></function></tool_call>", `call id1 clock: {"code": "if a < b:\n\n  \"x\""}`},
+	{"coder, cut in a value", coder, thinks, false, "<tool_call>\n<function=clock>\n<parameter=a>\nBr", `call id1 clock: {"a": "Br`},
+	{"coder, malformed", coder, thinks, false, "<tool_call>\n{\"x\"}</tool_call>", "text: <tool_call>\n{\"x\"}</tool_call>"},
+	{"glm", glm, thinks, false, "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Brest</arg_value>\n<arg_key>days</arg_key>\n<arg_value>2</arg_value>\n</tool_call>", `call id1 get_weather: {"city": "Brest", "days": 2}`},
+	{"llama", llama, pair{}, false, `{"name": "get_weather", "parameters": {"city": "Brest"}}`, `call id1 get_weather: {"city": "Brest"}`},
+	{"llama, behind its mark", llama, pair{}, false, `<|python_tag|>{"name": "other", "parameters": {"city": "Brest"}}`, `call id1 other: {"city": "Brest"}`},
+	{"llama, two", llama, pair{}, false, `{"name": "clock", "parameters": {}}; {"name": "clock", "parameters": {"a": 1}}`, `call id1 clock: {} | call id2 clock: {"a": 1}`},
+	{"llama, an answer in JSON", llama, pair{}, false, `{"city": "Brest"}  `, `text: {"city": "Brest"}  `},
+	{"llama, an unknown tool", llama, pair{}, false, `{"name": "nobody", "parameters": {"a": 1}} x`, `text: {"name": "nobody", "parameters": {"a": 1}} x`},
+	{"llama, text first", llama, pair{}, false, `See {"name": "clock", "parameters": {}}`, `text: See {"name": "clock", "parameters": {}}`},
+	{"llama, type first", llama, pair{}, false, ` {"type": "function", "name": "clock", "parameters": {"a": 1}}`, `call id1 clock: {"a": 1}`},
+	{"mistral", mistral, pair{}, false, `[TOOL_CALLS][{"name": "clock", "arguments": {"a": [1]}}, {"name": "clock", "arguments": {}, "id": "123456789"}]`, `call id1 clock: {"a": [1]} | call id2 clock: {}`},
+	{"mistral, with space and text", mistral, pair{}, false, `Ok. [TOOL_CALLS] [{"name": "clock", "arguments": {}}] x`, `text: Ok. | call id1 clock: {} | text:  x`},
+	{"mistral, malformed", mistral, pair{}, false, `[TOOL_CALLS][1] x`, `text: [TOOL_CALLS][1] x`},
+	{"mistral, with marks", mistralArgs, pair{}, false, `[TOOL_CALLS]clock[ARGS]{"a": "]}"}[TOOL_CALLS]get_weather[CALL_ID]abc[ARGS]{}`, `call id1 clock: {"a": "]}"} | call abc get_weather: {}`},
+	{"mistral, marks and a list", mistralArgs, pair{}, false, `[TOOL_CALLS][{"name": "clock", "arguments": {"a": 1}}]`, `call id1 clock: {"a": 1}`},
+	{"mistral, marks malformed", mistralArgs, pair{}, false, `[TOOL_CALLS]not a name[ARGS]{}`, `text: [TOOL_CALLS]not a name[ARGS]{}`},
+	{"functionary", functionary, pair{}, false, `<function=clock>{"a": 1}</function><function=clock>{}</function> x`, `call id1 clock: {"a": 1} | call id2 clock: {} | text:  x`},
+	{"functionary, malformed", functionary, pair{}, false, `<function=clock>nope</function> x`, `text: <function=clock>nope</function> x`},
+}
+
+func TestAnswersBecomeBlocks(t *testing.T) {
+	for _, c := range answers {
+		if got := parse(c.syntax, c.think, c.thinking, c.text); got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestWhereAnAnswerIsCutMakesNoDifference(t *testing.T) {
+	for _, c := range answers {
+		for i := range len(c.text) {
+			if got := parse(c.syntax, c.think, c.thinking, c.text[:i], c.text[i:]); got != c.want {
+				t.Fatalf("%s, cut at %q:\n got %s\nwant %s", c.name, c.text[:i], got, c.want)
+			}
+		}
+		if got := parse(c.syntax, c.think, c.thinking, strings.Split(c.text, "")...); got != c.want {
+			t.Errorf("%s, letter by letter:\n got %s\nwant %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestAnyTextIsReadTheSameWhereverItIsCut takes texts of marks and their parts in any order.
+func TestAnyTextIsReadTheSameWhereverItIsCut(t *testing.T) {
+	parts := []string{"<think>", "</think>", "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", "<function=", "</function>", "<parameter=", "</parameter>", "<arg_key>", "</arg_key>",
+		"<arg_value>", "</arg_value>", "<|python_tag|>", `{"name": "clock", "arguments": {"a": 1}}`, `{"name": "clock", "parameters": {`, `"`, "{", "}", "[", "]", "}}", ",", "; ", "\n", " ", "clock", ">", "a", "<", `\`, `"name"`}
+	rapid.Check(t, func(t *rapid.T) {
+		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom(parts), 0, 14).Draw(t, "parts"), "")
+		syn := syntax(rapid.IntRange(0, int(functionary)).Draw(t, "syntax"))
+		whole := parse(syn, thinks, false, text)
+		if letters := parse(syn, thinks, false, strings.Split(text, "")...); letters != whole {
+			t.Fatalf("%q\nwhole   %s\nletters %s", text, whole, letters)
+		}
+		if strings.Contains(whole, "NO BLOCK") {
+			t.Fatalf("%q: text without a block: %s", text, whole)
+		}
+	})
+}
+
+func TestWithoutToolsAndMarksTheTextStaysAsItIs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOf(rapid.SampledFrom([]rune("<tool_call>{}\n [é"))).Draw(t, "text")
+		want := ""
+		if text != "" {
+			want = "text: " + text
+		}
+		if got := parse(none, pair{}, false, strings.Split(text, "")...); got != want {
+			t.Fatalf("%q became %q", text, got)
+		}
+	})
+}

@@ -1,0 +1,147 @@
+package prompt
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// Calls whose arguments are values between tags: the reader writes them as JSON, with each value's
+// type taken from the tool's schema.
+
+// tags are the marks of such a form.
+type tags struct{ key, keyEnd, value, valueEnd, end string }
+
+func (s syntax) tags() tags {
+	if s == glm {
+		return tags{"<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "</tool_call>"}
+	}
+	return tags{"<parameter=", ">", "", "</parameter>", "</function>"}
+}
+
+// valuesHead reads the name of the tool.
+func (s syntax) valuesHead(text string) (v verdict, name string, at int) {
+	rest := strings.TrimLeft(text, blank)
+	at = len(text) - len(rest)
+	if s == glm {
+		n := strings.IndexAny(rest, "<\n")
+		if n < 0 {
+			return more, "", 0
+		}
+		if name = strings.TrimSpace(rest[:n]); !isName(name) {
+			return no, "", 0
+		}
+		return yes, name, at + n
+	}
+	const open = "<function="
+	if !strings.HasPrefix(rest, open) {
+		if strings.HasPrefix(open, rest) {
+			return more, "", 0
+		}
+		return no, "", 0
+	}
+	n := strings.IndexByte(rest, '>')
+	if n < 0 {
+		return more, "", 0
+	}
+	if name = rest[len(open):n]; !isName(name) {
+		return no, "", 0
+	}
+	return yes, name, at + n + 1
+}
+
+// values gives out one argument at a time, when it is complete.
+func (r *Reader) values() bool {
+	t := r.f.family.syntax.tags()
+	rest := strings.TrimLeft(r.held, blank)
+	switch {
+	case strings.HasPrefix(rest, t.key):
+		return r.value(t, rest)
+	case strings.HasPrefix(rest, t.end):
+		r.closeValues()
+		r.held = rest[len(t.end):]
+		if r.f.family.syntax == coder { // </tool_call> is still to come
+			r.state = inTail
+		}
+		return true
+	case !r.over && (rest == "" || strings.HasPrefix(t.key, rest) || strings.HasPrefix(t.end, rest)):
+		return false
+	}
+	r.closeValues() // something else: it is text behind the call
+	r.held = rest
+	return true
+}
+
+func (r *Reader) closeValues() {
+	if r.call.pairs == 0 {
+		r.giveArguments("{")
+	}
+	r.giveArguments("}")
+	r.to(inText)
+	r.skip = true
+}
+
+// value reads <parameter=key>value</parameter> or the other form of it.
+func (r *Reader) value(t tags, rest string) bool {
+	body := rest[len(t.key):]
+	n := strings.Index(body, t.keyEnd)
+	if n < 0 {
+		return r.cut(body, "")
+	}
+	key := strings.TrimSpace(body[:n])
+	body = body[n+len(t.keyEnd):]
+	if t.value != "" {
+		body = strings.TrimLeft(body, blank)
+		if !strings.HasPrefix(body, t.value) {
+			return r.cut(key, body)
+		}
+		body = body[len(t.value):]
+	}
+	end := strings.Index(body, t.valueEnd)
+	if end < 0 {
+		return r.cut(key, body)
+	}
+	value := body[:end]
+	if t.value == "" { // a newline on each side belongs to the form
+		value = strings.TrimSuffix(strings.TrimPrefix(value, "\n"), "\n")
+	}
+	r.pair(key, r.typed(key, value))
+	r.held = body[end+len(t.valueEnd):]
+	return true
+}
+
+// cut waits for the rest of an argument; if nothing more comes, what is there is given out as an
+// argument that is not complete.
+func (r *Reader) cut(key, value string) bool {
+	if !r.over {
+		return false
+	}
+	text := quoted(strings.TrimPrefix(value, "\n"))
+	r.pair(key, text[:len(text)-1])
+	r.held = ""
+	r.to(inText)
+	return false
+}
+
+func (r *Reader) pair(key, value string) {
+	begin := "{"
+	if r.call.pairs > 0 {
+		begin = ", "
+	}
+	r.call.pairs++
+	r.giveArguments(begin + quoted(key) + ": " + value)
+}
+
+// typed is a value as JSON: as it is where the schema does not say that it is a text and it is JSON.
+func (r *Reader) typed(key, value string) string {
+	var schema struct {
+		Properties map[string]struct {
+			Type json.RawMessage `json:"type"`
+		} `json:"properties"`
+	}
+	_ = json.Unmarshal(r.tools[r.call.name], &schema) // no schema: the value's own look decides
+	kind := string(schema.Properties[key].Type)
+	if kind != `"string"` && json.Valid([]byte(value)) {
+		return strings.TrimSpace(value)
+	}
+	return quoted(value)
+}

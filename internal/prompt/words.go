@@ -1,0 +1,91 @@
+package prompt
+
+import (
+	"strings"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/jinja"
+)
+
+// Tools for a model whose template has no place for them: the system's turn explains them in words, in
+// the form that most open models were trained on, and calls and results are written into the turns.
+
+const howToCall = `You can call the functions below, each described by a line of JSON.
+<tools>
+%TOOLS%
+</tools>
+To call one, write its name and arguments as a JSON object inside <tool_call> tags, once for each call, and then end your turn:
+<tool_call>
+{"name": "function_name", "arguments": {"argument": "value"}}
+</tool_call>
+The results come in the next turn inside <tool_response> tags. If no function helps, answer in plain words.`
+
+func explained(dicts []dict, tools []jinja.Value) []dict {
+	lines := make([]string, len(tools))
+	for i, t := range tools {
+		lines[i], _ = jinja.JSON(t) // it came from JSON
+	}
+	how := strings.Replace(howToCall, "%TOOLS%", strings.Join(lines, "\n"), 1)
+	var out []dict
+	if len(dicts) > 0 && dicts[0].role == string(chat.System) {
+		first := dicts[0]
+		first.text = []string{strings.Join(append(append([]string{}, first.text...), how), "\n\n")}
+		out, dicts = append(out, first), dicts[1:]
+	} else {
+		out = append(out, dict{role: string(chat.System), text: []string{how}})
+	}
+	for _, d := range dicts {
+		last := &out[len(out)-1]
+		switch {
+		case len(d.calls) > 0:
+			for _, c := range d.calls {
+				d.text = append(d.text, `<tool_call>`+"\n"+`{"name": `+quoted(c.Name)+`, "arguments": `+orEmpty(c.Arguments)+"}\n</tool_call>")
+			}
+			d.calls = nil
+			out = append(out, d)
+		case d.role == string(chat.ToolRole):
+			result := "<tool_response>\n" + strings.Join(d.text, "\n") + "\n</tool_response>"
+			if last.id != "" && last.role == string(chat.User) {
+				last.text = append(last.text, result)
+			} else {
+				out = append(out, dict{role: string(chat.User), text: []string{result}, id: d.id})
+			}
+		default:
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func quoted(s string) string {
+	text, _ := jinja.JSON(jinja.String(s))
+	return text
+}
+
+func orEmpty(arguments string) string {
+	if strings.TrimSpace(arguments) == "" {
+		return "{}"
+	}
+	return arguments
+}
+
+// withoutSystem puts the system's words in front of the user's, for a template that has no system's turn.
+func withoutSystem(dicts []dict) []dict {
+	var out []dict
+	var system []string
+	for _, d := range dicts {
+		if d.role == string(chat.System) {
+			system = append(system, d.text...)
+			continue
+		}
+		if d.role == string(chat.User) && len(system) > 0 {
+			d.text = []string{strings.Join(append(system, d.text...), "\n\n")}
+			system = nil
+		}
+		out = append(out, d)
+	}
+	if len(system) > 0 {
+		out = append(out, dict{role: string(chat.User), text: []string{strings.Join(system, "\n\n")}})
+	}
+	return out
+}
