@@ -31,6 +31,8 @@ type loaded struct {
 	bytes   int64  // of the file
 	took    time.Duration
 
+	constraints *constraints
+
 	engine  *engine.Engine // of a decoder
 	encode  sync.Mutex     // an encoder runs one batch at a time
 	encoder model.Encoder
@@ -61,6 +63,7 @@ func (s *Server) open(sl *slot) (m *loaded, err error) {
 	if m.format, err = prompt.New(m.tokens); err != nil {
 		return nil, err
 	}
+	m.constraints = newConstraints(m)
 	m.pool = kernel.NewPool(s.o.Threads)
 	if m.network, err = zoo.Open(f, zoo.Options{Pool: m.pool}); err != nil {
 		m.pool.Close()
@@ -125,6 +128,9 @@ func (m *loaded) respond(ctx context.Context, r *chat.Request, begin time.Time) 
 		return nil, err
 	}
 	er := m.request(r, p.IDs)
+	if er.NewMask, err = m.mask(r, p); err != nil {
+		return nil, err
+	}
 	loaded := time.Now()
 	st, err := m.engine.Submit(ctx, er)
 	if err != nil {

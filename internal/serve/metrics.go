@@ -19,9 +19,9 @@ type metrics struct {
 func newMetrics(s *Server) *metrics {
 	m := &metrics{
 		server: s,
-		answers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "galerne_answers_total",
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "galerne_model_answers_total",
 			Help: "Answers by how they ended: done, cancelled, failed."}, []string{"model", "end"}),
-		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "galerne_tokens_total",
+		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "galerne_model_tokens_total",
 			Help: "Tokens: prompt (read), cached (of these known from before), answer (written), reasoning (of these)."}, []string{"model", "kind"}),
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "galerne_step_seconds",
 			Help: "Duration of one step of an engine.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)}, []string{"model"}),

@@ -22,7 +22,7 @@ type Entry struct {
 	Path       string // a .gguf file or a folder of safetensors
 	Licence    string
 	Digest     string // SHA-256, "" if unknown
-	Parameters string // as its card says: 135M
+	Parameters int64  // of the weights; 0 if unknown
 	Created    time.Time
 }
 

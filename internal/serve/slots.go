@@ -188,7 +188,7 @@ func (s *Server) stats() map[string]engine.Stats {
 
 // describe tells callers what a model is; what only its file knows is there once it is loaded.
 func (s *Server) describe(e Entry) chat.Model {
-	m := chat.Model{Name: e.Name, Aliases: slices.Clone(e.Aliases), Licence: e.Licence, Digest: e.Digest, Created: e.Created}
+	m := chat.Model{Name: e.Name, Aliases: slices.Clone(e.Aliases), Licence: e.Licence, Digest: e.Digest, Created: e.Created, Parameters: e.Parameters}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sl := s.slots[e.Name]

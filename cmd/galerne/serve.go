@@ -1,0 +1,226 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/hub"
+	"github.com/galerne-ai/galerne/internal/kernel"
+	"github.com/galerne-ai/galerne/internal/metric"
+	"github.com/galerne-ai/galerne/internal/serve"
+)
+
+// serveFlags are what serve and up share.
+type serveFlags struct {
+	Listen string `help:"Address to listen on; one that other machines reach needs a key." default:"${listen}" placeholder:"HOST:PORT"`
+	Key    string `help:"The key that callers must send, also $$GALERNE_API_KEY." placeholder:"KEY"`
+	NoAuth bool   `help:"Let everybody who reaches the address in, without a key."`
+
+	Memory    byteSize      `help:"Memory that all loaded models may take together (16GiB). Default: nine tenths of what is free." placeholder:"SIZE"`
+	Context   int           `help:"Longest sequence in tokens, prompt and answer together. Default: the model's own, or what fits." placeholder:"TOKENS"`
+	Cache     string        `help:"How keys and values are kept: f16, or q8 for half the memory." enum:"f16,q8" default:"f16"`
+	Threads   int           `help:"Threads for computing. Default: one a CPU." placeholder:"N"`
+	Slots     int           `help:"Answers that one model writes at once." default:"64" placeholder:"N"`
+	Queue     int           `help:"Requests that may wait for one model; more are refused." default:"256" placeholder:"N"`
+	KeepAlive time.Duration `help:"Unload a model that was idle for so long. Default: only when another needs the memory." placeholder:"DURATION"`
+	Drain     time.Duration `help:"How long answers under way may take at shutdown." default:"30s" placeholder:"DURATION"`
+
+	Origins []string `name:"origin" help:"A web page's origin that may call from a browser (https://chat.example.org), or *; may be repeated." placeholder:"URL"`
+	Strict  bool     `help:"Refuse request fields that are not known, instead of ignoring them."`
+	Log     string   `help:"What is logged: error, warn, info, debug." enum:"error,warn,info,debug" default:"info"`
+	LogJSON bool     `help:"Log as JSON lines."`
+}
+
+type serveCmd struct {
+	Models []string `arg:"" optional:"" name:"model" help:"What to serve, the default first: names, files or folders. None: every model on this machine."`
+	serveFlags
+}
+
+func (c *serveCmd) Run(a *app) error {
+	h, err := a.hub()
+	if err != nil {
+		return err
+	}
+	return c.serve(a, h, c.Models, nil)
+}
+
+// serve listens and answers until the app's context ends. started, if not nil, is called once the
+// address is open.
+func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(address string, s *serve.Server)) error {
+	library, err := newLibrary(h, models)
+	if err != nil {
+		return err
+	}
+	key := firstOf(f.Key, a.env.key)
+	if err := f.checkListen(key); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", f.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", f.Listen, err)
+	}
+	defer l.Close()
+	log, registry := f.logger(a), metric.New()
+	cache := kernel.CacheF16
+	if f.Cache == "q8" {
+		cache = kernel.CacheQ8
+	}
+	backend := serve.New(serve.Options{Find: library.find, List: library.list, Memory: int64(f.Memory), Context: f.Context, CacheType: cache,
+		Threads: f.Threads, Queue: f.Queue, Slots: f.Slots, KeepAlive: f.KeepAlive, Log: log, Registry: registry})
+	defer backend.Close()
+	o := api.Options{Backend: backend, Surfaces: surfaces(), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
+		Ready: backend.Ready, Registry: registry, Log: log, Drain: f.Drain}
+	if key != "" {
+		o.Keys = api.OneKey(key)
+	}
+	server, err := api.New(o)
+	if err != nil {
+		return err
+	}
+	log.Info("listening", "address", l.Addr().String(), "key", key != "")
+	if started != nil {
+		go started(l.Addr().String(), backend)
+	}
+	return server.Serve(a.ctx, l)
+}
+
+// surfaces are the vendors' APIs that are served.
+func surfaces() []*api.Surface {
+	return []*api.Surface{openai.Surface()}
+}
+
+// checkListen refuses an address that other machines reach unless somebody has thought of who may call.
+func (f *serveFlags) checkListen(key string) error {
+	host, port, err := net.SplitHostPort(f.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen %s: %w: write HOST:PORT, as in %s", f.Listen, err, defaultListen)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("--listen %s: the port must be a number from 0 to 65535", f.Listen)
+	}
+	if key != "" || f.NoAuth || strings.EqualFold(host, "localhost") {
+		return nil
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("--listen %s: other machines reach this address: set a key (--key, or GALERNE_API_KEY), or say --no-auth if everybody may use it", f.Listen)
+}
+
+func (f *serveFlags) logger(a *app) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(f.Log)) // kong has checked it
+	o := &slog.HandlerOptions{Level: level}
+	if f.LogJSON {
+		return slog.New(slog.NewJSONHandler(a.err, o))
+	}
+	return slog.New(slog.NewTextHandler(a.err, o))
+}
+
+// library is the models that a server offers: the ones that were named, or all that were pulled.
+type library struct {
+	hub   *hub.Hub
+	named []serve.Entry
+}
+
+func newLibrary(h *hub.Hub, models []string) (*library, error) {
+	l := &library{hub: h}
+	for _, name := range models {
+		r, err := h.Resolve(name)
+		if err != nil {
+			return nil, err
+		}
+		e := serve.Entry{Name: r.Name, Path: r.Path}
+		if r.Manifest != nil {
+			e = l.entry(r.Manifest)
+		} else if st, err := os.Stat(r.Path); err == nil {
+			e.Created = st.ModTime()
+		}
+		if name != e.Name {
+			e.Aliases = append(e.Aliases, name)
+		}
+		l.named = append(l.named, e)
+	}
+	return l, nil
+}
+
+func (l *library) entry(m *hub.Manifest) serve.Entry {
+	e := serve.Entry{Name: m.Name, Path: l.hub.Path(m), Licence: m.Licence.SPDX, Created: m.Pulled, Parameters: m.Parameters}
+	if len(m.Files) == 1 {
+		e.Digest = m.Files[0].SHA256
+	}
+	if c := l.hub.Catalogue().Find(m.Name); c != nil {
+		e.Aliases = append(e.Aliases, c.Aliases...)
+	}
+	return e
+}
+
+// list gives the default model first: the first that was named, else the catalogue's default, else the
+// first that can chat.
+func (l *library) list() ([]serve.Entry, error) {
+	if len(l.named) > 0 {
+		return l.named, nil
+	}
+	all, err := l.hub.Models()
+	if err != nil {
+		return nil, err
+	}
+	var out []serve.Entry
+	best := 0
+	for i, m := range all {
+		out = append(out, l.entry(m))
+		if m.Name == l.hub.Catalogue().Default || all[best].Use == "embeddings" && m.Use != "embeddings" {
+			best = i
+		}
+	}
+	if best > 0 {
+		first := out[best]
+		copy(out[1:best+1], out[:best])
+		out[0] = first
+	}
+	return out, nil
+}
+
+// find looks a name up among what is served.
+func (l *library) find(name string) (serve.Entry, error) {
+	all, err := l.list()
+	if err != nil {
+		return serve.Entry{}, err
+	}
+	var names []string
+	for _, e := range all {
+		for _, own := range append([]string{e.Name}, e.Aliases...) {
+			if strings.EqualFold(own, name) || strings.EqualFold(own+":latest", name) {
+				return e, nil
+			}
+		}
+		names = append(names, e.Name)
+	}
+	return serve.Entry{}, errNoModel(name, names, len(l.named) == 0)
+}
+
+// byteSize is a number of bytes as people write it: 512MB, 16GiB, 1.5g.
+type byteSize int64
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *byteSize) UnmarshalText(text []byte) error {
+	s := strings.ToLower(strings.TrimSpace(string(text)))
+	digits := strings.TrimRight(s, "bikmgt ")
+	unit := strings.TrimSpace(s[len(digits):])
+	v, err := strconv.ParseFloat(digits, 64)
+	scale := map[string]float64{"": 1, "b": 1, "k": 1e3, "kb": 1e3, "kib": 1 << 10, "m": 1e6, "mb": 1e6, "mib": 1 << 20,
+		"g": 1e9, "gb": 1e9, "gib": 1 << 30, "t": 1e12, "tb": 1e12, "tib": 1 << 40}[unit]
+	if err != nil || scale == 0 || !(v > 0) || v*scale > 1<<60 {
+		return fmt.Errorf("%q is no size: write a number and a unit, as in 16GiB or 512MB", text)
+	}
+	*b = byteSize(v * scale)
+	return nil
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/hub"
+	"github.com/galerne-ai/galerne/internal/serve"
+)
+
+type upCmd struct {
+	Models []string `arg:"" optional:"" name:"model" help:"What to serve, the default first: names, files, folders or sources. None: the catalogue's default model."`
+	serveFlags
+}
+
+func (c *upCmd) Run(a *app) error {
+	h, err := a.hub()
+	if err != nil {
+		return err
+	}
+	models := c.Models
+	if len(models) == 0 {
+		models = []string{h.Catalogue().Default}
+	}
+	for _, name := range models {
+		if err := a.ensure(h, name); err != nil {
+			return err
+		}
+	}
+	return c.serve(a, h, models, func(address string, s *serve.Server) { c.greet(a, address, s) })
+}
+
+// greet loads the default model and says how to call it.
+func (c *upCmd) greet(a *app, address string, s *serve.Server) {
+	if err := s.Load(a.ctx, "", nil); err != nil {
+		a.say("galerne: %v", err)
+		return
+	}
+	m, err := s.Model(a.ctx, "")
+	if err != nil {
+		a.say("galerne: %v", err)
+		return
+	}
+	fmt.Fprint(a.out, howToCall(m, address, firstOf(c.Key, a.env.key) != ""))
+}
+
+// howToCall is what a person needs next.
+func howToCall(m *chat.Model, address string, key bool) string {
+	header, apiKey := "", "unused"
+	if key {
+		header, apiKey = ` -H "Authorization: Bearer $GALERNE_API_KEY"`, "your key"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `
+%s is ready: %s of memory, contexts of up to %d tokens.
+
+  curl http://%s/v1/chat/completions%s -H "Content-Type: application/json" \
+    -d '{"model": "%s", "messages": [{"role": "user", "content": "What is a galerne?"}]}'
+
+  from openai import OpenAI
+  client = OpenAI(base_url="http://%s/v1", api_key="%s")
+
+Health: http://%s/readyz   Metrics: http://%s/metrics   Stop: Ctrl-C
+`, m.Name, size(m.MemoryBytes), m.Context, address, header, m.Name, address, apiKey, address, address)
+	if m.Parameters > 0 && m.Parameters < 1e9 {
+		fmt.Fprintf(&b, "\nA model of %d million parameters writes fluently and gets many facts wrong: check what matters,\nor choose a larger one (galerne list --available).\n", m.Parameters/1e6)
+	}
+	return b.String()
+}
+
+// errNoModel says what is served instead.
+func errNoModel(name string, served []string, all bool) error {
+	have := "nothing is on this machine yet"
+	if len(served) > 0 {
+		have = "served are " + strings.Join(served, ", ")
+	}
+	remedy := fmt.Sprintf("galerne pull %s gets it if the catalogue has it", name)
+	if !all {
+		remedy = "name it at start to serve it too"
+	}
+	return chat.ErrModel.Because("the model %q is not served: %s; %s", name, have, remedy).At("model")
+}
+
+// ensure pulls a model that is not on this machine.
+func (a *app) ensure(h *hub.Hub, name string) error {
+	_, err := h.Resolve(name)
+	if err == nil || !isNotPulled(err) {
+		return err
+	}
+	return a.pull(h, name)
+}
