@@ -8,18 +8,18 @@ import (
 	"github.com/galerne-ai/galerne/internal/dtype"
 )
 
-// BenchmarkMatMul reports weights read in GB/s and multiply-adds in G/s, for one activation row (which
+// BenchmarkMatMul, on one thread, reports weights read in GB/s and multiply-adds in G/s, for one activation row (which
 // memory bounds) and many (which arithmetic bounds). The machine's own limit is BenchmarkBandwidth.
 func BenchmarkMatMul(b *testing.B) {
 	for _, kind := range []dtype.Type{dtype.Q4_0, dtype.Q4_1, dtype.Q4_K, dtype.Q8_0, dtype.Q5_0, dtype.Q6_K, dtype.F16, dtype.F32} {
-		for _, n := range []int{1, 4, 16, 512} {
+		for _, n := range []int{1, 2, 4, 8, 16, 512} {
 			b.Run(fmt.Sprintf("%s/rows=%d", kind, n), func(b *testing.B) {
 				rng := rand.New(rand.NewPCG(1, 1))
-				rows, cols := 16384, 2048
+				rows, cols := 8192, 2048
 				if n > 16 {
 					rows = 1024
 				}
-				pool := NewPool(2)
+				pool := NewPool(1)
 				defer pool.Close()
 				m := mustPack(b, pool, kind, rows, cols, randomWeights(rng, kind, rows, cols))
 				var in Input
