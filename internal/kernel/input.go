@@ -24,19 +24,46 @@ type Input struct {
 	lines      []byte    // [Rows][stride], 64-byte aligned
 	stride     int
 	quantized  bool
+	from       *Input    // of a gathered batch
+	rows       []int32   // [Rows] of from
+	own        []float32 // x of a gathered batch
 }
 
 const lineBytes = 64
 
 // Set makes x [rows][cols] the batch. x must stay unchanged while the Input is used.
 func (p *Pool) Set(in *Input, x []float32, rows, cols int) {
-	in.Rows, in.Cols, in.x, in.quantized = rows, cols, x[:rows*cols], false
+	in.Rows, in.Cols, in.x, in.quantized, in.from = rows, cols, x[:rows*cols], false, nil
+}
+
+// Gather makes rows of from, in any order and number, the batch. They are quantized once, in from; rows
+// and from must stay unchanged while in is used.
+func (p *Pool) Gather(in, from *Input, rows []int32) {
+	in.Rows, in.Cols, in.x, in.quantized, in.from, in.rows = len(rows), from.Cols, nil, false, from, rows
+}
+
+// floats prepares x of a gathered batch; MatMul calls it where a job needs it.
+func (p *Pool) floats(in *Input) {
+	if in.from == nil || in.x != nil {
+		return
+	}
+	p.floats(in.from)
+	if n := in.Rows * in.Cols; cap(in.own) < n {
+		in.own = make([]float32, n)
+	}
+	in.x = in.own[:in.Rows*in.Cols]
+	for i, r := range in.rows {
+		copy(in.x[i*in.Cols:(i+1)*in.Cols], in.from.x[int(r)*in.Cols:])
+	}
 }
 
 // quantize prepares the integers; MatMul calls it where a job needs it, and it is done once a batch.
 func (p *Pool) quantize(in *Input) {
 	if in.quantized {
 		return
+	}
+	if in.from != nil {
+		p.quantize(in.from)
 	}
 	in.quantized = true
 	in.reserve()
@@ -64,8 +91,12 @@ func (in *Input) reserve() {
 
 func (in *Input) row(r int) []byte { return in.lines[r*in.stride:][:in.Cols/32*lineBytes] }
 
-// Part quantizes one row.
+// Part quantizes one row, or copies it.
 func (in *Input) Part(row, _ int) {
+	if in.from != nil {
+		copy(in.row(row), in.from.row(int(in.rows[row])))
+		return
+	}
 	quantizeRow(in.x[row*in.Cols:(row+1)*in.Cols], in.row(row))
 }
 

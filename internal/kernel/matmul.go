@@ -2,20 +2,20 @@ package kernel
 
 import "unsafe"
 
-// Job is one product of a phase: for every input row r of Rows (all of In where nil), in order i,
+// Job is one product of a phase: for Count input rows from row First on (all of In where Count is 0)
 //
-//	Dst[i*Stride+o] = Σ_k In[r][k] · W[o][k]
+//	Dst[i*Stride+o] = Σ_k In[First+i][k] · W[o][k]
 type Job struct {
-	W      *Matrix
-	In     *Input
-	Rows   []int32
-	Dst    []float32
-	Stride int
+	W            *Matrix
+	In           *Input
+	First, Count int
+	Dst          []float32
+	Stride       int
 }
 
 func (j *Job) rows() int {
-	if j.Rows != nil {
-		return len(j.Rows)
+	if j.Count > 0 {
+		return j.Count
 	}
 	return j.In.Rows
 }
@@ -60,6 +60,8 @@ func (p *Pool) MatMul(jobs []Job) {
 		}
 		if j.W.form.bits > 0 {
 			p.quantize(j.In)
+		} else {
+			p.floats(j.In)
 		}
 		if j.rows() > 0 {
 			panels += j.W.panels()
@@ -109,9 +111,6 @@ func (j *Job) compute(from, to int, out *tile, call *dotCall) {
 	whole := min(to, j.W.Rows/panelRows)
 	for i, left := 0, j.rows(); left > 0; {
 		n := j.W.form.tileRows(left)
-		if j.Rows != nil {
-			n = 1
-		}
 		if whole > from {
 			j.tile(from, whole, i, n, call)
 		}
@@ -139,10 +138,7 @@ func (j *Job) ragged(i, n int, out *tile, call *dotCall) {
 }
 
 func (j *Job) call(from, to, i, n int, call *dotCall) {
-	row, m, in := i, j.W, j.In
-	if j.Rows != nil {
-		row = int(j.Rows[i])
-	}
+	row, m, in := j.First+i, j.W, j.In
 	call.w, call.panels = m.panel(from), uintptr(to-from)
 	if m.form.bits == 0 {
 		call.x, call.xStride, call.blocks = unsafe.Pointer(&in.x[row*in.Cols]), uintptr(4*in.Cols), uintptr(in.Cols)

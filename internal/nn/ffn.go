@@ -17,10 +17,10 @@ type FeedForwardWork struct {
 	out      []float32
 	scores   []float32
 	route    []choice
-	lists    [][]int32 // [experts] rows sent to each
-	starts   []int     // [experts+1] where each expert's rows begin among all assignments
-	ranges   []int32
-	slots    []int32
+	starts   []int   // [experts+1] where each expert's rows begin among all assignments
+	slots    []int32 // [experts] the next free place of each
+	order    []int32 // [assignments] rows in the order of the experts they are sent to
+	sorted   kernel.Input
 }
 
 // GatedMLP is down(act(gate·x)·(up·x)) (Shazeer 2020, https://arxiv.org/abs/2002.05202).

@@ -90,13 +90,13 @@ func (m *MoE) Apply(s *Step, x, dst []float32) {
 	m.gather(s.Rows)
 
 	w.gate, w.up, w.out = grow(w.gate, total*inner), grow(w.up, total*inner), grow(w.out, total*width)
+	s.Pool.Gather(&w.sorted, &w.in, w.order)
 	s.jobs = s.jobs[:0]
 	for e := range m.Experts {
-		if rows := w.lists[e]; len(rows) > 0 {
-			at := w.starts[e] * inner
+		if first, n := w.starts[e], w.starts[e+1]-w.starts[e]; n > 0 {
 			s.jobs = append(s.jobs,
-				kernel.Job{W: m.Experts[e].Gate, In: &w.in, Rows: rows, Dst: w.gate[at:], Stride: inner},
-				kernel.Job{W: m.Experts[e].Up, In: &w.in, Rows: rows, Dst: w.up[at:], Stride: inner})
+				kernel.Job{W: m.Experts[e].Gate, In: &w.sorted, First: first, Count: n, Dst: w.gate[first*inner:], Stride: inner},
+				kernel.Job{W: m.Experts[e].Up, In: &w.sorted, First: first, Count: n, Dst: w.up[first*inner:], Stride: inner})
 		}
 	}
 	s.Pool.MatMul(s.jobs)
@@ -104,9 +104,8 @@ func (m *MoE) Apply(s *Step, x, dst []float32) {
 	s.Pool.Set(&w.mid, w.gate, total, inner)
 	s.jobs = s.jobs[:0]
 	for e := range m.Experts {
-		if n := len(w.lists[e]); n > 0 {
-			from := w.starts[e]
-			s.jobs = append(s.jobs, kernel.Job{W: m.Experts[e].Down, In: &w.mid, Rows: w.ranges[from : from+n], Dst: w.out[from*width:], Stride: width})
+		if first, n := w.starts[e], w.starts[e+1]-w.starts[e]; n > 0 {
+			s.jobs = append(s.jobs, kernel.Job{W: m.Experts[e].Down, In: &w.mid, First: first, Count: n, Dst: w.out[first*width:], Stride: width})
 		}
 	}
 	s.Pool.MatMul(s.jobs)
@@ -114,29 +113,26 @@ func (m *MoE) Apply(s *Step, x, dst []float32) {
 	s.Each(m.combine)
 }
 
-// gather lists, for each expert, the rows that chose it, and gives each choice its place.
+// gather puts the choices in the order of their experts, and gives each its place.
 func (m *MoE) gather(rows int) {
 	w, n := m.work, len(m.Experts)
-	if len(w.lists) < n {
-		w.lists, w.starts, w.slots = make([][]int32, n), make([]int, n+1), make([]int32, n)
+	if len(w.starts) < n+1 {
+		w.starts, w.slots = make([]int, n+1), make([]int32, n)
+	}
+	clear(w.slots)
+	for _, c := range w.route {
+		w.slots[c.expert]++
 	}
 	for e := range n {
-		w.lists[e] = w.lists[e][:0]
-	}
-	for i, c := range w.route {
-		w.lists[c.expert] = append(w.lists[c.expert], int32(i/m.Used))
-	}
-	for e := range n {
-		w.starts[e+1] = w.starts[e] + len(w.lists[e])
+		w.starts[e+1] = w.starts[e] + int(w.slots[e])
 		w.slots[e] = int32(w.starts[e])
 	}
+	w.order = slices.Grow(w.order[:0], rows*m.Used)[:rows*m.Used]
 	for i := range w.route {
 		c := &w.route[i]
 		c.at = w.slots[c.expert]
 		w.slots[c.expert]++
-	}
-	for len(w.ranges) < rows*m.Used {
-		w.ranges = append(w.ranges, int32(len(w.ranges)))
+		w.order[c.at] = int32(i / m.Used)
 	}
 }
 
