@@ -319,9 +319,9 @@ func (t *Tensor) set(p *part, d described, start, align int64) error {
 	return nil
 }
 
-// overlaps reports tensors that share bytes.
+// overlaps reports tensors that share bytes; an empty one shares none.
 func overlaps(p *part, tensors []*Tensor, bad *problems) {
-	sorted := slices.Clone(tensors)
+	sorted := slices.DeleteFunc(slices.Clone(tensors), func(t *Tensor) bool { return len(t.data) == 0 })
 	slices.SortStableFunc(sorted, func(a, b *Tensor) int { return int(a.Offset - b.Offset) })
 	for i := 1; i < len(sorted); i++ {
 		a, b := sorted[i-1], sorted[i]

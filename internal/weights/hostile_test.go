@@ -178,6 +178,21 @@ func TestAnIndexThatDoesNotFitItsShardsIsRefused(t *testing.T) {
 	}
 }
 
+func TestAnEmptyTensorOverlapsNothing(t *testing.T) {
+	header := `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[0,3],"data_offsets":[0,0]},
+		"c":{"dtype":"F32","shape":[0],"data_offsets":[4,4]}}`
+	f, err := Open(write(t, filepath.Join(t.TempDir(), "m.safetensors"), withHeader(header, 8)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n := f.Tensor("b").Elems(); n != 0 || len(f.Tensors()) != 3 {
+		t.Fatal(n, f.Tensors())
+	}
+	f.Tensor("b").Release()
+	f.Tensor("c").Prefetch()
+}
+
 // TestHostileFilesTakeNoMoreMemoryThanPromised opens the files that ask for most, and bounds the heap
 // at its highest by the file's size and 64 MiB. (The mapping itself is not on the heap.)
 func TestHostileFilesTakeNoMoreMemoryThanPromised(t *testing.T) {

@@ -283,6 +283,50 @@ func TestTensorsAreFoundBehindThePrefixesThatCheckpointsHave(t *testing.T) {
 	}
 }
 
+// TestThePlanIsWhatOpeningTakes: memory is promised by Inspect before a byte is packed.
+func TestThePlanIsWhatOpeningTakes(t *testing.T) {
+	var paths []string
+	for _, r := range append(tinies(t, false), tinies(t, true)...) {
+		paths = append(paths, r.folder())
+	}
+	for _, arch := range seedArchitectures() { // experts of 5 rows, which are padded one by one
+		path := filepath.Join(t.TempDir(), arch+".gguf")
+		if err := os.WriteFile(path, smallGGUF(arch, nil), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, path)
+	}
+	for _, path := range paths {
+		f, err := weights.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		plan, err := Inspect(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, _ := pools(t)
+		if net := openTiny(t, path, one); net.WeightBytes != plan.WeightBytes {
+			t.Errorf("%s: planned are %d bytes, taken were %d", path, plan.WeightBytes, net.WeightBytes)
+		}
+	}
+}
+
+func TestATensorOfNothingIsNoDivisionByZero(t *testing.T) {
+	shapes := tinyLlama()
+	shapes["extra"] = []int{2, 0}
+	net, err := openConfig(t, smallConfig, shapes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	net.Close()
+	shapes["model.layers.0.mlp.up_proj.weight"] = []int{10, 0}
+	if _, err := openConfig(t, smallConfig, shapes); !errors.Is(err, ErrTensors) {
+		t.Fatal(err)
+	}
+}
+
 func TestPoolingIsReadFromEitherKindOfFile(t *testing.T) {
 	for raw, want := range map[string]pooling{
 		`{"pooling_mode_cls_token":false,"pooling_mode_mean_tokens":true}`: poolMean,
@@ -399,14 +443,22 @@ func smallGGUF(arch string, more map[string]any) []byte {
 		"blk.0.ffn_gate": {10, 8}, "blk.0.ffn_up": {10, 8}, "blk.0.ffn_down": {8, 10}}
 	switch arch {
 	case "qwen3moe":
+		for _, kind := range []string{"gate", "up", "down"} {
+			delete(shapes, "blk.0.ffn_"+kind)
+		}
 		keys["expert_count"], keys["expert_used_count"], keys["expert_feed_forward_length"] = 3, 2, 5
 		shapes["blk.0.ffn_gate_inp"], shapes["blk.0.ffn_gate_exps"] = []int{3, 8}, []int{3, 5, 8}
 		shapes["blk.0.ffn_up_exps"], shapes["blk.0.ffn_down_exps"] = []int{3, 5, 8}, []int{3, 8, 5}
 		shapes["blk.0.attn_q_norm"], shapes["blk.0.attn_k_norm"] = []int{4}, []int{4}
-	case "qwen3", "gemma3":
+	case "qwen3":
+		shapes["blk.0.attn_q_norm"], shapes["blk.0.attn_k_norm"] = []int{4}, []int{4}
+	case "gemma3":
 		shapes["blk.0.attn_q_norm"], shapes["blk.0.attn_k_norm"] = []int{4}, []int{4}
 		shapes["blk.0.post_attention_norm"], shapes["blk.0.post_ffw_norm"] = []int{8}, []int{8}
 	case "bert":
+		for _, name := range []string{"output_norm", "blk.0.attn_norm", "blk.0.ffn_norm", "blk.0.ffn_gate"} {
+			delete(shapes, name)
+		}
 		shapes["blk.0.attn_k"], shapes["blk.0.attn_v"], shapes["position_embd"], shapes["token_types"] = []int{8, 8}, []int{8, 8}, []int{16, 8}, []int{2, 8}
 		for _, norm := range []string{"token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm"} {
 			shapes[norm], shapes[norm+".bias"] = []int{8}, []int{8}

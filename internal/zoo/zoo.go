@@ -104,14 +104,20 @@ func Inspect(f *weights.File) (*Plan, error) {
 	}
 	p := &Plan{Config: s.Config, Encoder: s.Arch == "bert"}
 	for _, t := range f.Tensors() {
-		rows, cols := 1, 1
-		if n := len(t.Shape); n > 1 {
-			cols = t.Shape[n-1]
-			rows = t.Elems() / cols
-			p.WeightBytes += kernel.PackedBytes(t.Type, rows, cols)
-		} else {
-			p.WeightBytes += int64(4 * t.Elems())
-		}
+		p.WeightBytes += packedBytes(t)
 	}
 	return p, nil
+}
+
+// packedBytes is the memory that a tensor takes: a vector of floats, a packed matrix, or one an expert.
+func packedBytes(t *weights.Tensor) int64 {
+	n := len(t.Shape)
+	if n < 2 || t.Elems() == 0 {
+		return int64(4 * t.Elems())
+	}
+	experts, rows, cols := 1, t.Shape[n-2], t.Shape[n-1]
+	for _, d := range t.Shape[:n-2] {
+		experts *= d
+	}
+	return int64(experts) * kernel.PackedBytes(t.Type, rows, cols)
 }
