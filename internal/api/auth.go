@@ -57,6 +57,7 @@ type Key struct {
 	ID     string // for logs; never the secret
 	Tenant string // whose cached prefixes may be used
 	Scopes []Scope
+	Limits Limits
 	Models []string // names, or patterns as path.Match reads them; empty: every model
 }
 

@@ -96,6 +96,10 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, sf *Surface, rt *Ro
 		return
 	}
 	c.Key = key
+	if err := s.limiter.request(key); err != nil {
+		c.Fail(err)
+		return
+	}
 	if err := rt.Handle(c); err != nil {
 		c.Fail(err)
 	}

@@ -19,8 +19,9 @@
 // exported handlers, such as openai.Chat, into its own routes).
 //
 //  1. x.go: the package comment, and Surface() *api.Surface: Name (it is the prefix too), Marks, Routes,
-//     Error, Head. Patterns are http.ServeMux's: {name} is one segment, unescaped, {name...} the rest.
-//     A segment such as {model}:generate is not possible there: take {rest...} and split it.
+//     Error, Head (own headers; Call.Quotas has what is left of the key's limits). Patterns are http.ServeMux's: {name} is one segment, unescaped, {name...} the rest.
+//     A segment such as {model}:generate is not possible there: take {rest...} and split it. The root
+//     path alone is "/{$}"; a pattern "/" would take everything.
 //  2. Wire types with json tags, one file a route. Unions stay json.RawMessage and are read with
 //     api.Decode(path, raw, &v, strict), so that errors name the field: messages[2].content.
 //  3. Every field of the vendor's reference has one of three fates: it goes into the chat.Request; it
@@ -31,7 +32,7 @@
 //     them. Statuses that the vendor has of its own are chosen there from Failure.Kind and Code.
 //  5. Whole: r, err := c.Answer(request), then c.JSON(200, wire). Streamed: c.Stream(encoder, request);
 //     an Encoder has Type, Event, Ping, Fail and End, and writes with Frames: SSE, SSEText, Line (NDJSON), Item
-//     (array), Raw. Started is held back until the first part, so errors before it have a status. Blocks do not
+//     (array), AWS (binary events), Raw. Started is held back until the first part, so errors before it have a status. Blocks do not
 //     overlap in one choice; choices may interleave.
 //  6. testdata/*.txtar: request, script, and by -update what was asked and the exact bytes; the test is
 //     apitest.Golden(t, "testdata", api.Options{Surfaces: ...}). Read what -update writes.

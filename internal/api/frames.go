@@ -1,6 +1,10 @@
 package api
 
-import "strings"
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"strings"
+)
 
 // Frames gathers what is sent next. Its methods are the framings that vendors' streams have; a
 // stream uses one of them.
@@ -80,4 +84,31 @@ func (f *Frames) CloseArray() {
 		f.b = append(f.b, '[')
 	}
 	f.b = append(f.b, ']')
+}
+
+// AWS adds an event of Amazon's binary event stream (application/vnd.amazon.eventstream). All its
+// headers are strings; they are written in the order given, as name, value, name, value. The layout,
+// big-endian:
+//
+//	u32 whole length | u32 length of headers | u32 CRC-32 of these 8 bytes
+//	headers: u8 length, name, u8 7 (a string), u16 length, value
+//	payload | u32 CRC-32 of all before
+func (f *Frames) AWS(payload []byte, headers ...string) {
+	size := 0
+	for i := 0; i+1 < len(headers); i += 2 {
+		size += 1 + len(headers[i]) + 1 + 2 + len(headers[i+1])
+	}
+	begin := len(f.b)
+	f.b = binary.BigEndian.AppendUint32(f.b, uint32(12+size+len(payload)+4))
+	f.b = binary.BigEndian.AppendUint32(f.b, uint32(size))
+	f.b = binary.BigEndian.AppendUint32(f.b, crc32.ChecksumIEEE(f.b[begin:]))
+	for i := 0; i+1 < len(headers); i += 2 {
+		f.b = append(f.b, byte(len(headers[i])))
+		f.b = append(f.b, headers[i]...)
+		f.b = append(f.b, 7)
+		f.b = binary.BigEndian.AppendUint16(f.b, uint16(len(headers[i+1])))
+		f.b = append(f.b, headers[i+1]...)
+	}
+	f.b = append(f.b, payload...)
+	f.b = binary.BigEndian.AppendUint32(f.b, crc32.ChecksumIEEE(f.b[begin:]))
 }

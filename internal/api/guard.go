@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -40,11 +41,16 @@ func (g *guarded) Respond(ctx context.Context, r *chat.Request) (chat.Stream, er
 		return nil, err
 	}
 	r.ID, r.Tenant = g.c.ID, g.tenant()
-	s, err := g.inner.Respond(ctx, r)
-	if err != nil {
+	l := g.c.server.limiter
+	if err := l.answer(g.c.Key); err != nil {
 		return nil, err
 	}
-	return &measured{Stream: s, m: g.c.server.metrics, surface: g.c.surface.Name, last: g.c.began}, nil
+	s, err := g.inner.Respond(ctx, r)
+	if err != nil {
+		l.ended(g.c.Key)
+		return nil, err
+	}
+	return &measured{Stream: s, c: g.c, m: g.c.server.metrics, surface: g.c.surface.Name, last: g.c.began}, nil
 }
 
 // textOnly refuses what no network here can read, rather than answering without it.
@@ -67,6 +73,7 @@ func (g *guarded) Embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embedd
 	out, err := g.inner.Embed(ctx, r)
 	if err == nil {
 		g.c.server.metrics.tokens.WithLabelValues(g.c.surface.Name, "prompt").Add(float64(out.Tokens))
+		g.c.server.limiter.used(g.c.Key, out.Tokens)
 	}
 	return out, err
 }
@@ -129,14 +136,28 @@ func (g *guarded) Load(ctx context.Context, name string, keep *chat.KeepAlive) e
 	return g.inner.Load(ctx, name, keep)
 }
 
-// measured notes when the parts of an answer come.
+// measured notes when the parts of an answer come, and counts its tokens as they do: who leaves
+// early has used what was made until then.
 type measured struct {
 	chat.Stream
+	c       *Call
 	m       *metrics
 	surface string
-	last    time.Time // of the part before, at first of the request
-	first   bool      // whether a part has come
-	counted bool
+	last    time.Time  // of the part before, at first of the request
+	first   bool       // whether a part has come
+	used    chat.Usage // so far; parts count as a token each until the answer says how many there were
+	closed  sync.Once
+}
+
+func (s *measured) Close() {
+	s.Stream.Close()
+	s.closed.Do(func() {
+		l := s.c.server.limiter
+		l.used(s.c.Key, s.used.Prompt+s.used.Answer)
+		l.ended(s.c.Key)
+		s.m.tokens.WithLabelValues(s.surface, "prompt").Add(float64(s.used.Prompt))
+		s.m.tokens.WithLabelValues(s.surface, "answer").Add(float64(s.used.Answer))
+	})
 }
 
 func (s *measured) Next(ctx context.Context) (chat.Event, error) {
@@ -149,6 +170,7 @@ func (s *measured) Next(ctx context.Context) (chat.Event, error) {
 	}
 	switch ev.Kind {
 	case chat.Delta:
+		s.used.Answer++
 		now := time.Now()
 		if took := now.Sub(s.last).Seconds(); s.first {
 			s.m.between.WithLabelValues(s.surface).Observe(took)
@@ -156,11 +178,13 @@ func (s *measured) Next(ctx context.Context) (chat.Event, error) {
 			s.m.first.WithLabelValues(s.surface).Observe(took)
 		}
 		s.first, s.last = true, now
+	case chat.Started:
+		if ev.Usage != nil {
+			s.used.Prompt = ev.Usage.Prompt
+		}
 	case chat.Ended:
-		if ev.Usage != nil && !s.counted {
-			s.counted = true
-			s.m.tokens.WithLabelValues(s.surface, "prompt").Add(float64(ev.Usage.Prompt))
-			s.m.tokens.WithLabelValues(s.surface, "answer").Add(float64(ev.Usage.Answer))
+		if ev.Usage != nil {
+			s.used = *ev.Usage
 		}
 	}
 	return ev, nil

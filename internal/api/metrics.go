@@ -33,7 +33,7 @@ func newMetrics(r *prometheus.Registry) *metrics {
 		between: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "galerne_time_between_tokens_seconds",
 			Help: "Between the parts of an answer.", Buckets: seconds}, []string{"surface"}),
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "galerne_tokens_total",
-			Help: "Tokens read (prompt) and made (answer) of finished requests."}, []string{"surface", "kind"}),
+			Help: "Tokens read (prompt) and made (answer)."}, []string{"surface", "kind"}),
 		failed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "galerne_answers_failed_total",
 			Help: "Answers that ended in an error after they had begun, by its code."}, []string{"surface", "code"}),
 		slow: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "galerne_slow_readers_total",

@@ -33,6 +33,7 @@ type Options struct {
 	WriteTimeout time.Duration // how long a reader may take nothing. Default 30 s.
 	Drain        time.Duration // how long answers under way may take at shutdown. Default 30 s.
 	NewID        func() string // for requests. Default 24 random hexadecimal digits.
+	Now          func() time.Time
 }
 
 func (o Options) withDefaults() Options {
@@ -53,6 +54,9 @@ func (o Options) withDefaults() Options {
 	if o.NewID == nil {
 		o.NewID = NewID
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
 	}
@@ -65,6 +69,7 @@ type Server struct {
 	own      *mounted
 	surfaces []*mounted
 	metrics  *metrics
+	limiter  *limiter
 	draining atomic.Bool
 }
 
@@ -74,6 +79,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("api: a server needs a backend and a surface")
 	}
 	s := &Server{o: o.withDefaults(), metrics: newMetrics(o.Registry)}
+	s.limiter = &limiter{now: s.o.Now, keys: map[string]*allowance{}}
 	for _, sf := range o.Surfaces {
 		s.surfaces = append(s.surfaces, s.mount(sf))
 	}

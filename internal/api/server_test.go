@@ -356,3 +356,104 @@ func (onlyA) Any() bool { return true }
 func (onlyA) Lookup(context.Context, api.Credential) (*api.Key, error) {
 	return &api.Key{ID: "k", Tenant: "t", Models: []string{"a-*"}}, nil
 }
+
+// limited is a key with limits, and another without.
+type limited struct{ api.Limits }
+
+func (limited) Any() bool { return true }
+func (l limited) Lookup(_ context.Context, c api.Credential) (*api.Key, error) {
+	if c.Secret == "free" {
+		return &api.Key{ID: "free"}, nil
+	}
+	return &api.Key{ID: "limited", Limits: l.Limits}, nil
+}
+
+func TestLimitsHoldAndFillAgain(t *testing.T) {
+	var mu sync.Mutex
+	now := time.Unix(1e9, 0)
+	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	pass := func(d time.Duration) { mu.Lock(); defer mu.Unlock(); now = now.Add(d) }
+	serve := func(l api.Limits, script string) (string, *apitest.Backend) {
+		b := &apitest.Backend{Scripts: map[string]string{"": script}}
+		return apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, Keys: limited{l}, Now: clock}).URL + "/v1/say", b
+	}
+	say := func(url, key string, want int) string {
+		t.Helper()
+		code, text := post(t, url, `{"model":"m"}`, "X-Api-Key", key)
+		if code != want {
+			t.Errorf("status %d, want %d: %s", code, want, text)
+		}
+		return text
+	}
+	const short = "start prompt=5\ntext \"a\"\nfinish stop\nend prompt=5 answer=2"
+
+	url, _ := serve(api.Limits{Requests: 2}, short)
+	say(url, "k", 200)
+	say(url, "k", 200)
+	if text := say(url, "k", 429); !strings.Contains(text, "2 requests a minute") || !strings.Contains(text, "30s") {
+		t.Error(text)
+	}
+	say(url, "free", 200)
+	pass(29 * time.Second)
+	say(url, "k", 429)
+	pass(time.Second)
+	say(url, "k", 200)
+	say(url, "k", 429)
+
+	url, _ = serve(api.Limits{Tokens: 6}, short)
+	say(url, "k", 200) // 7 tokens: more than there were, which is known only now
+	say(url, "k", 429)
+	pass(20 * time.Second) // 2 of 6 a minute: 1 is left
+	say(url, "k", 200)
+
+	url, b := serve(api.Limits{Answers: 1}, "start\nhang")
+	ctx, cancel := context.WithCancel(context.Background())
+	r, _ := http.NewRequestWithContext(ctx, "POST", url, strings.NewReader(`{"model":"m"}`))
+	r.Header.Set("X-Api-Key", "k")
+	var group sync.WaitGroup
+	group.Go(func() {
+		if w, err := http.DefaultTransport.RoundTrip(r); err == nil {
+			w.Body.Close()
+		}
+	})
+	for b.Live() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	say(url, "k", 429)
+	cancel()
+	group.Wait()
+	waitIdle(t, b)
+	b.Scripts[""] = short
+	for range 100 { // the place is given back just after the answer is closed
+		if code, _ := post(t, url, `{"model":"m"}`, "X-Api-Key", "k"); code == 200 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the place of an answer that ended is not given back")
+}
+
+func TestWhoLeavesHasUsedWhatWasMade(t *testing.T) {
+	registry := metric.New()
+	b := &apitest.Backend{Scripts: map[string]string{"": "start prompt=5\ntext \"a\"\ntext \"b\"\nhang"}}
+	h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, Registry: registry})
+	ctx, cancel := context.WithCancel(context.Background())
+	r, _ := http.NewRequestWithContext(ctx, "POST", h.URL+"/v1/say", strings.NewReader(`{"model":"m","stream":true}`))
+	w, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 8)
+	_, _ = io.ReadFull(w.Body, got)
+	cancel()
+	w.Body.Close()
+	waitIdle(t, b)
+	h.Close()
+	rec := httptest.NewRecorder()
+	metric.Handler(registry).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{`galerne_tokens_total{kind="prompt",surface="x"} 5`, `galerne_tokens_total{kind="answer",surface="x"} 2`, `galerne_http_requests_total{route="/v1/say",status="499",surface="x"} 1`} {
+		if !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+}

@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"hash/crc32"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -251,5 +254,69 @@ func TestJoinedAnswersKeepTheirPlacesAndSumUsage(t *testing.T) {
 		if got.Choices[i].Text(chat.TextBlock) != want {
 			t.Errorf("choice %d says %q, want %q", i, got.Choices[i].Text(chat.TextBlock), want)
 		}
+	}
+}
+
+// readAWS takes one event off a stream.
+func readAWS(b []byte) (headers []string, payload, rest []byte, ok bool) {
+	if len(b) < 16 {
+		return nil, nil, nil, false
+	}
+	whole, size := int(binary.BigEndian.Uint32(b)), int(binary.BigEndian.Uint32(b[4:]))
+	if whole < 16 || whole > len(b) || size > whole-16 || crc32.ChecksumIEEE(b[:8]) != binary.BigEndian.Uint32(b[8:]) ||
+		crc32.ChecksumIEEE(b[:whole-4]) != binary.BigEndian.Uint32(b[whole-4:]) {
+		return nil, nil, nil, false
+	}
+	for h := b[12 : 12+size]; len(h) > 0; {
+		name := h[1 : 1+h[0]]
+		h = h[1+len(name):]
+		if h[0] != 7 {
+			return nil, nil, nil, false
+		}
+		value := h[3 : 3+binary.BigEndian.Uint16(h[1:])]
+		h = h[3+len(value):]
+		headers = append(headers, string(name), string(value))
+	}
+	return headers, b[12+size : whole-4], b[whole:], true
+}
+
+func TestAWSEventsAreReadAsTheyWereWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type event struct {
+			headers []string
+			payload []byte
+		}
+		var f Frames
+		var want []event
+		for range rapid.IntRange(0, 4).Draw(t, "events") {
+			e := event{payload: rapid.SliceOf(rapid.Byte()).Draw(t, "payload")}
+			for range rapid.IntRange(0, 3).Draw(t, "headers") {
+				e.headers = append(e.headers, rapid.StringMatching(`:?[a-z-]{1,20}`).Draw(t, "name"), rapid.StringN(0, 50, 200).Draw(t, "value"))
+			}
+			f.AWS(e.payload, e.headers...)
+			want = append(want, e)
+		}
+		rest := f.b
+		for i, e := range want {
+			headers, payload, after, ok := readAWS(rest)
+			if !ok || !slices.Equal(headers, e.headers) || !bytes.Equal(payload, e.payload) {
+				t.Fatalf("event %d: %q %q %t, want %q %q", i, headers, payload, ok, e.headers, e.payload)
+			}
+			rest = after
+		}
+		if len(rest) > 0 {
+			t.Fatalf("%d bytes too many", len(rest))
+		}
+	})
+}
+
+// The published example of the format: an event with one header and a short payload would be made by
+// Amazon's own encoder; this is the empty event, whose checksums are known constants.
+func TestEmptyAWSEventIsThePublishedOne(t *testing.T) {
+	var f Frames
+	f.AWS(nil)
+	want := []byte{0, 0, 0, 16, 0, 0, 0, 0, 5, 0xc2, 0x48, 0xeb, 0x7d, 0x98, 0xc8, 0xff}
+	if !bytes.Equal(f.b, want) {
+		t.Errorf("got %x, want %x", f.b, want)
 	}
 }

@@ -218,6 +218,16 @@ def test_errors_are_the_right_exceptions():
     assert e.code == "unknown_url"
 
 
+def test_limits_are_told_and_kept():
+    limited = openai.OpenAI(base_url=KEYED_URL + "/v1", api_key="limited", max_retries=0)
+    raws = [limited.chat.completions.with_raw_response.create(model="plain", messages=HI) for _ in range(3)]
+    left = [int(r.headers["x-ratelimit-remaining-requests"]) for r in raws]
+    assert left == [2, 1, 0] and raws[0].headers["x-ratelimit-limit-tokens"] == "1000" and raws[0].headers["x-ratelimit-reset-requests"].endswith("s")
+    assert int(raws[2].headers["x-ratelimit-remaining-tokens"]) < 1000
+    e = raises(openai.RateLimitError, limited.models.list)
+    assert e.code == "rate_limit_exceeded" and 0 < int(e.response.headers["retry-after"]) <= 20
+
+
 def test_an_error_in_the_middle_of_a_stream():
     s = chat("breaks", stream=True)
     e = raises(openai.APIError, list, s)

@@ -37,7 +37,7 @@ func TestOfficialClientsUnderstandUs(t *testing.T) {
 				t.Skipf("NOT TESTED: the Python package %s is missing: run `make deps`", vendor)
 			}
 			url := serve(t, api.Options{}).URL
-			keyed := serve(t, api.Options{Keys: api.OneKey("right")}).URL
+			keyed := serve(t, api.Options{Keys: keys{}}).URL
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, python, "run.py", vendor+"_checks.py")
@@ -52,6 +52,21 @@ func TestOfficialClientsUnderstandUs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// keys are "right", which may do everything, and "limited", which may call thrice a minute.
+type keys struct{}
+
+func (keys) Any() bool { return true }
+
+func (keys) Lookup(_ context.Context, c api.Credential) (*api.Key, error) {
+	switch c.Secret {
+	case "right":
+		return &api.Key{ID: "right"}, nil
+	case "limited":
+		return &api.Key{ID: "limited", Limits: api.Limits{Requests: 3, Tokens: 1000}}, nil
+	}
+	return nil, api.ErrKey
 }
 
 // server is a server of all surfaces, beside what the checks ask of the test itself.

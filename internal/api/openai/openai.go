@@ -39,6 +39,14 @@ func Surface(more ...api.Route) *api.Surface {
 func head(c *api.Call, h http.Header) {
 	h.Set("Openai-Processing-Ms", strconv.FormatInt(time.Since(c.Began()).Milliseconds(), 10))
 	h.Set("Openai-Version", "2020-10-01")
+	requests, tokens := c.Quotas()
+	for name, q := range map[string]*api.Quota{"Requests": requests, "Tokens": tokens} {
+		if q != nil {
+			h.Set("X-Ratelimit-Limit-"+name, strconv.Itoa(q.Limit))
+			h.Set("X-Ratelimit-Remaining-"+name, strconv.Itoa(q.Remaining))
+			h.Set("X-Ratelimit-Reset-"+name, q.Reset.Round(time.Millisecond).String())
+		}
+	}
 }
 
 // errorBody has four keys always; clients read all of them.
