@@ -14,3 +14,5 @@ func TestAnswersAreOpenAIsToTheByte(t *testing.T) {
 func TestEveryRouteAsksWhoCalls(t *testing.T) {
 	apitest.Door(t, Surface(), "testdata/routes.txt")
 }
+
+func FuzzAnyBody(f *testing.F) { apitest.FuzzBodies(f, Surface(), "testdata") }

@@ -15,3 +15,5 @@ func TestResponsesAreOpenAIsToTheByte(t *testing.T) {
 func TestEveryRouteAsksWhoCalls(t *testing.T) {
 	apitest.Door(t, openai.Surface(Routes()...), "testdata/routes.txt")
 }
+
+func FuzzAnyBody(f *testing.F) { apitest.FuzzBodies(f, openai.Surface(Routes()...), "testdata") }
