@@ -12,6 +12,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/api/openai/responses"
 	"github.com/galerne-ai/galerne/internal/hub"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/metric"
@@ -94,7 +95,7 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 
 // surfaces are the vendors' APIs that are served.
 func surfaces() []*api.Surface {
-	return []*api.Surface{openai.Surface()}
+	return []*api.Surface{openai.Surface(responses.Routes()...)}
 }
 
 // checkListen refuses an address that other machines reach unless somebody has thought of who may call.
