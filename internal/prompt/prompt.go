@@ -38,6 +38,7 @@ type Format struct {
 	guard    guard
 	family   *family
 	able     abilities
+	infill   *infill // nil: none
 }
 
 // New reads a model's chat template and finds out what it can do. A model without one can be given
@@ -48,7 +49,7 @@ func New(t *tokenizer.Tokenizer) (*Format, error) {
 }
 
 func newFormat(t *tokenizer.Tokenizer, source string) (*Format, error) {
-	f := &Format{tokens: t, source: source, guard: newGuard(t)}
+	f := &Format{tokens: t, source: source, guard: newGuard(t), infill: infillOf(t)}
 	if source == "" {
 		f.family = &family{}
 		return f, nil
@@ -86,6 +87,8 @@ func (f *Format) Render(r *chat.Request) (*Prompt, error) {
 	switch {
 	case r.Raw != nil && r.Raw.Tokens != nil:
 		return &Prompt{IDs: r.Raw.Tokens}, nil
+	case r.Raw != nil && r.Raw.Suffix != nil:
+		return f.fill(r.Raw)
 	case r.Raw != nil:
 		p := &Prompt{Text: r.Raw.Text}
 		p.IDs = f.tokens.Encode(nil, p.Text, tokenizer.EncodeOptions{AddSpecial: !r.Raw.NoBOS, ParseSpecial: r.Raw.ParseSpecial})

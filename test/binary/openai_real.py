@@ -85,6 +85,17 @@ def test_completions_continue_and_echo():
     assert r.choices[0].text.startswith("The capital of France is") and r.choices[0].logprobs.token_logprobs[0] is None, r
 
 
+def test_the_coder_fills_in_the_middle():
+    r = client.completions.create(model=CODER, prompt="def add(a, b):\n    return ", suffix="\n\nprint(add(1, 2))\n", max_tokens=16, temperature=0)
+    assert "a + b" in r.choices[0].text, r
+    try:
+        client.completions.create(model=SMALL, prompt="a", suffix="b", max_tokens=4)
+    except openai.BadRequestError as e:
+        assert e.param == "suffix", e.body
+    else:
+        raise AssertionError("it was answered")
+
+
 def test_embeddings_have_a_meaning():
     r = client.embeddings.create(model=EMBED, input=["a cat", "a kitten", "a theorem"])
     a, b, c = (d.embedding for d in r.data)
