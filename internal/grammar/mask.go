@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"math/bits"
 	"slices"
-	"unicode/utf8"
 )
 
 const (
@@ -30,8 +29,7 @@ type masks struct {
 // head is what a rule's rest allows by itself, and where it may end in the middle of a token.
 type head struct {
 	mask  []uint64
-	exits []int32 // trie nodes
-	tr    *trie
+	exits []int32 // nodes of the vocabulary
 }
 
 // current is the store to walk in. Called with g.mu held.
@@ -242,14 +240,16 @@ func (g *generation) collect(m *masks, v *Vocabulary, mask []uint64, state term)
 	n := g.nodes[state]
 	switch {
 	case n.kind == isFrame:
+		if least, most, ok := g.stringRest(n.a); ok {
+			g.collectString(m, v, mask, least, most, n.b)
+			return
+		}
 		h := g.headOf(m, v, n.a)
 		for i, w := range h.mask {
 			mask[i] |= w
 		}
 		for _, at := range h.exits {
-			node := &h.tr.nodes[at]
-			m.stack[node.depth+1] = n.b
-			g.walk(m, h.tr, at+1, node.end, mask, nil)
+			g.goOn(m, v, mask, at, n.b)
 		}
 		if g.nullable(n.a) {
 			g.collect(m, v, mask, n.b)
@@ -278,33 +278,56 @@ func (g *generation) headOf(m *masks, v *Vocabulary, t term) *head {
 	if h := m.heads[t]; h != nil {
 		return h
 	}
-	h := &head{mask: make([]uint64, v.words), tr: &v.all}
-	if left, ok := g.stringRest(t); ok {
-		h.tr = &v.rest
-		copy(h.mask, v.plain[min(left, plainLimit)])
-	}
+	h := &head{mask: make([]uint64, v.words)}
 	m.stack[0] = t
-	g.walk(m, h.tr, 0, h.tr.size(), h.mask, &h.exits)
+	g.walk(m, &v.tokens, 0, v.tokens.size(), h.mask, &h.exits)
 	m.heads[t] = h
 	m.bytes += 8*len(h.mask) + 4*len(h.exits)
 	return h
 }
 
-// stringRest tells whether t is the rest of a free JSON string, and how many characters it still
-// takes: plain tokens need not be read then.
-func (g *generation) stringRest(t term) (left int, ok bool) {
+// goOn adds the tokens below a node of the vocabulary at which a rule ends and next comes.
+func (g *generation) goOn(m *masks, v *Vocabulary, mask []uint64, at int32, next term) {
+	node := &v.tokens.nodes[at]
+	m.stack[node.depth+1] = next
+	g.walk(m, &v.tokens, at+1, node.end, mask, nil)
+}
+
+// stringRest tells whether t is the rest of a free JSON string up to its closing quote, and how many
+// characters it still takes. The vocabulary knows what such strings allow.
+func (g *generation) stringRest(t term) (least, most int32, ok bool) {
 	n := &g.nodes[t]
 	if n.kind != isCat || g.free == none {
-		return 0, false
+		return 0, 0, false
 	}
-	r := &g.nodes[n.a]
-	if r.kind != isRep || r.a != g.free {
-		return 0, false
+	r, quote := &g.nodes[n.a], &g.nodes[n.b]
+	return r.min, r.max, r.kind == isRep && r.a == g.free && quote.kind == isLit && quote.text == `"`
+}
+
+// collectString adds the tokens that go on with a free string of least to most characters, and those
+// that end it and go on with next.
+func (g *generation) collectString(m *masks, v *Vocabulary, mask []uint64, least, most int32, next term) {
+	limit := most
+	if most == noLimit || most > insideLimit {
+		limit = insideLimit
 	}
-	if r.max == noLimit {
-		return plainLimit, true
+	for i, w := range v.inside[limit] {
+		mask[i] |= w
 	}
-	return int(r.max), true
+	for _, t := range v.long {
+		if most == noLimit || t.chars <= most {
+			mask[t.at>>6] |= 1 << (t.at & 63)
+		}
+	}
+	for _, q := range v.quotes {
+		if q.chars < least || most != noLimit && q.chars > most {
+			continue
+		}
+		for _, id := range v.tokens.at(q.at) {
+			mask[id>>6] |= 1 << (id & 63)
+		}
+		g.goOn(m, v, mask, q.at, next)
+	}
 }
 
 // walk reads the trie's nodes [from, to) and adds the tokens that are allowed. m.stack holds the state
@@ -356,44 +379,89 @@ func Count(mask []uint64) int {
 
 // Vocabulary is a model's tokens as bytes, arranged for masks: made once a model, read-only, shared.
 type Vocabulary struct {
-	pieces [][]byte
-	ends   []int32
-	words  int // of a mask: one bit a token
+	pieces  [][]byte
+	ends    []int32
+	words   int // of a mask: one bit a token
+	tokens  trie
+	longest int // bytes
 
-	all, rest trie       // every token; those that are not plain
-	plain     [][]uint64 // [n]: plain tokens of at most n characters
-	longest   int        // bytes
+	// What free JSON strings allow, which is most of the vocabulary:
+	inside [][]uint64 // [n]: tokens that stay inside a string and begin at most n characters
+	long   []counted  // tokens that stay inside and begin more than insideLimit
+	quotes []counted  // nodes behind a closing quote, with the characters before it
 }
 
-// plainLimit is the most characters of a plain token: longer ones are read like any other token.
-const plainLimit = 32
+// counted is a token or node that needs a number of characters.
+type counted struct {
+	at    int32
+	chars int32
+}
+
+// insideLimit is the most characters of a token that Vocabulary.inside has masks for.
+const insideLimit = 64
 
 // NewVocabulary takes the bytes of each token and the tokens that end an answer. A token without
 // bytes is never allowed: callers give none for tokens that are no text (roles, padding and the like).
 func NewVocabulary(pieces [][]byte, ends []int32) *Vocabulary {
 	v := &Vocabulary{pieces: pieces, ends: slices.Clone(ends), words: (len(pieces) + 63) / 64}
 	slices.Sort(v.ends)
-	var all, rest []int32
-	for range plainLimit + 1 {
-		v.plain = append(v.plain, make([]uint64, v.words))
-	}
+	var ids []int32
 	for id, p := range pieces {
-		if len(p) == 0 || v.isEnd(int32(id)) {
+		if len(p) == 0 || len(p) > maxToken || v.isEnd(int32(id)) {
 			continue
 		}
 		v.longest = max(v.longest, len(p))
-		all = append(all, int32(id))
-		n := plainLength(p)
-		if n < 0 {
-			rest = append(rest, int32(id))
+		ids = append(ids, int32(id))
+	}
+	v.tokens = newTrie(pieces, ids)
+	v.readStrings()
+	return v
+}
+
+// readStrings reads every token as the beginning of a free string's rest.
+func (v *Vocabulary) readStrings() {
+	s := newStore()
+	boundary := s.cat(s.rep(s.freeRune(), 0, noLimit), s.lit(`"`))
+	s.prepare()
+	for range insideLimit + 1 {
+		v.inside = append(v.inside, make([]uint64, v.words))
+	}
+	type place struct {
+		t     term
+		chars int32 // complete ones
+	}
+	stack := make([]place, v.longest+1)
+	stack[0].t = boundary
+	for i := int32(0); i < v.tokens.size(); {
+		n := &v.tokens.nodes[i]
+		p := stack[n.depth]
+		p.t = s.step(p.t, s.classOf[n.b])
+		begun := p.chars + 1
+		switch p.t {
+		case empty:
+			v.quotes = append(v.quotes, counted{i, p.chars})
+			fallthrough
+		case none:
+			i = n.end
 			continue
+		case boundary:
+			p.chars++
 		}
-		for ; n <= plainLimit; n++ {
-			v.plain[n][id>>6] |= 1 << (id & 63)
+		stack[n.depth+1] = p
+		for _, id := range v.tokens.at(i) {
+			if begun > insideLimit {
+				v.long = append(v.long, counted{id, begun})
+				continue
+			}
+			v.inside[begun][id>>6] |= 1 << (id & 63)
+		}
+		i++
+	}
+	for n := 1; n <= insideLimit; n++ {
+		for i, w := range v.inside[n-1] {
+			v.inside[n][i] |= w
 		}
 	}
-	v.all, v.rest = newTrie(pieces, all), newTrie(pieces, rest)
-	return v
 }
 
 // Size is the number of tokens.
@@ -402,24 +470,6 @@ func (v *Vocabulary) Size() int { return len(v.pieces) }
 func (v *Vocabulary) isEnd(id int32) bool {
 	_, ok := slices.BinarySearch(v.ends, id)
 	return ok
-}
-
-// plainLength is the number of characters of a token that a JSON string may hold as they are, -1 for
-// other tokens.
-func plainLength(p []byte) int {
-	n := 0
-	for len(p) > 0 {
-		r, size := utf8.DecodeRune(p)
-		if r == utf8.RuneError && size == 1 || r < 0x20 || r == '"' || r == '\\' {
-			return -1
-		}
-		p = p[size:]
-		n++
-	}
-	if n > plainLimit {
-		return -1
-	}
-	return n
 }
 
 // trie holds tokens by their bytes: its nodes in preorder, so that a walk reads memory forwards and
@@ -448,9 +498,6 @@ func newTrie(pieces [][]byte, ids []int32) trie {
 	var last []byte
 	for _, id := range ids {
 		p := pieces[id]
-		if len(p) > maxToken {
-			continue
-		}
 		same := 0
 		for same < len(p) && same < len(last) && p[same] == last[same] {
 			same++
@@ -475,6 +522,11 @@ func newTrie(pieces [][]byte, ids []int32) trie {
 
 // maxToken is the longest token that constrained answers use, in bytes.
 const maxToken = 1 << 12
+
+// at is the tokens that end at a node.
+func (t *trie) at(node int32) []int32 {
+	return t.tokens[t.nodes[node].first:t.nodes[node+1].first]
+}
 
 // size is the number of nodes.
 func (t *trie) size() int32 { return int32(len(t.nodes) - 1) }
