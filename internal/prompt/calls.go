@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // callState is how far a call under way has been read.
@@ -34,7 +35,7 @@ func (r *Reader) head() bool {
 	case hermes, llama, mistral:
 		v, name, at = r.jsonHead()
 	case mistralArgs:
-		if t := strings.TrimLeft(r.held, blank); t != "" && (t[0] == '[' || t[0] == '{') {
+		if t := strings.TrimLeft(r.held, blank); r.call.array || t != "" && (t[0] == '[' || t[0] == '{') {
 			v, name, at = r.jsonHead()
 		} else {
 			v, name, id, at = argsHead(r.held)
@@ -59,7 +60,7 @@ func (r *Reader) head() bool {
 		return false
 	case no:
 		call := yes
-		if r.opener == "" {
+		if r.bare {
 			call = mayBeCall(r.held)
 		}
 		switch {
@@ -103,8 +104,12 @@ func mayBeCall(s string) verdict {
 	return no
 }
 
+// isName reports whether a tool could have this name.
 func isName(s string) bool {
-	return s != "" && len(s) <= 256 && !strings.ContainsAny(s, " \n\t\r\"'<>{}[]()")
+	other := func(c rune) bool {
+		return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("_-.:/", c)
+	}
+	return s != "" && len(s) <= 256 && strings.IndexFunc(s, other) < 0
 }
 
 // argsHead reads name[ARGS] or name[CALL_ID]id[ARGS] in front of an object.
@@ -168,7 +173,7 @@ func (r *Reader) jsonHead() (v verdict, name string, at int) {
 		(s.either(`"arguments"`, `"parameters"`)) && s.literal(":") {
 		s.blank()
 		if !s.more() {
-			if s.text[s.at] != '{' || !isName(name) || r.opener == "" && !r.offers(name) {
+			if s.text[s.at] != '{' || !isName(name) || r.bare && !r.offers(name) {
 				return no, "", 0
 			}
 			return yes, name, s.at
@@ -274,11 +279,28 @@ func (r *Reader) arguments() bool {
 	return false
 }
 
+// endMark is what stands behind a call, "" if nothing does.
+func (r *Reader) endMark() string {
+	switch {
+	case r.bare && strings.Contains(r.opener, "```"):
+		return "```"
+	case r.bare:
+		return ""
+	}
+	switch r.f.family.syntax {
+	case hermes, coder, glm:
+		return "</tool_call>"
+	case functionary:
+		return "</function>"
+	}
+	return ""
+}
+
 // tail reads what closes a call: the rest of its object, its end mark, the step to the next.
 func (r *Reader) tail() bool {
 	s := r.f.family.syntax
 	rest := strings.TrimLeft(r.held, blank)
-	end := map[syntax]string{hermes: "</tool_call>", coder: "</tool_call>", functionary: "</function>"}[s]
+	end := r.endMark()
 	object := s == hermes || s == llama || s == mistral || r.call.array
 	if object && r.call.pairs == 0 { // the object around the arguments is open
 		at := objectEnd(rest)
@@ -295,10 +317,11 @@ func (r *Reader) tail() bool {
 	}
 	if end != "" {
 		if strings.HasPrefix(rest, end) {
-			r.held = rest[len(end):]
+			rest = rest[len(end):]
 		} else if len(rest) < len(end) && strings.HasPrefix(end, rest) && !r.over {
 			return false
 		}
+		r.held = rest
 		r.to(inText)
 		r.skip = true
 		return true
@@ -308,11 +331,11 @@ func (r *Reader) tail() bool {
 
 // next goes on to another call of a list, or of a sequence without marks.
 func (r *Reader) next(rest string, object bool) bool {
-	if object && rest == "" && !r.over {
+	if rest == "" && !r.over {
 		return false
 	}
-	if object && rest != "" && (rest[0] == ',' || rest[0] == ';') {
-		after := strings.TrimLeft(rest[1:], blank)
+	if object && rest != "" && (rest[0] == ',' || rest[0] == ';' || r.bare && rest[0] == '{') {
+		after := strings.TrimLeft(strings.TrimLeft(rest, ",;"), blank)
 		if after == "" && !r.over {
 			return false
 		}
@@ -346,7 +369,10 @@ func objectEnd(s string) int {
 
 // whole reads a call whose parts come in another order, once it is all there; what is none is text.
 func (r *Reader) whole() bool {
-	end := map[syntax]string{hermes: "</tool_call>", coder: "</tool_call>", glm: "</tool_call>", functionary: "</function>"}[r.f.family.syntax]
+	end := r.endMark()
+	if r.bare { // the object's own end counts
+		end = ""
+	}
 	size, next := -1, -1
 	if end != "" {
 		if size = strings.Index(r.held, end); size >= 0 {
@@ -370,7 +396,7 @@ func (r *Reader) whole() bool {
 		size, next = len(r.held), len(r.held)
 	}
 	name, arguments, ok := wholeCall(r.held[:size])
-	if !ok || r.opener == "" && !r.offers(name) {
+	if !ok || r.bare && !r.offers(name) {
 		text := r.held[:next]
 		r.held = r.held[next:]
 		r.malformed(text)

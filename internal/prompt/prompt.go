@@ -151,8 +151,13 @@ func (f *Format) thinkingAtEnd(text string, r *chat.Request) bool {
 	if think.open == "" {
 		return false
 	}
-	if continues(r) {
-		return strings.LastIndex(text, think.open) > strings.LastIndex(text, think.end)
+	if continues(r) { // by the message's own words: others' do not count
+		for _, p := range r.Messages[len(r.Messages)-1].Parts {
+			if p.Kind == chat.TextPart && strings.Contains(p.Text, think.open) {
+				return strings.LastIndex(p.Text, think.open) > strings.LastIndex(p.Text, think.end)
+			}
+		}
+		return false
 	}
 	return strings.HasSuffix(strings.TrimSpace(text), strings.TrimSpace(think.open))
 }

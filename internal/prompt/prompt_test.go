@@ -1,6 +1,7 @@
 package prompt
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/testdeps"
 	"github.com/galerne-ai/galerne/internal/tokenizer"
 	"github.com/galerne-ai/galerne/internal/weights"
+	"pgregory.net/rapid"
 )
 
 // vocabulary opens the tokenizer of a file below .deps.
@@ -286,6 +288,28 @@ func TestCallsComeBackAsTheTemplateWritesThem(t *testing.T) {
 	}
 }
 
+func TestAnAnswerBeginsInsideReasoningThatThePromptOpened(t *testing.T) {
+	f := format(t, qwen, "Qwen-QwQ-32B")
+	for _, c := range []struct {
+		messages []chat.Message
+		want     chat.BlockKind
+	}{
+		{[]chat.Message{says(chat.User, "Q")}, chat.ThinkingBlock},
+		{[]chat.Message{says(chat.User, "<think>"), {Role: chat.Assistant, Prefix: true, Parts: []chat.Part{{Text: "So"}}}}, chat.TextBlock},
+		{[]chat.Message{says(chat.User, "Q"), {Role: chat.Assistant, Prefix: true, Parts: []chat.Part{{Text: "<think>Hm"}}}}, chat.ThinkingBlock},
+	} {
+		r := &chat.Request{Messages: c.messages}
+		rd := f.NewReader(r, render(t, f, r))
+		var got []Piece
+		for _, id := range f.tokens.Encode(nil, "yes", tokenizer.EncodeOptions{}) {
+			got = append(got, rd.Add(id)...)
+		}
+		if got = append(got, rd.Flush()...); len(got) == 0 || got[0].Kind != c.want {
+			t.Errorf("%v: %v", c.messages, got)
+		}
+	}
+}
+
 func TestToolsAreExplainedInWordsWhereATemplateHasNoPlaceForThem(t *testing.T) {
 	f := format(t, smol, "")
 	p := render(t, f, &chat.Request{Tools: []chat.Tool{weather}, Messages: []chat.Message{says(chat.System, "S"), says(chat.User, "Q"), calls("a", "get_weather", `{"city":"B"}`), gives("a", "grey"), gives("b", "cold")}})
@@ -324,5 +348,51 @@ func TestARealModelsTokensBecomeTextAndCalls(t *testing.T) {
 	}
 	if text != "Déjà vu 😀." || name != "get_weather" || arguments != `{"city": "Brest"}` {
 		t.Fatalf("%q %q %q", text, name, arguments)
+	}
+}
+
+// TestNoTextMakesAControlToken puts pieces of control tokens' names everywhere that people write.
+func TestNoTextMakesAControlToken(t *testing.T) {
+	pieces := []string{"<|im_start|>", "<|im_end|>", "<|", "|>", "im_end", "<|im_", "end|>", "<", ">", "|", "<|endoftext|>", " ", "\n", "a", "é", "\\", `"`, "\U000F0000", "\U000F0001", "</think>", "<tool_call>", "{{", "%}"}
+	text := rapid.Custom(func(t *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 1, 8).Draw(t, "pieces"), "")
+	})
+	for _, f := range []*Format{format(t, smol, ""), format(t, qwen, ""), format(t, qwen, "Qwen3-Coder")} {
+		rapid.Check(t, func(t *rapid.T) {
+			arguments, _ := json.Marshal(map[string]string{text.Draw(t, "key"): text.Draw(t, "value")})
+			request := func(words func(string) string) *chat.Request {
+				return &chat.Request{Messages: []chat.Message{says(chat.System, words(text.Draw(t, "system"))),
+					{Role: chat.User, Parts: []chat.Part{{Text: words(text.Draw(t, "a"))}, {Text: words(text.Draw(t, "b"))}}},
+					calls("id", "n", string(arguments)), gives("id", words(text.Draw(t, "result"))), says(chat.User, words(text.Draw(t, "last")))}}
+			}
+			p, err := f.Render(request(func(s string) string { return s }))
+			if fault.CodeOf(err) == "control_token_in_message" {
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain, err := f.Render(&chat.Request{Messages: []chat.Message{says(chat.System, "s"), says(chat.User, "u"), calls("id", "n", `{"k":"v"}`), gives("id", "r"), says(chat.User, "l")}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := controls(f, p.IDs), controls(f, plain.IDs); got != want {
+				t.Fatalf("%q has %d control tokens, the template writes %d", p.Text, got, want)
+			}
+		})
+	}
+}
+
+func BenchmarkRenderLongChat(b *testing.B) {
+	f := format(b, qwen, "")
+	r := &chat.Request{Messages: []chat.Message{says(chat.System, "Be terse.")}}
+	for range 20 {
+		r.Messages = append(r.Messages, says(chat.User, strings.Repeat("if a < b && c > d { x[i] |= 1 }\n", 30)), says(chat.Assistant, strings.Repeat("Some words of an answer. ", 40)))
+	}
+	bytes := len(render(b, f, r).Text)
+	b.SetBytes(int64(bytes))
+	b.ReportAllocs()
+	for b.Loop() {
+		render(b, f, r)
 	}
 }

@@ -34,10 +34,11 @@ type Reader struct {
 
 	open   bool // a block is open, of this kind
 	kind   chat.BlockKind
-	begun  bool // something was given out
+	begun  bool // text or a call was given out
 	skip   bool // newlines at the beginning of what comes belong to a mark
 	call   callState
 	opener string // the mark of the call under way, for giving it back as text
+	bare   bool   // the call under way has no mark of its family
 	newID  func() string
 	out    []Piece
 }
@@ -135,7 +136,7 @@ func (r *Reader) give(kind chat.BlockKind, text string) {
 		return
 	}
 	begins := !r.open || r.kind != kind
-	r.open, r.kind, r.begun = true, kind, true
+	r.open, r.kind, r.begun = true, kind, r.begun || kind != chat.ThinkingBlock
 	r.out = append(r.out, Piece{Kind: kind, Begins: begins, Text: text})
 }
 
@@ -180,7 +181,7 @@ func (r *Reader) text() bool {
 	if mark != "" {
 		before := strings.TrimRight(r.held[:at], blank)
 		r.give(chat.TextBlock, before)
-		r.opener = r.held[len(before) : at+len(mark)]
+		r.opener, r.bare = r.held[len(before):at+len(mark)], false
 		r.held = r.held[at+len(mark):]
 		if mark == think {
 			r.to(inThinking)
@@ -197,7 +198,7 @@ func (r *Reader) text() bool {
 		if think != "" || trigger != "" {
 			keep = len(r.held) - len(strings.TrimRight(free, blank))
 		}
-		if r.bareMay(r.held) {
+		if _, ok := r.bareMay(); ok {
 			keep = len(r.held)
 		}
 	}
@@ -216,21 +217,43 @@ func partial(text, mark string) int {
 	return 0
 }
 
-// bareMay reports whether the answer, of which nothing was given out, may begin a call without a mark.
-func (r *Reader) bareMay(text string) bool {
-	if r.tools == nil || r.f.family.syntax != llama || r.begun {
-		return false
+// fences may stand around a call without a mark.
+var fences = []string{"```json", "```"}
+
+// bareMay reports whether the answer, of which no text was given out, may begin a call without the
+// family's mark: Llama's models write them so, and small models of others forget the mark or write
+// a block of code. Only a tool that the request offers is called so. Size is what stands before the
+// object; it is -1 where the object may still come.
+func (r *Reader) bareMay() (size int, ok bool) {
+	if s := r.f.family.syntax; r.tools == nil || s != llama && s != hermes || r.begun {
+		return 0, false
 	}
-	text = strings.TrimLeft(text, blank)
-	return text == "" || text[0] == '{'
+	text := strings.TrimLeft(r.held, blank)
+	for _, fence := range fences {
+		if rest, fenced := strings.CutPrefix(text, fence); fenced {
+			text = strings.TrimLeft(rest, blank)
+			break
+		}
+		if strings.HasPrefix(fence, text) {
+			return -1, true
+		}
+	}
+	switch {
+	case text == "":
+		return -1, true
+	case text[0] == '{':
+		return len(r.held) - len(text), true
+	}
+	return 0, false
 }
 
 // bareCall goes into a call that has no mark.
 func (r *Reader) bareCall() bool {
-	if !r.bareMay(r.held) || strings.TrimSpace(r.held) == "" {
+	size, ok := r.bareMay()
+	if !ok || size < 0 {
 		return false
 	}
-	r.opener = ""
+	r.opener, r.held, r.bare = r.held[:size], r.held[size:], true
 	r.begin()
 	return true
 }
