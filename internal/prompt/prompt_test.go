@@ -298,7 +298,8 @@ func TestAnAnswerBeginsInsideReasoningThatThePromptOpened(t *testing.T) {
 		{[]chat.Message{says(chat.User, "<think>"), {Role: chat.Assistant, Prefix: true, Parts: []chat.Part{{Text: "So"}}}}, chat.TextBlock},
 		{[]chat.Message{says(chat.User, "Q"), {Role: chat.Assistant, Prefix: true, Parts: []chat.Part{{Text: "<think>Hm"}}}}, chat.ThinkingBlock},
 	} {
-		r := &chat.Request{Messages: c.messages}
+		on := true
+		r := &chat.Request{Messages: c.messages, Reasoning: chat.Reasoning{Enabled: &on}}
 		rd := f.NewReader(r, render(t, f, r))
 		var got []Piece
 		for _, id := range f.tokens.Encode(nil, "yes", tokenizer.EncodeOptions{}) {
