@@ -303,4 +303,18 @@ func TestOpenTellsWhatIsMissing(t *testing.T) {
 	if got, _ := tok.ChatTemplate(""); got != "z" {
 		t.Errorf("template %q", got)
 	}
+	if !slices.Equal(tok.EndIDs(), []int32{1}) {
+		t.Errorf("ends %v", tok.EndIDs())
+	}
+	for generation, want := range map[string][]int32{`{"eos_token_id":2}`: {1, 2}, `{"eos_token_id":[2,0]}`: {0, 1, 2}, `{"eos_token_id":null}`: {1}, `{}`: {1}} {
+		tok, err := Open(Source{JSON: []byte(smallJSON[0]), Config: []byte(smallConfig), Generation: []byte(generation)})
+		if err != nil || !slices.Equal(tok.EndIDs(), want) {
+			t.Errorf("%s: ends %v, %v", generation, tok.EndIDs(), err)
+		}
+	}
+	for _, generation := range []string{`{"eos_token_id":99}`, `{"eos_token_id":"x"}`, `{`} {
+		if _, err := Open(Source{JSON: []byte(smallJSON[0]), Generation: []byte(generation)}); !known(err) {
+			t.Errorf("%s: %v", generation, err)
+		}
+	}
 }

@@ -84,6 +84,7 @@ func lower(text string) string {
 	}, text)
 }
 
+func nfc(text string) string { return keeping(norm.NFC, keptByNFC, text) }
 func nfd(text string) string { return keeping(norm.NFD, keptByNFD, text) }
 
 // keeping normalizes all but the characters of a table, which are newer than the reference's tables.
@@ -209,7 +210,7 @@ func (s *normalizerSpec) replacer(find finder) normalizer {
 func (s *normalizerSpec) simple() (normalizer, error) {
 	switch s.Type {
 	case "NFC":
-		return func(text string) string { return keeping(norm.NFC, keptByNFC, text) }, nil
+		return nfc, nil
 	case "NFD":
 		return nfd, nil
 	case "NFKC":

@@ -20,6 +20,7 @@ type Source struct {
 	JSON         []byte // tokenizer.json
 	Config       []byte // tokenizer_config.json
 	ChatTemplate []byte // chat_template.jinja, which goes before the one in Config
+	Generation   []byte // generation_config.json, which may name more tokens that end an answer
 }
 
 // Open builds the tokenizer of a model whose files are open.
@@ -31,10 +32,50 @@ func Open(s Source) (*Tokenizer, error) {
 		return FromGGUF(s.Meta)
 	}
 	t, err := FromJSON(s.JSON, s.Config)
-	if err == nil && len(s.ChatTemplate) > 0 {
+	if err != nil {
+		return nil, err
+	}
+	if len(s.ChatTemplate) > 0 {
 		t.templates[""] = string(s.ChatTemplate)
 	}
-	return t, err
+	return t, t.readGeneration(s.Generation)
+}
+
+// readGeneration adds the tokens of eos_token_id, one or a list, to the ends.
+func (t *Tokenizer) readGeneration(raw []byte) error {
+	if len(raw) == 0 {
+		return nil
+	}
+	var c struct {
+		EOS json.RawMessage `json:"eos_token_id"`
+	}
+	err := json.Unmarshal(raw, &c)
+	if err != nil || absent(c.EOS) {
+		return wrapped("generation_config.json", err)
+	}
+	ids := make([]int64, 1)
+	if c.EOS[0] == '[' {
+		err = json.Unmarshal(c.EOS, &ids)
+	} else {
+		err = json.Unmarshal(c.EOS, &ids[0])
+	}
+	if err != nil {
+		return wrapped("generation_config.json", err)
+	}
+	for _, id := range ids {
+		if id < 0 || id >= int64(len(t.tokens)) {
+			return ErrVocabulary.Because("tokenizer: generation_config.json ends answers with token %d, the vocabulary has %d", id, len(t.tokens))
+		}
+		t.setEnds(int32(id))
+	}
+	return nil
+}
+
+func wrapped(file string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return ErrVocabulary.Because("tokenizer: %s: %w", file, err)
 }
 
 func errNone(what string) error {
@@ -56,7 +97,8 @@ func OpenFolder(dir string) (*Tokenizer, error) {
 		return raw, err
 	}
 	var s Source
-	for name, into := range map[string]*[]byte{"tokenizer.json": &s.JSON, "tokenizer_config.json": &s.Config, "chat_template.jinja": &s.ChatTemplate} {
+	for name, into := range map[string]*[]byte{"tokenizer.json": &s.JSON, "tokenizer_config.json": &s.Config, "chat_template.jinja": &s.ChatTemplate,
+		"generation_config.json": &s.Generation} {
 		raw, err := read(name)
 		if err != nil {
 			return nil, err
@@ -311,7 +353,7 @@ func (t *Tokenizer) readConfig(raw []byte) error {
 	}
 	if len(raw) > 0 {
 		if err := json.Unmarshal(raw, &c); err != nil {
-			return ErrVocabulary.Because("tokenizer: tokenizer_config.json: %w", err)
+			return wrapped("tokenizer_config.json", err)
 		}
 	}
 	find := func(id *int32, list []int32, at int, names ...jsonName) {
@@ -350,7 +392,7 @@ func (t *Tokenizer) readTemplates(raw json.RawMessage) error {
 		var one string
 		err := json.Unmarshal(raw, &one)
 		t.templates[""] = one
-		return err
+		return wrapped("tokenizer_config.json", err)
 	}
 	var list []struct{ Name, Template string }
 	if err := json.Unmarshal(raw, &list); err != nil {
@@ -373,7 +415,7 @@ const longestRanked = 1024
 func FromTekken(raw []byte) (*Tokenizer, error) {
 	var f tekkenFile
 	if err := json.Unmarshal(raw, &f); err != nil {
-		return nil, ErrVocabulary.Because("tokenizer: tekken.json: %w", err)
+		return nil, wrapped("tekken.json", err)
 	}
 	c := f.Config
 	if c.Size < 1 || c.Size > maxTokens || c.Specials < 0 || c.Specials > c.Size || c.Size-c.Specials > len(f.Vocab) {

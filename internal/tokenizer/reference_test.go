@@ -144,10 +144,10 @@ func compareDecoding(t *testing.T, path string, tok *Tokenizer, c comparison, r 
 	for i, text := range want.Plain {
 		check(c.plain[i], text, true)
 	}
+	if tok.kind == "wordpiece" && r.GGUF != "" {
+		return // GGUF does not tell the spaces between special tokens, nor a "##" that begins a text
+	}
 	for i, text := range want.Parsed {
-		if tok.kind == "wordpiece" && r.GGUF != "" {
-			break // GGUF does not tell that names of special tokens have spaces between
-		}
 		check(c.parsed[i], text, false)
 	}
 	for i, text := range want.Random {

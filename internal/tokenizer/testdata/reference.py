@@ -155,7 +155,7 @@ def sequence(*parts):
     return pre_tokenizers.Sequence(list(parts))
 
 
-BPE = {  # file: (pre-tokenizer, normalizer of the tokenizer.json alone)
+BPE = {  # file: pre-tokenizer
     "ggml-vocab-llama-bpe": sequence(split(LLAMA3), bytelevel()),
     "ggml-vocab-qwen2": sequence(split(QWEN2), bytelevel()),
     "ggml-vocab-qwen35": sequence(split(QWEN35), bytelevel()),
@@ -357,7 +357,11 @@ def main():
 
     for name, pre_tokenizer in BPE.items():
         g = gs.pop(name)
-        hugging_face(name, byte_bpe(g, pre_tokenizer, name.endswith("llama-bpe")), texts, gguf=str(gguf_path(name)))
+        t = byte_bpe(g, pre_tokenizer, name.endswith("llama-bpe"))
+        hugging_face(name, t, texts, gguf=str(gguf_path(name)))
+        if name == "ggml-vocab-qwen2":  # as the model's own does; GGUF does not tell
+            t.normalizer = normalizers.NFC()
+            hugging_face("qwen2-nfc", t, texts)
     for name, make in [("ggml-vocab-gemma-4", gemma), ("ggml-vocab-bert-bge", bert)]:
         hugging_face(name, make(gs[name]), texts, gguf=str(gguf_path(name)))
     hugging_face("ggml-vocab-llama-spm", spm_bpe(gs["ggml-vocab-llama-spm"]), texts)
