@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -31,6 +33,37 @@ type Call struct {
 	began   time.Time
 	err     error
 	model   string // that was asked for, for the log
+	used    used
+}
+
+// Record is what happened to a request, without anything of what was asked or answered.
+type Record struct {
+	ID      string
+	Key     string // the key's ID, "" where there was none
+	Tenant  string
+	Surface string
+	Route   string // the pattern
+	Model   string // that was asked for
+	Status  int    // 499: the caller left first
+	Code    string // of the error, if there was one
+	Usage   chat.Usage
+	Began   time.Time
+	Took    time.Duration
+}
+
+// used sums what a call's answers took; they may end in any goroutine.
+type used struct {
+	mu  sync.Mutex
+	sum chat.Usage
+}
+
+func (u *used) add(more chat.Usage) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sum.Prompt += more.Prompt
+	u.sum.Cached += more.Cached
+	u.sum.Answer += more.Answer
+	u.sum.Reasoning += more.Reasoning
 }
 
 // Began is when the request arrived.
@@ -90,7 +123,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, sf *Surface, rt *Ro
 		c.Fail(ErrDraining.Because("api: the server is shutting down: call again in a moment").After(time.Second))
 		return
 	}
-	key, err := s.authorise(r, rt.Scope)
+	key, err := s.caller(r, rt.Scope)
 	if err != nil {
 		c.Fail(err)
 		return
@@ -104,6 +137,67 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, sf *Surface, rt *Ro
 		c.Fail(err)
 	}
 }
+
+// caller is who calls: of a request that Do made, who it was made for.
+func (s *Server) caller(r *http.Request, scope Scope) (*Key, error) {
+	inside, ok := r.Context().Value(insideKey{}).(*inside)
+	if !ok {
+		return s.authorise(r, scope)
+	}
+	if scope != Open && inside.key != nil && !inside.key.may(scope) {
+		return nil, ErrScope.Because("api: this key is not for %q: use a key with that scope", scope)
+	}
+	return inside.key, nil
+}
+
+// insideKey marks the context of a request that Do made; nothing outside this package can.
+type insideKey struct{}
+
+type inside struct{ key *Key }
+
+// Do answers a request that does not come from a connection, as the key that it is made for; nil is
+// who needs no key. It passes the same door: scopes, models, limits, log. Path may have a query.
+func (s *Server) Do(ctx context.Context, key *Key, method, path string, header http.Header, body []byte) (int, http.Header, []byte, error) {
+	r, err := http.NewRequestWithContext(context.WithValue(ctx, insideKey{}, &inside{key}), method, path, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, nil, ErrBody.Because("api: %s %s is no request: %w", method, path, err)
+	}
+	if header != nil {
+		r.Header = header.Clone()
+	}
+	r.RemoteAddr, r.Host = "inside", "localhost"
+	w := &memory{header: http.Header{}}
+	func() {
+		defer func() {
+			if cause := recover(); cause != nil { // the answer was cut, and the log says why
+				w.status = http.StatusInternalServerError
+			}
+		}()
+		s.ServeHTTP(w, r)
+	}()
+	return w.status, w.header, w.body.Bytes(), ctx.Err()
+}
+
+// memory is a response that is kept.
+type memory struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (m *memory) Header() http.Header { return m.header }
+func (m *memory) WriteHeader(status int) {
+	if m.status == 0 {
+		m.status = status
+	}
+}
+func (m *memory) Write(p []byte) (int, error) {
+	m.WriteHeader(http.StatusOK)
+	return m.body.Write(p)
+}
+
+// Flush is for streams, which are kept like all else.
+func (m *memory) Flush() {}
 
 // close contains a panic of the route, and logs.
 func (c *Call) close() {
@@ -146,7 +240,24 @@ func (c *Call) log() {
 	if c.err != nil {
 		attrs = append(attrs, slog.String("code", FailureOf(c.err).Code))
 	}
+	c.record(status, took)
 	c.server.o.Log.LogAttrs(c.R.Context(), slog.LevelInfo, "request", attrs...)
+}
+
+func (c *Call) record(status int, took time.Duration) {
+	if c.server.o.Done == nil {
+		return
+	}
+	c.used.mu.Lock()
+	defer c.used.mu.Unlock()
+	r := Record{ID: c.ID, Surface: c.surface.Name, Route: c.route.Pattern, Model: c.model, Status: status, Usage: c.used.sum, Began: c.began, Took: took}
+	if c.Key != nil {
+		r.Key, r.Tenant = c.Key.ID, c.Key.Tenant
+	}
+	if c.err != nil {
+		r.Code = FailureOf(c.err).Code
+	}
+	c.server.o.Done(r)
 }
 
 // recorder remembers what was answered.

@@ -37,5 +37,10 @@
 //  6. testdata/*.txtar: request, script, and by -update what was asked and the exact bytes; the test is
 //     apitest.Golden(t, "testdata", api.Options{Surfaces: ...}). Read what -update writes.
 //  7. test/sdk/x.py and its row in test/sdk/sdk_test.go: the official client against the same scripts.
-//  8. A line in the wiring (cmd/galerne), a floor in internal/house, a section in docs/apis.md.
+//  8. A line in surfaces() of test/sdk and of cmd/galerne/serve.go, a floor in internal/house. Routes that
+//     have a Body and Fields, and Surface.Absent, make docs/apis.md (go test ./test/sdk -run APIs -update).
+//     apitest.Door and apitest.FuzzBodies hold for every surface; call them from its tests.
+//
+// Server.Do answers a request from inside, as a key, for batches and background work; Options.Done is
+// told what every request used.
 package api

@@ -19,7 +19,9 @@ type guarded struct {
 }
 
 func (g *guarded) allow(model string) error {
+	g.c.used.mu.Lock()
 	g.c.model = model
+	g.c.used.mu.Unlock()
 	if k := g.c.Key; k != nil && !k.MayUse(model) {
 		return ErrScope.Because("api: this key is not for model %q", model).At("model")
 	}
@@ -74,6 +76,7 @@ func (g *guarded) Embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embedd
 	if err == nil {
 		g.c.server.metrics.tokens.WithLabelValues(g.c.surface.Name, "prompt").Add(float64(out.Tokens))
 		g.c.server.limiter.used(g.c.Key, out.Tokens)
+		g.c.used.add(chat.Usage{Prompt: out.Tokens})
 	}
 	return out, err
 }
@@ -82,7 +85,13 @@ func (g *guarded) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking,
 	if err := g.allow(r.Model); err != nil {
 		return nil, err
 	}
-	return g.inner.Rank(ctx, r)
+	out, err := g.inner.Rank(ctx, r)
+	if err == nil {
+		g.c.server.metrics.tokens.WithLabelValues(g.c.surface.Name, "prompt").Add(float64(out.Tokens))
+		g.c.server.limiter.used(g.c.Key, out.Tokens)
+		g.c.used.add(chat.Usage{Prompt: out.Tokens})
+	}
+	return out, err
 }
 
 func (g *guarded) Tokenize(ctx context.Context, model, text string, special bool) ([]chat.Token, error) {
@@ -152,6 +161,7 @@ type measured struct {
 func (s *measured) Close() {
 	s.Stream.Close()
 	s.closed.Do(func() {
+		s.c.used.add(s.used)
 		l := s.c.server.limiter
 		l.used(s.c.Key, s.used.Prompt+s.used.Answer)
 		l.ended(s.c.Key)

@@ -24,6 +24,9 @@ type Options struct {
 	Origins  []string   // of web pages that may call beside those of this machine; "*" for all
 	Strict   bool       // fields that are not known are errors
 
+	// Done is told of every request that has ended, nil if nobody needs to know. It must not block.
+	Done func(Record)
+
 	Ready    func() error // why requests cannot be answered now; nil: they always can
 	Registry *prometheus.Registry
 	Log      *slog.Logger
@@ -93,10 +96,10 @@ func (s *Server) ownSurface() *Surface {
 		_ = c.JSON(f.Status, map[string]any{"error": map[string]string{"code": f.Code, "message": f.Message, "request_id": f.RequestID}})
 	}}
 	sf.Routes = []Route{
-		{"GET", "/healthz", Open, func(c *Call) error {
+		{Method: "GET", Pattern: "/healthz", Scope: Open, Handle: func(c *Call) error {
 			return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
 		}},
-		{"GET", "/readyz", Open, func(c *Call) error {
+		{Method: "GET", Pattern: "/readyz", Scope: Open, Handle: func(c *Call) error {
 			if s.draining.Load() {
 				return c.JSON(http.StatusServiceUnavailable, map[string]string{"status": "shutting down"})
 			}
@@ -108,7 +111,7 @@ func (s *Server) ownSurface() *Surface {
 	}
 	if s.o.Registry != nil {
 		h := metric.Handler(s.o.Registry)
-		sf.Routes = append(sf.Routes, Route{"GET", "/metrics", Metrics, func(c *Call) error {
+		sf.Routes = append(sf.Routes, Route{Method: "GET", Pattern: "/metrics", Scope: Metrics, Handle: func(c *Call) error {
 			h.ServeHTTP(c.W, c.R)
 			return nil
 		}})

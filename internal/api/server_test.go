@@ -457,3 +457,46 @@ func TestWhoLeavesHasUsedWhatWasMade(t *testing.T) {
 		}
 	}
 }
+
+func TestRequestsFromInsidePassTheSameDoor(t *testing.T) {
+	var mu sync.Mutex
+	var done []api.Record
+	b := &apitest.Backend{Scripts: map[string]string{"": "start prompt=5 cached=2\ntext \"a\"\nfinish stop\nend prompt=5 cached=2 answer=1"}, List: []chat.Model{{Name: "a"}, {Name: "b"}}}
+	s, err := api.New(api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, Keys: onlyA{}, Done: func(r api.Record) {
+		mu.Lock()
+		defer mu.Unlock()
+		done = append(done, r)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := &api.Key{ID: "k", Tenant: "t", Models: []string{"a"}, Scopes: []api.Scope{api.Generate}}
+	f := func(method, path, body string, want int) string {
+		t.Helper()
+		status, _, text, err := s.Do(context.Background(), key, method, path, nil, []byte(body))
+		if err != nil || status != want {
+			t.Errorf("%s %s: %d %s %v, want %d", method, path, status, text, err, want)
+		}
+		return string(text)
+	}
+	if got := f("POST", "/v1/say", `{"model":"a"}`, 200); got != `"a"` {
+		t.Errorf("got %s", got)
+	}
+	if got := f("POST", "/x/v1/say?k=v", `{"model":"a","stream":true}`, 200); got != "\"a\"\nend\n" {
+		t.Errorf("got %q", got)
+	}
+	f("POST", "/v1/say", `{"model":"b"}`, 403)
+	f("GET", "/v1/name/a", "", 403)
+	f("GET", "/nothing", "", 404)
+	b.Scripts[""] = "start\ntext \"a\"\npanic"
+	f("POST", "/v1/say", `{"model":"a","stream":true}`, 500)
+	if len(done) != 6 {
+		t.Fatalf("%d requests are on record, want 6: %+v", len(done), done)
+	}
+	if r := done[0]; r.Key != "k" || r.Tenant != "t" || r.Model != "a" || r.Status != 200 || r.Route != "/v1/say" || r.Usage != (chat.Usage{Prompt: 5, Cached: 2, Answer: 1}) {
+		t.Errorf("on record: %+v", r)
+	}
+	if r := done[2]; r.Status != 403 || r.Code != "permission_denied" || r.Usage != (chat.Usage{}) {
+		t.Errorf("on record: %+v", r)
+	}
+}

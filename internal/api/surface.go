@@ -17,7 +17,8 @@ type Surface struct {
 	Error func(c *Call, f *Failure)
 	// Head adds the vendor's own headers to an answer, nil if there are none. It is called once,
 	// before the first byte.
-	Head func(c *Call, h http.Header)
+	Head   func(c *Call, h http.Header)
+	Absent []Absent
 }
 
 // Route is one thing that a surface serves.
@@ -27,6 +28,17 @@ type Route struct {
 	Scope   Scope
 	// Handle answers. An error that it returns is rendered by the surface.
 	Handle func(c *Call) error
+
+	// Body and Fields are for docs/apis.md: a value of the struct that the body is decoded into, whose
+	// json tags are the fields that are served, and what Decode is given beside it.
+	Body   any
+	Fields []Field
+}
+
+// Absent is an endpoint that the vendor has and this server has not, for docs/apis.md.
+type Absent struct {
+	Method, Pattern string
+	Why             string
 }
 
 // Mark is a header by which a vendor's client is known at a path that several surfaces serve.

@@ -13,25 +13,24 @@ type chatBody struct {
 	Sampling
 	Ending
 	format
-	Model            string          `json:"model"`
-	Messages         []message       `json:"messages"`
-	MaxTokens        *int            `json:"max_tokens"`
-	MaxCompletion    *int            `json:"max_completion_tokens"`
-	N                *int            `json:"n"`
-	Logprobs         *bool           `json:"logprobs"`
-	TopLogprobs      *int            `json:"top_logprobs"`
-	Tools            []tool          `json:"tools"`
-	ToolChoice       json.RawMessage `json:"tool_choice"`
-	ParallelCalls    *bool           `json:"parallel_tool_calls"`
-	Stream           bool            `json:"stream"`
-	StreamOptions    *streamOptions  `json:"stream_options"`
-	ReasoningEffort  *string         `json:"reasoning_effort"`
-	TemplateKwargs   map[string]any  `json:"chat_template_kwargs"`
-	AddPrompt        *bool           `json:"add_generation_prompt"`
-	ContinueFinal    bool            `json:"continue_final_message"`
-	Documents        []document      `json:"documents"`
-	ThinkingBudget   *int            `json:"thinking_budget"`
-	IncludeReasoning *bool           `json:"include_reasoning"`
+	Model           string          `json:"model"`
+	Messages        []message       `json:"messages"`
+	MaxTokens       *int            `json:"max_tokens"`
+	MaxCompletion   *int            `json:"max_completion_tokens"`
+	N               *int            `json:"n"`
+	Logprobs        *bool           `json:"logprobs"`
+	TopLogprobs     *int            `json:"top_logprobs"`
+	Tools           []tool          `json:"tools"`
+	ToolChoice      json.RawMessage `json:"tool_choice"`
+	ParallelCalls   *bool           `json:"parallel_tool_calls"`
+	Stream          bool            `json:"stream"`
+	StreamOptions   *streamOptions  `json:"stream_options"`
+	ReasoningEffort *string         `json:"reasoning_effort"`
+	TemplateKwargs  map[string]any  `json:"chat_template_kwargs"`
+	AddPrompt       *bool           `json:"add_generation_prompt"`
+	ContinueFinal   bool            `json:"continue_final_message"`
+	Documents       []document      `json:"documents"`
+	ThinkingBudget  *int            `json:"thinking_budget"`
 }
 
 type streamOptions struct {
@@ -169,9 +168,6 @@ func (b *chatBody) counts(r *chat.Request) error {
 			return Invalid("top_logprobs", "top_logprobs is %d: it must be from 0 to %d", n, maxTop)
 		}
 		r.Logprobs = &n
-	}
-	if b.IncludeReasoning != nil && !*b.IncludeReasoning {
-		return Unsupported("include_reasoning", "include_reasoning: false is not supported: leave reasoning_content unread, or turn thinking off with reasoning_effort: none")
 	}
 	return b.reasoning(r)
 }

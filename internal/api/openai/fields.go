@@ -39,6 +39,7 @@ func SamplingFields() []api.Field {
 		Refused("skip_special_tokens", "special tokens are never part of the text", "true"),
 		Refused("spaces_between_special_tokens", "special tokens are never part of the text", "true", "false"),
 		Refused("truncate_prompt_tokens", "prompts are never cut: send a shorter one"),
+		Refused("return_tokens_as_token_ids", "use return_token_ids", "false"),
 		Refused("lora", "adapters are not loaded per request", "[]"),
 	}
 }
@@ -59,6 +60,7 @@ func chatFields() []api.Field {
 		Refused("chat_template", "the model's own template is used"),
 		Refused("mm_processor_kwargs", "models here read text only"),
 		Refused("echo", "use /v1/completions", "false"),
+		Refused("include_reasoning", "leave reasoning_content unread, or turn thinking off with reasoning_effort: none", "true"),
 		Refused("reasoning_format", "reasoning comes as reasoning_content", `"auto"`, `"deepseek"`),
 	)...)
 }
@@ -75,4 +77,28 @@ func embeddingFields() []api.Field {
 		Refused("truncate_prompt_tokens", "inputs are never cut: send shorter ones"),
 		Refused("messages", "send the text as input"),
 	)
+}
+
+// absent is what OpenAI has and this server has not.
+func absent() []api.Absent {
+	const (
+		stored  = "completions are not kept"
+		train   = "models are not trained here"
+		hearing = "models here read and write text only"
+		hosted  = "needs OpenAI's own services"
+	)
+	return []api.Absent{
+		{Method: "GET", Pattern: "/v1/chat/completions[/{id}[/messages]]", Why: stored},
+		{Method: "POST, DELETE", Pattern: "/v1/chat/completions/{id}", Why: stored},
+		{Method: "DELETE", Pattern: "/v1/models/{id}", Why: "models are managed with galerne pull and galerne rm"},
+		{Method: "all", Pattern: "/v1/fine_tuning", Why: train},
+		{Method: "all", Pattern: "/v1/evals", Why: train},
+		{Method: "all", Pattern: "/v1/audio", Why: hearing},
+		{Method: "all", Pattern: "/v1/images", Why: hearing},
+		{Method: "all", Pattern: "/v1/videos", Why: hearing},
+		{Method: "all", Pattern: "/v1/realtime", Why: hearing},
+		{Method: "POST", Pattern: "/v1/moderations", Why: "no model here has been trained to moderate"},
+		{Method: "all", Pattern: "/v1/assistants, /v1/threads", Why: "withdrawn by OpenAI: use responses"},
+		{Method: "all", Pattern: "/v1/vector_stores, /v1/conversations, /v1/containers, /v1/skills", Why: hosted},
+	}
 }

@@ -25,14 +25,15 @@ func Surface(more ...api.Route) *api.Surface {
 			{Header: "User-Agent", Prefix: "OpenAI/"}, {Header: "User-Agent", Prefix: "AsyncOpenAI/"},
 		},
 		Routes: append([]api.Route{
-			{Method: "POST", Pattern: "/v1/chat/completions", Scope: api.Generate, Handle: Chat},
-			{Method: "POST", Pattern: "/v1/completions", Scope: api.Generate, Handle: Completions},
-			{Method: "POST", Pattern: "/v1/embeddings", Scope: api.Embed, Handle: Embeddings},
+			{Method: "POST", Pattern: "/v1/chat/completions", Scope: api.Generate, Handle: Chat, Body: chatBody{}, Fields: chatFields()},
+			{Method: "POST", Pattern: "/v1/completions", Scope: api.Generate, Handle: Completions, Body: textBody{}, Fields: completionFields()},
+			{Method: "POST", Pattern: "/v1/embeddings", Scope: api.Embed, Handle: Embeddings, Body: embeddingBody{}, Fields: embeddingFields()},
 			{Method: "GET", Pattern: "/v1/models", Scope: api.Models, Handle: ListModels},
 			{Method: "GET", Pattern: "/v1/models/{id...}", Scope: api.Models, Handle: GetModel},
 		}, more...),
-		Error: Error,
-		Head:  head,
+		Error:  Error,
+		Head:   head,
+		Absent: absent(),
 	}
 }
 

@@ -83,19 +83,15 @@ const maxStops = 64
 
 // Ending is when an answer ends.
 type Ending struct {
-	Stop        json.RawMessage `json:"stop"`
-	StopIDs     []int32         `json:"stop_token_ids"`
-	KeepStop    bool            `json:"include_stop_str_in_output"`
-	IgnoreEnd   bool            `json:"ignore_eos"`
-	MinTokens   int             `json:"min_tokens"`
-	TokenIDs    bool            `json:"return_token_ids"`
-	TokensAsIDs bool            `json:"return_tokens_as_token_ids"`
+	Stop      json.RawMessage `json:"stop"`
+	StopIDs   []int32         `json:"stop_token_ids"`
+	KeepStop  bool            `json:"include_stop_str_in_output"`
+	IgnoreEnd bool            `json:"ignore_eos"`
+	MinTokens int             `json:"min_tokens"`
+	TokenIDs  bool            `json:"return_token_ids"`
 }
 
 func (e *Ending) Read(r *chat.Request) error {
-	if e.TokensAsIDs {
-		return Unsupported("return_tokens_as_token_ids", "return_tokens_as_token_ids is not supported: use return_token_ids")
-	}
 	if e.MinTokens < 0 {
 		return Invalid("min_tokens", "min_tokens is %d: it must be at least 0", e.MinTokens)
 	}

@@ -15,8 +15,8 @@ import (
 // Routes are for openai.Surface.
 func Routes() []api.Route {
 	return []api.Route{
-		{Method: "POST", Pattern: "/v1/responses", Scope: api.Generate, Handle: Create},
-		{Method: "POST", Pattern: "/v1/responses/input_tokens", Scope: api.Tokenize, Handle: Count},
+		{Method: "POST", Pattern: "/v1/responses", Scope: api.Generate, Handle: Create, Body: body{}, Fields: fields()},
+		{Method: "POST", Pattern: "/v1/responses/input_tokens", Scope: api.Tokenize, Handle: Count, Body: body{}, Fields: fields()},
 	}
 }
 
