@@ -2,9 +2,14 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"math"
+	"regexp/syntax"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/dlclark/regexp2/v2"
 )
 
 // maxDepth bounds sequences within sequences in a tokenizer.json, maxParts their parts.
@@ -105,6 +110,222 @@ func fromOniguruma(p string) (string, error) {
 	return b.String(), nil
 }
 
+// finder appends the places of a text that a pattern matches, from left to right.
+type finder func(dst []span, text string) []span
+
+// regexFinder compiles a pattern for which there is no lexer.
+func regexFinder(pattern string) (finder, error) {
+	if match := classMatcher(pattern); match != nil {
+		return match.find, nil
+	}
+	re, err := regexp2.Compile(pattern)
+	if err != nil {
+		return nil, ErrUnsupported.Because("tokenizer: the pattern %q: %w", pattern, err)
+	}
+	re.MatchTimeout = 5 * time.Second // patterns come from files, and backtrack
+	return func(dst []span, text string) []span {
+		// Where the time runs out, the rest of the text stays in one part: nothing is lost.
+		found, _ := re.FindAllStringIndex(text, -1)
+		for _, f := range found {
+			dst = append(dst, span{f[0], f[1]})
+		}
+		return dst
+	}, nil
+}
+
+// literalFinder finds a string.
+func literalFinder(literal string) finder {
+	return func(dst []span, text string) []span {
+		for at := 0; ; {
+			i := strings.Index(text[at:], literal)
+			if i < 0 {
+				return dst
+			}
+			dst = append(dst, span{at + i, at + i + len(literal)})
+			at += i + len(literal)
+		}
+	}
+}
+
+// runeFinder finds characters, each by itself.
+func runeFinder(is func(rune) bool) finder {
+	return func(dst []span, text string) []span {
+		for i, r := range text {
+			if is(r) {
+				_, n := utf8.DecodeRuneInString(text[i:])
+				dst = append(dst, span{i, i + n})
+			}
+		}
+		return dst
+	}
+}
+
+// behavior is what becomes of the matches of a pattern that cuts.
+type behavior uint8
+
+const (
+	isolated behavior = iota // a part of their own
+	removed
+	withPrevious // joined to what is before
+	withNext
+	contiguous // neighbours are one part
+)
+
+// splitStep cuts at what find finds; inverted, at what is between.
+func splitStep(find finder, b behavior, invert bool) step {
+	return step{all: func(dst []span, text string) []span {
+		matches := find(nil, text)
+		type part struct {
+			span
+			match bool
+		}
+		parts := make([]part, 0, 2*len(matches)+1)
+		at := 0
+		for _, m := range matches {
+			if m.start > at {
+				parts = append(parts, part{span{at, m.start}, invert})
+			}
+			if m.end > m.start {
+				parts = append(parts, part{m, !invert})
+			}
+			at = m.end
+		}
+		if at < len(text) {
+			parts = append(parts, part{span{at, len(text)}, invert})
+		}
+		for i, p := range parts {
+			before := i > 0 && parts[i-1].match
+			switch {
+			case b == removed && p.match:
+			case b == withPrevious && p.match && i > 0 && !before,
+				b == contiguous && i > 0 && before == p.match,
+				b == withNext && !p.match && before:
+				dst[len(dst)-1].end = p.end
+			default:
+				dst = append(dst, p.span)
+			}
+		}
+		return dst
+	}}
+}
+
+// matchLength is the length of a pattern's match at a place of a text, 0 where there is none.
+type matchLength func(text string, at int) int
+
+func (m matchLength) find(dst []span, text string) []span {
+	for at := 0; at < len(text); {
+		if n := m(text, at); n > 0 {
+			dst = append(dst, span{at, at + n})
+			at += n
+			continue
+		}
+		_, n := utf8.DecodeRuneInString(text[at:])
+		at += n
+	}
+	return dst
+}
+
+// cut is the splitter of an isolated pattern: a match, or what is before the next.
+func (m matchLength) cut(text string, at int) int {
+	if n := m(text, at); n > 0 {
+		return n
+	}
+	end := at
+	for {
+		_, n := utf8.DecodeRuneInString(text[end:])
+		if end += n; end >= len(text) || m(text, end) > 0 {
+			return end - at
+		}
+	}
+}
+
+// classMatcher matches a pattern of one class: [a-z], \p{L}+ or \s?[a-z]{1,3}; nil for any other
+// pattern. It is many times faster than backtracking.
+func classMatcher(pattern string) matchLength {
+	class, spaced := strings.CutPrefix(strings.TrimPrefix(pattern, "(?m)"), `\s?`)
+	most := 1
+	for end, n := range map[string]int{"+": math.MaxInt, "{1,3}": 3} {
+		if rest, ok := strings.CutSuffix(class, end); ok && !strings.HasSuffix(rest, `\`) {
+			class, most = rest, n
+		}
+	}
+	is := classOf(class)
+	if is == nil {
+		return nil
+	}
+	return func(text string, at int) int {
+		end := at
+		if spaced {
+			if r, n := utf8.DecodeRuneInString(text[at:]); unicode.IsSpace(r) {
+				if next, m := utf8.DecodeRuneInString(text[at+n:]); m > 0 && is(next) {
+					end += n
+				}
+			}
+		}
+		for count := 0; count < most && end < len(text); count++ {
+			r, n := utf8.DecodeRuneInString(text[end:])
+			if !is(r) {
+				break
+			}
+			end += n
+		}
+		return end - at
+	}
+}
+
+// classOf is membership in a class of characters, nil where the text is more than one, or has a part
+// that Go's syntax understands in another way.
+func classOf(class string) func(rune) bool {
+	bracketed := strings.HasPrefix(class, "[") && strings.IndexByte(class, ']') == len(class)-1 && strings.LastIndexByte(class, '[') == 0
+	property := strings.HasPrefix(class, `\p{`) && strings.IndexByte(class, '}') == len(class)-1
+	if !bracketed && !property || strings.HasPrefix(class, "[^") || strings.Contains(class, "&&") {
+		return nil
+	}
+	for i := 0; i+1 < len(class); i++ {
+		if class[i] == '\\' {
+			if i++; strings.IndexByte("pPnrt", class[i]) < 0 && unicode.IsLetter(rune(class[i])) {
+				return nil // \s and \w are ASCII's in Go's syntax
+			}
+		}
+	}
+	parsed, err := syntax.Parse(class, syntax.Perl)
+	if err != nil || parsed.Op != syntax.OpCharClass {
+		return nil
+	}
+	newer := map[string]*unicode.RangeTable{`\p{L}`: newL, `\p{N}`: newN, `\p{M}`: newM}
+	var tables []*unicode.RangeTable
+	for name, table := range newer {
+		if strings.Contains(class, name) {
+			tables = append(tables, table)
+		}
+	}
+	ranges := parsed.Rune
+	var ascii [utf8.RuneSelf]bool
+	for i := 0; i < len(ranges); i += 2 {
+		for r := ranges[i]; r <= ranges[i+1] && r < utf8.RuneSelf; r++ {
+			ascii[r] = true
+		}
+	}
+	return func(r rune) bool {
+		if r >= 0 && r < utf8.RuneSelf {
+			return ascii[r]
+		}
+		lo, hi := 0, len(ranges)/2
+		for lo < hi {
+			mid := (lo + hi) / 2
+			switch {
+			case r < ranges[2*mid]:
+				hi = mid
+			case r > ranges[2*mid+1]:
+				lo = mid + 1
+			default:
+				return true
+			}
+		}
+		return r >= 0x897 && unicode.In(r, tables...)
+	}
+}
+
 // lexerOf gives the hand-written lexer of a published pattern, nil if there is none.
 func lexerOf(regex string) splitter {
 	const tiktoken = `'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`
@@ -185,6 +406,9 @@ func (s *stepSpec) append(list []step) ([]step, error) {
 	case "Split":
 		if next := lexerOf(s.Pattern.Regex); next != nil && (b == isolated && !s.Invert || b == removed && s.Invert) {
 			return append(list, step{next: next}), nil // these patterns match everything
+		}
+		if match := classMatcher(s.Pattern.Regex); match != nil && b == isolated && !s.Invert {
+			return append(list, step{next: match.cut}), nil
 		}
 		find, err := s.Pattern.finder("pre-tokenizer Split")
 		if err != nil {

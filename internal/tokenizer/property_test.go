@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/dlclark/regexp2/v2"
 	"github.com/galerne-ai/galerne/internal/testdeps"
 	"pgregory.net/rapid"
 )
@@ -153,5 +154,47 @@ func TestOpenFolder(t *testing.T) {
 	}
 	if _, err := OpenFolder(empty); err == nil {
 		t.Error("a broken tokenizer.model was read")
+	}
+}
+
+// TestClassPatternsMatchAsTheRegexLibraryDoes compares the fast way with the pattern itself.
+func TestClassPatternsMatchAsTheRegexLibraryDoes(t *testing.T) {
+	for _, pattern := range []string{`[\r\n]`, `\s?\p{L}+`, `\s?\p{P}+`, `[一-龥ࠀ-一가-퟿]+`, `\p{N}`, `\p{N}{1,3}`, deepseekLetters, `\s?[!-/:-~！-／：-～‘-‟　-。]+`, "[\\p{P}\\$\\+<=>\\^~\\|`]+", `[a-f]{1,3}`} {
+		fast := classMatcher(pattern)
+		if fast == nil {
+			t.Errorf("%s is not taken", pattern)
+			continue
+		}
+		re := regexp2.MustCompile(pattern)
+		rapid.Check(t, func(t *rapid.T) {
+			text := rapid.OneOf(anyText, rapid.StringMatching(`( |  |\n|a|B|é|世|　|，|!|-|1|22|४|\x{2003}){0,30}`)).Draw(t, "text")
+			want, _ := re.FindAllStringIndex(text, -1)
+			got := fast.find(nil, text)
+			if len(got) != len(want) {
+				t.Fatalf("%s in %q: %v, want %v", pattern, text, got, want)
+			}
+			for i, at := 0, 0; at < len(text); { // cutting gives the matches and what is between
+				n := fast.cut(text, at)
+				if i < len(got) && at == got[i].start {
+					if n != got[i].end-at {
+						t.Fatalf("%s cuts %q at %d+%d, want %v", pattern, text, at, n, got[i])
+					}
+					i++
+				} else if i < len(got) && at+n != got[i].start || i == len(got) && at+n != len(text) {
+					t.Fatalf("%s cuts %q at %d+%d, matches are %v", pattern, text, at, n, got)
+				}
+				at += n
+			}
+			for i := range want {
+				if got[i] != (span{want[i][0], want[i][1]}) {
+					t.Fatalf("%s in %q: %v, want %v", pattern, text, got, want)
+				}
+			}
+		})
+	}
+	for _, pattern := range []string{`\s+$`, `[^a]`, `a+`, `[\s]+`, `\p{L}+x`, `[a]|[b]`, `\p{L}\+`, `[a-z&&[^b]]`, `\P{L}`, ``, `[`, `\s?`} {
+		if classMatcher(pattern) != nil {
+			t.Errorf("%s is taken", pattern)
+		}
 	}
 }

@@ -2,11 +2,8 @@ package tokenizer
 
 import (
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/dlclark/regexp2/v2"
 )
 
 // step is one pre-tokenizer: it may rewrite a run of text, then cuts it. One of next and all is set, or
@@ -108,6 +105,10 @@ func stepsOf(pre string) ([]step, error) {
 	}
 	var steps []step
 	for _, p := range patterns {
+		if match := classMatcher(p); match != nil {
+			steps = append(steps, step{next: match.cut})
+			continue
+		}
 		find, err := regexFinder(p)
 		if err != nil {
 			return nil, err
@@ -115,102 +116,6 @@ func stepsOf(pre string) ([]step, error) {
 		steps = append(steps, splitStep(find, isolated, false))
 	}
 	return steps, nil
-}
-
-// finder appends the places of a text that a pattern matches, from left to right.
-type finder func(dst []span, text string) []span
-
-// regexFinder compiles a pattern for which there is no lexer.
-func regexFinder(pattern string) (finder, error) {
-	re, err := regexp2.Compile(pattern)
-	if err != nil {
-		return nil, ErrUnsupported.Because("tokenizer: the pattern %q: %w", pattern, err)
-	}
-	re.MatchTimeout = 5 * time.Second // patterns come from files, and backtrack
-	return func(dst []span, text string) []span {
-		// Where the time runs out, the rest of the text stays in one part: nothing is lost.
-		found, _ := re.FindAllStringIndex(text, -1)
-		for _, f := range found {
-			dst = append(dst, span{f[0], f[1]})
-		}
-		return dst
-	}, nil
-}
-
-// literalFinder finds a string.
-func literalFinder(literal string) finder {
-	return func(dst []span, text string) []span {
-		for at := 0; ; {
-			i := strings.Index(text[at:], literal)
-			if i < 0 {
-				return dst
-			}
-			dst = append(dst, span{at + i, at + i + len(literal)})
-			at += i + len(literal)
-		}
-	}
-}
-
-// runeFinder finds characters, each by itself.
-func runeFinder(is func(rune) bool) finder {
-	return func(dst []span, text string) []span {
-		for i, r := range text {
-			if is(r) {
-				_, n := utf8.DecodeRuneInString(text[i:])
-				dst = append(dst, span{i, i + n})
-			}
-		}
-		return dst
-	}
-}
-
-// behavior is what becomes of the matches of a pattern that cuts.
-type behavior uint8
-
-const (
-	isolated behavior = iota // a part of their own
-	removed
-	withPrevious // joined to what is before
-	withNext
-	contiguous // neighbours are one part
-)
-
-// splitStep cuts at what find finds; inverted, at what is between.
-func splitStep(find finder, b behavior, invert bool) step {
-	return step{all: func(dst []span, text string) []span {
-		matches := find(nil, text)
-		type part struct {
-			span
-			match bool
-		}
-		parts := make([]part, 0, 2*len(matches)+1)
-		at := 0
-		for _, m := range matches {
-			if m.start > at {
-				parts = append(parts, part{span{at, m.start}, invert})
-			}
-			if m.end > m.start {
-				parts = append(parts, part{m, !invert})
-			}
-			at = m.end
-		}
-		if at < len(text) {
-			parts = append(parts, part{span{at, len(text)}, invert})
-		}
-		for i, p := range parts {
-			before := i > 0 && parts[i-1].match
-			switch {
-			case b == removed && p.match:
-			case b == withPrevious && p.match && i > 0 && !before,
-				b == contiguous && i > 0 && before == p.match,
-				b == withNext && !p.match && before:
-				dst[len(dst)-1].end = p.end
-			default:
-				dst = append(dst, p.span)
-			}
-		}
-		return dst
-	}}
 }
 
 // kindOf tells the four kinds of character that the lexers know.
