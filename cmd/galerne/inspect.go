@@ -123,16 +123,17 @@ func specialOfMeta(t *tokenizer.Tokenizer, meta weights.Meta) map[string]string 
 }
 
 // specialOfConfig finds what tokenizer_config.json calls special: a text, or an object with its content.
+// Without that file, begin and end are the tokenizer's.
 func specialOfConfig(t *tokenizer.Tokenizer, config []byte) map[string]string {
 	out := map[string]string{}
-	if id, ok := t.BOS(); ok {
-		out["bos_token"] = t.Token(id)
-	}
-	if id, ok := t.EOS(); ok {
-		out["eos_token"] = t.Token(id)
-	}
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(config, &fields) != nil {
+		if id, ok := t.BOS(); ok {
+			out["bos_token"] = t.Token(id)
+		}
+		if id, ok := t.EOS(); ok {
+			out["eos_token"] = t.Token(id)
+		}
 		return out
 	}
 	for _, name := range []string{"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"} {

@@ -1,0 +1,59 @@
+package binary
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestBenchPrintsWhatItPromises(t *testing.T) {
+	out, errOut, code := output(t, t.TempDir(), "bench", small(t), "--json", "--prompt", "64", "--generate", "8", "--batch", "1,3", "--runs", "2", "--threads", "1")
+	if code != 0 || errOut != "" {
+		t.Fatalf("%d %s%s", code, out, errOut)
+	}
+	var got struct {
+		CPU       string  `json:"cpu"`
+		Threads   int     `json:"threads"`
+		Bandwidth float64 `json:"bandwidth_bytes_per_s"`
+		Load      float64 `json:"load_s"`
+		Prompt    float64 `json:"prompt_tokens_per_s"`
+		Generate  float64 `json:"generate_tokens_per_s"`
+		Batch     []struct {
+			N        int     `json:"n"`
+			Generate float64 `json:"generate_tokens_per_s"`
+		} `json:"batch"`
+		PeakRSS         int64    `json:"peak_rss_bytes"`
+		Implementations []string `json:"implementations"`
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	if got.CPU == "" || got.Threads != 1 || !slices.Contains(got.Implementations, "generic") || len(got.Batch) != 2 || got.Batch[0].N != 1 || got.Batch[1].N != 3 {
+		t.Errorf("%s", out)
+	}
+	// What no machine that runs this can be beyond.
+	for what, v := range map[string]float64{"bandwidth": got.Bandwidth / 1e9, "load": got.Load, "prompt": got.Prompt, "generate": got.Generate, "batch": got.Batch[1].Generate} {
+		if v < 1e-3 || v > 1e5 {
+			t.Errorf("%s is %v", what, v)
+		}
+	}
+	if got.PeakRSS < 90<<20 || got.PeakRSS > 8<<30 {
+		t.Errorf("a model of 98 MB took %d bytes at most", got.PeakRSS)
+	}
+}
+
+func TestBenchRefusesWhatItCannotMeasure(t *testing.T) {
+	for says, args := range map[string][]string{
+		"--prompt is 0":     {"--prompt", "0"},
+		"--generate is 1":   {"--generate", "1"},
+		"--runs is 0":       {"--runs", "0"},
+		"--batch has 0":     {"--batch", "4,0"},
+		"reads 8192 tokens": {"--prompt", "8192"},
+	} {
+		out, errOut, code := output(t, t.TempDir(), append([]string{"bench", small(t), "--json"}, args...)...)
+		if code != 1 || out != "" || !strings.Contains(errOut, says) {
+			t.Errorf("%q: %d %q %q, want %q", args, code, out, errOut, says)
+		}
+	}
+}
