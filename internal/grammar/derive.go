@@ -23,6 +23,7 @@ func (s *store) step(t term, c uint8) term {
 	}
 	if s.next[t] == nil {
 		s.next[t] = make([]term, len(s.classRep))
+		s.weight += len(s.classRep)
 	}
 	s.next[t][c] = x + 1
 	return x
@@ -94,13 +95,11 @@ func (s *store) unfold(a term, state int32) term {
 // prepare must be called when all terms of a grammar were made and before the first step: it finds
 // which rules may be empty, and sorts the bytes into classes.
 func (s *store) prepare() {
-	for changed := true; changed; {
-		changed = false
-		for t := range s.nodes {
-			if v := s.computeNullable(term(t)); v != s.nodes[t].nullable {
-				s.nodes[t].nullable, changed = v, true
-			}
-		}
+	if len(s.rules) > 0 {
+		s.spread(func(t term) bool {
+			s.nodes[t].nullable = s.computeNullable(t)
+			return s.nodes[t].nullable
+		})
 	}
 	s.classify()
 }

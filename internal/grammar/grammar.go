@@ -48,7 +48,15 @@ func sealed(s *store, root term) (*Grammar, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Grammar{base: base, root: root}, nil
+	g := &Grammar{base: base, root: root}
+	gen := g.current()
+	for c := range gen.classRep {
+		gen.step(root, uint8(c)) // so that a grammar too ambiguous to begin with is refused now
+	}
+	if gen.full {
+		return nil, errTooLarge()
+	}
+	return g, nil
 }
 
 // Match reports whether the whole text is in the language.
@@ -166,6 +174,7 @@ type Trigger struct {
 // FreeText is any text, up to a trigger; behind a trigger comes its grammar. With again, free text may
 // go on behind that; with must, the answer has at least one trigger.
 func FreeText(triggers []Trigger, again, must bool) (*Grammar, error) {
+	total := 0
 	parts := make([]*Grammar, len(triggers))
 	texts := make([]string, len(triggers))
 	for i, t := range triggers {
@@ -173,6 +182,10 @@ func FreeText(triggers []Trigger, again, must bool) (*Grammar, error) {
 			return nil, ErrGBNF.Because("grammar: trigger %d is empty: give it a text", i)
 		}
 		parts[i], texts[i] = t.Then, t.Text
+		total += len(t.Text)
+	}
+	if total > maxTriggers {
+		return nil, ErrLimit.Because("grammar: the triggers have %d bytes together, at most %d", total, maxTriggers)
 	}
 	return combine(func(s *store, then []term) term {
 		after := empty
@@ -183,6 +196,9 @@ func FreeText(triggers []Trigger, again, must bool) (*Grammar, error) {
 		return s.until(texts, then, after, !must)
 	}, parts...)
 }
+
+// maxTriggers is the length of all triggers of one free text, in bytes.
+const maxTriggers = 4096
 
 // until reads bytes that contain none of the texts; behind text i comes then[i] and after. Its rules
 // are the states of Aho and Corasick's automaton. end tells whether the text may end without any.

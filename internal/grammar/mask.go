@@ -9,6 +9,7 @@ import (
 const (
 	maskBytes  = 24 << 20 // masks kept for one grammar and vocabulary
 	softStates = 1 << 16  // states made since compilation, after which answers move to a fresh store
+	softWeight = 1 << 23  // as softStates, for the memory of their lists and rows
 	hardStates = 1 << 18  // states that one step may make
 )
 
@@ -34,7 +35,7 @@ type head struct {
 
 // current is the store to walk in. Called with g.mu held.
 func (g *Grammar) current() *generation {
-	if g.gen == nil || g.gen.full || len(g.gen.nodes) > g.gen.base+softStates {
+	if g.gen == nil || g.gen.full || len(g.gen.nodes) > g.gen.base+softStates || g.gen.weight > softWeight {
 		s := &store{
 			nodes: append([]node(nil), g.base.nodes...), index: make(map[nodeKey]term, 2*len(g.base.nodes)),
 			rules: g.base.rules, names: g.base.names, autos: g.base.autos, free: g.base.free,

@@ -15,6 +15,12 @@ import (
 // realVocabulary is a model's vocabulary: 49k tokens of SmolLM2 or 151k of Qwen 2.5.
 func realVocabulary(t testing.TB, model string) *Vocabulary {
 	t.Helper()
+	_, v := realTokenizer(t, model)
+	return v
+}
+
+func realTokenizer(t testing.TB, model string) (*tokenizer.Tokenizer, *Vocabulary) {
+	t.Helper()
 	f, err := weights.Open(testdeps.Dep(t, "models/"+model+".gguf"))
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +36,7 @@ func realVocabulary(t testing.TB, model string) *Vocabulary {
 			pieces[id] = tok.Piece(int32(id))
 		}
 	}
-	return NewVocabulary(pieces, tok.EndIDs())
+	return tok, NewVocabulary(pieces, tok.EndIDs())
 }
 
 // byteVocabulary has the 256 bytes, some longer tokens, and 300 as its end.

@@ -61,18 +61,21 @@ func (c *compiler) object(m *merged) (term, error) {
 func (c *compiler) listed(m *merged) (names []string, open bool) {
 	open = true
 	closed := false
+	seen := map[string]bool{}
+	add := func(name string) {
+		if !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
 	for _, s := range m.flat {
 		for _, p := range s.props {
-			if !slices.Contains(names, p.name) {
-				names = append(names, p.name)
-			}
+			add(p.name)
 			closed = closed || !s.made
 		}
 	}
 	for _, name := range m.required {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
+		add(name)
 	}
 	if closed && !c.o.Open && int(m.minProps) <= len(names) {
 		open = slices.ContainsFunc(m.flat, func(s *schema) bool {

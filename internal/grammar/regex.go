@@ -39,8 +39,9 @@ type regexParser struct {
 	text  string
 	at    int
 	depth int
-	fold  bool // (?i)
-	dotNL bool // (?s)
+	fold  bool      // (?i)
+	dotNL bool      // (?s)
+	pairs [][2]rune // code points that (?i) takes for each other, once they are needed
 }
 
 func parseRegex(text string) (*pattern, error) {
@@ -272,16 +273,28 @@ func (p *regexParser) folded(set runeSet) runeSet {
 	if !p.fold {
 		return set
 	}
-	const lastCased = 0x1E943
+	if p.pairs == nil {
+		p.pairs = casePairs()
+	}
 	ranges := append([]runeRange(nil), set...)
-	for _, x := range set {
-		for r := x.lo; r <= min(x.hi, lastCased); r++ {
-			for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-				ranges = append(ranges, runeRange{f, f})
-			}
+	for _, c := range p.pairs {
+		if set.has(c[0]) {
+			ranges = append(ranges, runeRange{c[1], c[1]})
 		}
 	}
 	return newRuneSet(ranges...)
+}
+
+// casePairs are the code points that differ in case only.
+func casePairs() [][2]rune {
+	const lastCased = 0x1E943
+	var out [][2]rune
+	for r := rune(0); r <= lastCased; r++ {
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			out = append(out, [2]rune{r, f})
+		}
+	}
+	return out
 }
 
 func (p *regexParser) escapeAtom() (*pattern, error) {

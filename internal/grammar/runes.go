@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -82,7 +83,29 @@ func (s runeSet) has(r rune) bool {
 }
 
 // utf8 is one code point of the set, as UTF-8.
-func (s *store) utf8(set runeSet) term {
+func (s *store) utf8(set runeSet) term { return s.written("u", set, s.makeUTF8) }
+
+// written remembers how a set is written: the same sets come again and again.
+func (s *store) written(how string, set runeSet, write func(runeSet) term) term {
+	k := how + set.key()
+	t, ok := s.chars[k]
+	if !ok {
+		t = write(set)
+		s.chars[k] = t
+	}
+	return t
+}
+
+// key tells sets apart.
+func (s runeSet) key() string {
+	b := make([]byte, 0, 8*len(s))
+	for _, r := range s {
+		b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, uint32(r.lo)), uint32(r.hi))
+	}
+	return string(b)
+}
+
+func (s *store) makeUTF8(set runeSet) term {
 	var list []term
 	var ascii byteSet
 	for _, r := range set {
@@ -142,7 +165,9 @@ func rawInJSON() runeSet {
 }
 
 // jsonRune is one code point of the set inside a JSON string, in its shortest form.
-func (s *store) jsonRune(set runeSet) term {
+func (s *store) jsonRune(set runeSet) term { return s.written("j", set, s.makeJSONRune) }
+
+func (s *store) makeJSONRune(set runeSet) term {
 	raw := set.complement().union(rawInJSON().complement()).complement()
 	list := []term{s.utf8(raw)}
 	control := set.minus(rawInJSON())

@@ -132,7 +132,7 @@ func (r *reader) keyword(key string) error {
 	return nil // an annotation, or one that another keyword reads
 }
 
-func (r *reader) sub(at string) (*schema, error) { return r.d.schema(at) }
+func (r *reader) sub(v *value, at string) (*schema, error) { return r.d.read(v, at) }
 
 func (r *reader) subs(v *value, at string) ([]*schema, error) {
 	if v.kind != '[' || len(v.list) == 0 {
@@ -141,7 +141,7 @@ func (r *reader) subs(v *value, at string) ([]*schema, error) {
 	out := make([]*schema, len(v.list))
 	for i := range out {
 		var err error
-		if out[i], err = r.sub(pointer(at, strconv.Itoa(i))); err != nil {
+		if out[i], err = r.sub(&v.list[i], pointer(at, strconv.Itoa(i))); err != nil {
 			return nil, err
 		}
 	}
@@ -269,10 +269,10 @@ func (r *reader) array(key string, v *value, at string) (err error) {
 			}
 			break
 		}
-		s.items, err = r.sub(at)
+		s.items, err = r.sub(v, at)
 	case "additionalItems":
 		if list, ok := r.v.get("items"); ok && list.kind == '[' {
-			s.items, err = r.sub(at)
+			s.items, err = r.sub(v, at)
 		}
 	case "contains":
 		c := contained{at: at, min: 1, max: noLimit}
@@ -283,7 +283,7 @@ func (r *reader) array(key string, v *value, at string) (err error) {
 				}
 			}
 		}
-		c.s, err = r.sub(at)
+		c.s, err = r.sub(v, at)
 		s.contains = append(s.contains, c)
 	case "uniqueItems":
 		if v.kind != 't' && v.kind != 'f' {
@@ -291,7 +291,7 @@ func (r *reader) array(key string, v *value, at string) (err error) {
 		}
 		s.unique, s.uniqueAt = v.kind == 't', at
 	case "unevaluatedItems":
-		s.unevaluated[1], err = r.sub(at)
+		s.unevaluated[1], err = r.sub(v, at)
 	}
 	return err
 }
@@ -303,34 +303,34 @@ func (r *reader) object(key string, v *value, at string) (err error) {
 	}
 	switch key {
 	case "properties":
-		for _, name := range v.keys {
-			sub, err := r.sub(pointer(at, name))
+		for i, name := range v.keys {
+			sub, err := r.sub(&v.list[i], pointer(at, name))
 			if err != nil {
 				return err
 			}
 			s.props = append(s.props, property{name, sub})
 		}
 	case "patternProperties":
-		for _, expr := range v.keys {
+		for i, expr := range v.keys {
 			place := pointer(at, expr)
 			p, err := parseRegex(expr)
 			if err != nil {
 				return atPlace(err, place)
 			}
-			sub, err := r.sub(place)
+			sub, err := r.sub(&v.list[i], place)
 			if err != nil {
 				return err
 			}
 			s.patterns = append(s.patterns, patternProperty{place, p, sub})
 		}
 	case "additionalProperties":
-		s.additional, err = r.sub(at)
+		s.additional, err = r.sub(v, at)
 	case "propertyNames":
 		var sub *schema
-		sub, err = r.sub(at)
+		sub, err = r.sub(v, at)
 		s.names = append(s.names, sub)
 	case "unevaluatedProperties":
-		s.unevaluated[0], err = r.sub(at)
+		s.unevaluated[0], err = r.sub(v, at)
 	case "required":
 		s.required, err = nameList(v, at)
 	}
@@ -375,7 +375,7 @@ func (r *reader) dependents(key string, v *value, at string) error {
 			then.required = append(then.required, more...)
 		case key != "dependentRequired":
 			var sub *schema
-			sub, err = r.sub(place)
+			sub, err = r.sub(list, place)
 			then.all = []*schema{sub}
 		default:
 			err = wrongSchema(place, "it must be a list of names")
@@ -401,10 +401,10 @@ func (r *reader) applied(key string, v *value, at string) (err error) {
 		s.groups = append(s.groups, group{at, list, key == "oneOf"})
 	case "not":
 		var sub *schema
-		sub, err = r.sub(at)
+		sub, err = r.sub(v, at)
 		s.nots = append(s.nots, keyed[*schema]{at, sub})
 	case "if":
-		err = r.conditional(at)
+		err = r.conditional(v, at)
 	case "$dynamicRef", "$recursiveRef":
 		_, anchor, _ := strings.Cut(v.text, "#")
 		if key == "$dynamicRef" && r.d.dynamic[anchor] > 1 || key == "$recursiveRef" && len(r.d.base) > 1 {
@@ -420,8 +420,8 @@ func (r *reader) applied(key string, v *value, at string) (err error) {
 }
 
 // conditional makes if, then and else a choice of two.
-func (r *reader) conditional(at string) error {
-	test, err := r.sub(at)
+func (r *reader) conditional(v *value, at string) error {
+	test, err := r.sub(v, at)
 	if err != nil {
 		return err
 	}
@@ -430,9 +430,9 @@ func (r *reader) conditional(at string) error {
 	no.nots = []keyed[*schema]{{at, test}}
 	used := r.d.rests
 	for key, s := range map[string]*schema{"then": yes, "else": no} {
-		if _, ok := r.v.get(key); ok {
+		if v, ok := r.v.get(key); ok {
 			used = true
-			sub, err := r.sub(pointer(r.at, key))
+			sub, err := r.sub(v, pointer(r.at, key))
 			if err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/fault"
+	"github.com/galerne-ai/galerne/internal/tokenizer"
 )
 
 func mustSchema(t testing.TB, text string, o Options) *Grammar {
@@ -205,5 +206,45 @@ func BenchmarkSchema(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkAnswer is the cost of a token of an answer, mask and advance together: the first answer to a
+// schema, and those after it.
+func BenchmarkAnswer(b *testing.B) {
+	const schema = `{"type":"object","properties":{"title":{"type":"string","maxLength":120},"price":{"type":"number","minimum":0},
+"tags":{"type":"array","items":{"type":"string","minLength":1,"maxLength":30},"maxItems":8},"sold":{"type":"boolean"},
+"seller":{"type":"object","properties":{"name":{"type":"string"},"id":{"type":"string","pattern":"^[A-Z]{2}-[0-9]{6}$"}},"required":["name"],"additionalProperties":false}},
+"required":["title","price","tags","sold","seller"],"additionalProperties":false}`
+	const answer = `{"title": "A bicycle that has seen the whole coast of Brittany, with new tyres", "price": 149.5, ` +
+		`"tags": ["bicycle", "second hand", "blue", "steel frame"], "sold": false, "seller": {"name": "Maëlle Le Goff", "id": "FR-204518"}}`
+	for _, model := range []string{"smollm2-135m", "qwen2.5-coder-0.5b"} {
+		tok, v := realTokenizer(b, model)
+		ids := tok.Encode(nil, answer, tokenizer.EncodeOptions{})
+		read := func(g *Grammar) {
+			m := g.Mask(v)
+			for _, id := range ids {
+				m.Allowed()
+				if err := m.Advance(id); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		b.Run(model+"/first", func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				g := mustSchema(b, schema, Options{})
+				b.StartTimer()
+				read(g)
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(ids)), "µs/token")
+		})
+		b.Run(model+"/again", func(b *testing.B) {
+			g := mustSchema(b, schema, Options{})
+			for b.Loop() {
+				read(g)
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(ids)), "µs/token")
+		})
 	}
 }

@@ -36,8 +36,9 @@ const (
 	noLimit  = int32(-1) // of isRep
 	litChunk = 64        // longer literals are split, so that hashing what is left of them stays cheap
 
-	maxTerms = 1 << 19 // nodes of one store while a grammar is compiled
-	maxWidth = 1 << 13 // alternatives of one state
+	maxTerms  = 1 << 19 // nodes of one store while a grammar is compiled
+	maxWeight = 1 << 24 // lists and rows of one store, in terms: 64 MiB
+	maxWidth  = 1 << 13 // alternatives of one state
 )
 
 type node struct {
@@ -70,14 +71,17 @@ type alphabet struct {
 
 // store holds terms. It is used by one goroutine at a time.
 type store struct {
-	nodes []node
-	index map[nodeKey]term
-	rules []term // bodies
-	names []string
-	autos []alphabet
-	free  term // one character of a JSON string, none if there is none: masks know it
-	limit int  // nodes
-	full  bool // the limit was passed: terms made since are worthless
+	nodes    []node
+	index    map[nodeKey]term
+	rules    []term // bodies
+	names    []string
+	autos    []alphabet
+	free     term            // one character of a JSON string, none if there is none: masks know it
+	limit    int             // nodes
+	full     bool            // a limit was passed: terms made since are worthless
+	weight   int             // of lists and rows
+	explored int             // states of automata made for it
+	chars    map[string]term // what sets of code points are written as
 
 	classOf  [256]uint8 // bytes that no term tells apart share a class
 	classRep []byte
@@ -85,7 +89,7 @@ type store struct {
 }
 
 func newStore() *store {
-	s := &store{index: map[nodeKey]term{}, limit: maxTerms}
+	s := &store{index: map[nodeKey]term{}, limit: maxTerms, chars: map[string]term{}}
 	s.nodes = append(s.nodes, node{kind: isNone}, node{kind: isEmpty, nullable: true})
 	return s
 }
@@ -98,6 +102,9 @@ func (s *store) intern(n node, key string) term {
 	if len(s.nodes) >= s.limit {
 		s.full = true
 		return none
+	}
+	if s.weight += len(n.list); s.weight > maxWeight {
+		s.full = true
 	}
 	t := term(len(s.nodes))
 	s.nodes = append(s.nodes, n)
@@ -462,15 +469,50 @@ func errTooLarge() error {
 // productive tells for each term whether it has a finite text.
 func (s *store) productive() []bool {
 	ok := make([]bool, len(s.nodes))
-	for changed := true; changed; {
-		changed = false
-		for t := range s.nodes {
-			if !ok[t] && s.computeProductive(&s.nodes[t], ok) {
-				ok[t], changed = true, true
-			}
+	s.spread(func(t term) bool {
+		ok[t] = ok[t] || s.computeProductive(&s.nodes[t], ok)
+		return ok[t]
+	})
+	return ok
+}
+
+// spread evaluates a property of every term that depends on its parts and that only ever becomes true:
+// each term is looked at again when a part became true.
+func (s *store) spread(holds func(term) bool) {
+	users := make([][]term, len(s.nodes))
+	for t := range s.nodes {
+		for _, part := range s.parts(&s.nodes[t]) {
+			users[part] = append(users[part], term(t))
 		}
 	}
-	return ok
+	known := make([]bool, len(s.nodes))
+	todo := make([]term, len(s.nodes))
+	for t := range todo {
+		todo[t] = term(len(todo) - 1 - t)
+	}
+	for len(todo) > 0 {
+		t := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if !known[t] && holds(t) {
+			known[t] = true
+			todo = append(todo, users[t]...)
+		}
+	}
+}
+
+// parts are the terms that a node is made of.
+func (s *store) parts(n *node) []term {
+	switch n.kind {
+	case isCat, isFrame:
+		return []term{n.a, n.b}
+	case isAlt, isAnd:
+		return n.list
+	case isRep, isNot:
+		return []term{n.a}
+	case isRule:
+		return []term{s.rules[n.a]}
+	}
+	return nil
 }
 
 func (s *store) computeProductive(n *node, ok []bool) bool {

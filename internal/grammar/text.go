@@ -7,9 +7,10 @@ import (
 )
 
 const (
-	maxStates  = 1 << 14 // of an automaton made from a text's conditions
-	tryStates  = 1 << 10 // of one made only because it is faster than the pattern itself
-	maxClasses = 255     // of characters that one text's conditions tell apart
+	maxStates   = 1 << 14 // of an automaton made from a text's conditions
+	tryStates   = 1 << 10 // of one made only because it is faster than the pattern itself
+	maxExplored = 1 << 18 // of all automata of one grammar
+	maxClasses  = 255     // of characters that one text's conditions tell apart
 )
 
 // textRule is one condition on a text: a pattern found anywhere in it (whole: that is all of it), or
@@ -273,7 +274,11 @@ func plainRepetition(r textRule) (set runeSet, lo, hi int32, ok bool) {
 func (s *store) product(rules []textRule, min, max int32, char func(runeSet) term, limit int) (t term, ok bool, err error) {
 	auto, classes, ok, err := intersect(rules, min, max, limit)
 	if err != nil || !ok || auto == nil {
-		return none, ok, err
+		s.explored += limit
+		return none, ok && s.explored <= maxExplored, err
+	}
+	if s.explored += len(auto.next); s.explored > maxExplored {
+		return none, false, nil
 	}
 	written := make([]term, len(classes))
 	for i, set := range classes {
@@ -285,9 +290,11 @@ func (s *store) product(rules []textRule, min, max int32, char func(runeSet) ter
 // intersect gives the automaton of the texts that satisfy every rule, nil if there is none.
 func intersect(rules []textRule, min, max int32, limit int) (auto *automaton, classes []runeSet, ok bool, err error) {
 	var sets []runeSet
+	seen := map[string]bool{}
 	var gather func(p *pattern)
 	gather = func(p *pattern) {
-		if p.op == opSet {
+		if k := p.set.key(); p.op == opSet && !seen[k] {
+			seen[k] = true
 			sets = append(sets, p.set)
 		}
 		for _, sub := range p.subs {
@@ -303,13 +310,15 @@ func intersect(rules []textRule, min, max int32, limit int) (auto *automaton, cl
 	}
 	scratch := newStore()
 	b := &builder{scratch, func(set runeSet) term {
-		var bits byteSet
-		for i, c := range classes {
-			if set.has(c[0].lo) {
-				bits.add(byte(i), byte(i))
+		return scratch.written("", set, func(set runeSet) term {
+			var bits byteSet
+			for i, c := range classes {
+				if set.has(c[0].lo) {
+					bits.add(byte(i), byte(i))
+				}
 			}
-		}
-		return scratch.set(bits)
+			return scratch.set(bits)
+		})
 	}}
 	any := b.char(allRunes())
 	all := []term{b.rep(any, min, max)}

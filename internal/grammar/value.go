@@ -347,14 +347,16 @@ func (d *document) find(at string) *value {
 	return v
 }
 
-// schema reads the schema at a pointer; one that is being read is given as it is.
-func (d *document) schema(at string) (*schema, error) {
+// schema reads the schema at a pointer.
+func (d *document) schema(at string) (*schema, error) { return d.read(d.find(at), at) }
+
+// read reads the schema v at a pointer; one that is being read is given as it is.
+func (d *document) read(v *value, at string) (*schema, error) {
 	if s, ok := d.schemas[at]; ok {
 		return s, nil
 	}
 	s := d.fresh(at)
 	d.schemas[at] = s
-	v := d.find(at)
 	switch v.kind {
 	case 't':
 		return s, nil
