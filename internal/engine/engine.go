@@ -75,8 +75,8 @@ type Engine struct {
 	batch            model.Batch
 	rows             []sampled
 	parts            []part
+	embedded         []*sequence // whose hidden states are wanted, one a row of Batch.States
 	sampler          sampleTask
-	born             uint64
 	stats            stats
 }
 
@@ -279,8 +279,8 @@ const prepared = 8
 
 // prepare looks for a known beginning of a waiting sequence's tokens, and holds it for this step.
 func (e *Engine) prepare(q *sequence) {
-	if q.scores() && q.scored < q.prompt-1 {
-		return // the logits of these prompt tokens are wanted: nothing can be taken as known
+	if q.scores() && q.scored < q.prompt-1 || q.stream.request.Embed == Mean {
+		return // what these prompt tokens give is wanted: nothing can be taken as known
 	}
 	q.known = e.blocks.Match(q.chain.Salt, q.tokens)
 	q.chain.Resume(q.known)
@@ -303,6 +303,7 @@ func (e *Engine) release(q *sequence) {
 		e.blocks.Return([]int32{q.known.Partly})
 	}
 	q.table, q.computed, q.known = q.table[:0], 0, kv.Prefix{}
+	clear(q.vector)
 	q.chain = kv.Chain{Salt: q.chain.Salt}
 }
 
@@ -319,8 +320,8 @@ func (e *Engine) letGo() {
 // carryOut applies the plan to the sequences and fills the batch.
 func (e *Engine) carryOut() {
 	b := &e.batch
-	b.Tokens, b.Positions, b.Spans, b.Want = b.Tokens[:0], b.Positions[:0], b.Spans[:0], b.Want[:0]
-	e.rows, e.parts = e.rows[:0], e.parts[:0]
+	b.Tokens, b.Positions, b.Spans, b.Want, b.States = b.Tokens[:0], b.Positions[:0], b.Spans[:0], b.Want[:0], b.States[:0]
+	e.rows, e.parts, e.embedded = e.rows[:0], e.parts[:0], e.embedded[:0]
 	running := len(e.state.Running)
 	for _, i := range e.plan.Preempt { // the plan lends their blocks again
 		e.release(e.running[i])
@@ -341,7 +342,9 @@ func (e *Engine) carryOut() {
 		b.Spans = append(b.Spans, kv.Span{Start: len(b.Tokens), Rows: s.To - s.From, Pos: s.From, Table: q.table})
 		first := len(e.rows)
 		for pos := s.From; pos < s.To; pos++ {
-			if next := pos >= len(q.tokens)-1; next || q.scoresPrompt(pos) {
+			if q.embeds() {
+				e.wantState(q, pos)
+			} else if next := pos >= len(q.tokens)-1; next || q.scoresPrompt(pos) {
 				e.rows = append(e.rows, sampled{q: q, pos: pos, next: next})
 				b.Want = append(b.Want, int32(len(b.Tokens)))
 			}
@@ -399,6 +402,10 @@ func (e *Engine) forward() (err error) {
 	if cap(b.Logits) < n {
 		b.Logits = make([]float32, n)
 	}
+	if n := len(b.States) * e.config.Dim; cap(b.Hidden) < n {
+		b.Hidden = make([]float32, n)
+	}
+	b.Hidden = b.Hidden[:len(b.States)*e.config.Dim]
 	b.Logits, b.Cache, b.Pool = b.Logits[:n], e.cache, e.pool
 	e.model.Forward(b)
 	return nil

@@ -19,6 +19,8 @@ type Request struct {
 	End       []int32            // tokens that end an answer
 	IgnoreEnd bool               // go on to MaxTokens
 	Logprobs  int                // log-probabilities with so many alternatives; -1: none
+	// Embed asks for a vector of the prompt instead of an answer: an Embedded event.
+	Embed Pooling
 	// PromptLogprobs also asks for those of the prompt's own tokens, each given those before it.
 	PromptLogprobs bool
 }
@@ -42,6 +44,7 @@ type sequence struct {
 	known    kv.Prefix // what a waiting sequence found and holds
 	started  bool
 	forked   bool
+	vector   []float32 // sum of the hidden states so far, of Request.Embed
 	err      error
 }
 
@@ -162,6 +165,7 @@ func (e *Engine) deliver() (answers int) {
 			e.blocks.Publish(&q.chain, q.tokens[:q.computed], q.table, false)
 		}
 	}
+	e.addStates()
 	for _, p := range e.parts {
 		q := e.rows[p.from].q
 		guessed := len(q.draft)

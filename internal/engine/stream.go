@@ -16,6 +16,7 @@ const (
 	PromptToken                  // the probability of the prompt's next token (from its second on)
 	Token                        // a token of the answer
 	Finished                     // the answer is complete; the last event of its choice
+	Embedded                     // the prompt's vector, of Request.Embed; Finished follows
 )
 
 // Finish is why an answer ended.
@@ -42,6 +43,7 @@ type Event struct {
 	Top     []sample.Candidate // the likeliest first
 	End     bool               // this token ends the answer
 	Cached  int
+	Vector  []float32 // [Dim]
 	Finish  Finish
 	Err     error
 }

@@ -35,6 +35,9 @@ type Batch struct {
 
 	Want   []int32   // the rows whose logits are wanted, ascending
 	Logits []float32 // [len(Want)][Vocab], filled by Forward
+
+	States []int32   // the rows whose hidden state behind the last norm is wanted, ascending
+	Hidden []float32 // [len(States)][Dim], filled by Forward
 }
 
 // Model is a network in memory. Forward is called from one goroutine at a time; a row's logits depend

@@ -2,10 +2,13 @@ package serve
 
 import (
 	"context"
+	"errors"
+	"io"
 	"math"
 	"sort"
 
 	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/engine"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/tokenizer"
 )
@@ -24,9 +27,6 @@ func (s *Server) Embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddi
 const embedBatch = 8
 
 func (m *loaded) embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddings, error) {
-	if m.encoder == nil {
-		return nil, ErrKind.Because("serve: %s does not give embeddings: all-minilm-l6-v2 does", m.slot.entry.Name).At("model")
-	}
 	dim := m.network.Config.Dim
 	if r.Dimensions < 0 || r.Dimensions > dim {
 		return nil, chat.ErrRequest.Because("serve: %d dimensions are asked for, %s has %d", r.Dimensions, m.slot.entry.Name, dim).At("dimensions")
@@ -35,6 +35,9 @@ func (m *loaded) embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddi
 	texts, err := m.textsOf(r, out)
 	if err != nil {
 		return nil, err
+	}
+	if m.encoder == nil {
+		return out, m.decode(ctx, r, texts, out)
 	}
 	for len(texts) > 0 {
 		n := min(embedBatch, len(texts))
@@ -51,6 +54,49 @@ func (m *loaded) embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddi
 		}
 	}
 	return out, nil
+}
+
+// decode gives a decoder's vectors: the mean of its last hidden states, all texts side by side.
+func (m *loaded) decode(ctx context.Context, r *chat.EmbedRequest, texts [][]int32, out *chat.Embeddings) error {
+	streams := make([]*engine.Stream, 0, len(texts))
+	defer func() {
+		for _, st := range streams {
+			st.Close()
+		}
+	}()
+	for len(texts) > len(out.Vectors) {
+		for n := len(streams); n < len(texts) && n < len(out.Vectors)+embedBatch; n++ {
+			st, err := m.engine.Submit(ctx, &engine.Request{Prompt: texts[n], Embed: engine.Mean, Logprobs: -1})
+			if err != nil {
+				return err
+			}
+			streams = append(streams, st)
+		}
+		v, err := vectorOf(ctx, streams[len(out.Vectors)])
+		if err != nil {
+			return err
+		}
+		out.Vectors = append(out.Vectors, shape(v, r))
+	}
+	return nil
+}
+
+func vectorOf(ctx context.Context, st *engine.Stream) (v []float32, err error) {
+	for {
+		ev, err := st.Next(ctx)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, ErrClosed
+		case err != nil:
+			return nil, err
+		case ev.Kind == engine.Embedded:
+			return ev.Vector, nil
+		case ev.Kind == engine.Finished && ev.Err != nil:
+			return nil, ev.Err
+		case ev.Kind == engine.Finished:
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // encodeAll runs the encoder; one request's panic is its own.
@@ -75,7 +121,10 @@ func (m *loaded) textsOf(r *chat.EmbedRequest, out *chat.Embeddings) ([][]int32,
 			texts[i] = m.tokens.Encode(nil, text, tokenizer.EncodeOptions{AddSpecial: true})
 		}
 	}
-	longest := m.network.Config.Context
+	longest := m.context
+	if m.engine != nil {
+		longest-- // as for answers, one place stays free
+	}
 	for i, ids := range texts {
 		for _, id := range ids {
 			if id < 0 || int(id) >= m.network.Config.Vocab {

@@ -217,5 +217,5 @@ func (m *loaded) describe(to *chat.Model) {
 	to.Template, to.Chats = m.tokens.ChatTemplate("")
 	to.Chats = to.Chats && m.engine != nil
 	to.CallsTools, to.Thinks, to.FillsMiddle = to.Chats && m.format.CallsTools(), m.format.Thinks(), m.format.FillsMiddle()
-	to.Embeds = m.encoder != nil
+	to.Embeds = true
 }

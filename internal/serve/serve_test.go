@@ -256,3 +256,24 @@ func TestEmbeddingsOrderByMeaning(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestADecoderGivesVectorsToo(t *testing.T) {
+	s := real(t, Options{})
+	r, err := s.Rank(context.Background(), &chat.RankRequest{Model: "qwen2.5-coder-0.5b", Query: "def add(a, b): return a + b",
+		Documents: []string{"The history of the kings of France.", "def plus(x, y): return x + y", "How to bake bread."}})
+	if err != nil || r.Scores[0].Index != 1 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	texts := make([]string, 20)
+	for i := range texts {
+		texts[i] = fmt.Sprintf("text number %d", i)
+	}
+	all, err := s.Embed(context.Background(), &chat.EmbedRequest{Model: "qwen2.5-coder-0.5b", Texts: texts})
+	if err != nil || len(all.Vectors) != 20 {
+		t.Fatal(err)
+	}
+	one, err := s.Embed(context.Background(), &chat.EmbedRequest{Model: "qwen2.5-coder-0.5b", Texts: texts[13:14]})
+	if err != nil || fmt.Sprint(one.Vectors[0]) != fmt.Sprint(all.Vectors[13]) {
+		t.Fatal("a text's vector depends on its company", err)
+	}
+}

@@ -98,20 +98,29 @@ func (m *decoder) Forward(b *model.Batch) {
 	for _, l := range m.layers {
 		l.apply(s, m)
 	}
+	if len(b.States) > 0 {
+		m.last(b.States, b.Hidden)
+	}
 	if len(b.Want) == 0 {
 		return
 	}
 	// Only the rows whose logits are wanted go through the widest matrix.
 	m.wanted = resize(m.wanted, len(b.Want)*dim)
-	for i, r := range b.Want {
-		row := m.wanted[i*dim : (i+1)*dim]
+	m.last(b.Want, m.wanted)
+	s.Pool.Set(&m.in, m.wanted, len(b.Want), dim)
+	m.output.Apply(s, &m.in, b.Logits)
+}
+
+// last gives the hidden states of rows behind the last norm.
+func (m *decoder) last(rows []int32, out []float32) {
+	dim := m.config.Dim
+	for i, r := range rows {
+		row := out[i*dim : (i+1)*dim]
 		copy(row, m.x[int(r)*dim:][:dim])
 		kernel.Add(row, m.d[int(r)*dim:][:dim])
 	}
-	s.Rows = len(b.Want)
-	m.norm.Apply(s, m.wanted, m.wanted)
-	s.Pool.Set(&m.in, m.wanted, len(b.Want), dim)
-	m.output.Apply(s, &m.in, b.Logits)
+	m.step.Rows = len(rows)
+	m.norm.Apply(&m.step, out, out)
 }
 
 func resize(b []float32, n int) []float32 {
