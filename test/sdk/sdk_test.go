@@ -27,8 +27,8 @@ import (
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces() []*api.Surface { return []*api.Surface{openai.Surface(responses.Routes()...)} }
 
-// TestOfficialClientsUnderstandUs runs the checks of every vendor's client: one file a vendor, with
-// plain functions named test_*; what a function raises is the failure.
+// TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,
+// with plain functions named test_*; what a function raises is the failure.
 func TestOfficialClientsUnderstandUs(t *testing.T) {
 	python := testdeps.Python(t)
 	for _, vendor := range []string{"openai"} {
@@ -36,21 +36,60 @@ func TestOfficialClientsUnderstandUs(t *testing.T) {
 			if err := exec.Command(python, "-c", "import "+vendor).Run(); err != nil {
 				t.Skipf("NOT TESTED: the Python package %s is missing: run `make deps`", vendor)
 			}
-			url := serve(t, api.Options{}).URL
-			keyed := serve(t, api.Options{Keys: keys{}}).URL
-			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, python, "run.py", vendor+"_checks.py")
-			cmd.Env = append(os.Environ(), "GALERNE_TEST_URL="+url, "GALERNE_TEST_KEYED_URL="+keyed, "NO_PROXY=*")
-			out, err := cmd.CombinedOutput()
-			t.Logf("%s", out)
-			if err != nil {
-				t.Fatalf("checks of %s: %v", vendor, err)
-			}
-			if !strings.Contains(string(out), "checks passed") {
-				t.Fatal("no check has run")
-			}
+			check(t, ".", python, "run.py", vendor+"_checks.py")
 		})
+	}
+}
+
+// TestOfficialNodeClientsUnderstandUs does the same for Node: one file a vendor in node/, whose
+// exported functions are the checks.
+func TestOfficialNodeClientsUnderstandUs(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("NOT TESTED: there is no node")
+	}
+	packages := testdeps.Dep(t, "node/node_modules")
+	// Node looks for packages in the folders above a file's real place.
+	folder, err := os.MkdirTemp(filepath.Dir(packages), "run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	files, err := filepath.Glob("node/*.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, filepath.Base(f)), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, vendor := range []string{"openai", "ai"} {
+		t.Run(vendor, func(t *testing.T) { check(t, folder, node, "run.mjs", vendor+"_checks.mjs") })
+	}
+}
+
+// check runs a program of checks against servers of its own.
+func check(t *testing.T, folder, program string, args ...string) {
+	t.Helper()
+	url := serve(t, api.Options{}).URL
+	keyed := serve(t, api.Options{Keys: keys{}}).URL
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "GALERNE_TEST_URL="+url, "GALERNE_TEST_KEYED_URL="+keyed, "NO_PROXY=*")
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatalf("%s: %v", strings.Join(args, " "), err)
+	}
+	if !strings.Contains(string(out), "checks passed") {
+		t.Fatal("no check has run")
 	}
 }
 

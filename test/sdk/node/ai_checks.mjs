@@ -1,0 +1,68 @@
+// What Vercel's ai package makes of the OpenAI surface, by both of its providers.
+import assert from "node:assert/strict";
+import { createOpenAI } from "@ai-sdk/openai";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { Output, embed, embedMany, generateText, stepCountIs, streamText, tool } from "ai";
+import { z } from "zod";
+import { URL, asked, untilIdle } from "./common.mjs";
+
+const compatible = createOpenAICompatible({ name: "galerne", baseURL: URL + "/v1", apiKey: "any", includeUsage: true });
+const openai = createOpenAI({ baseURL: URL + "/openai/v1", apiKey: "any" });
+const providers = [["chat", (m) => compatible(m)], ["responses", (m) => openai(m)], ["openai chat", (m) => openai.chat(m)]];
+
+export async function texts_whole_and_streamed() {
+  for (const [name, model] of providers) {
+    const whole = await generateText({ model: model("plain"), prompt: "hi", maxRetries: 0 });
+    assert.equal(whole.text, "Hello, wörld 🌊.", name);
+    assert.equal(whole.finishReason, "stop", name);
+    assert.equal(whole.usage.outputTokens, 3, name);
+    const stream = streamText({ model: model("plain"), prompt: "hi", maxRetries: 0 });
+    let text = "";
+    for await (const part of stream.textStream) text += part;
+    assert.equal(text, whole.text, name);
+    assert.equal((await stream.usage).inputTokens, 5, name);
+  }
+}
+
+export async function objects() {
+  const schema = z.object({ name: z.string(), age: z.number() });
+  for (const [name, model] of providers) {
+    const got = await generateText({ model: model("person"), output: Output.object({ schema }), prompt: "hi", maxRetries: 0 });
+    assert.deepEqual(got.output, { name: "Ann", age: 7 }, name);
+  }
+}
+
+export async function tools_in_two_steps() {
+  for (const [name, model] of providers) {
+    let calls = 0;
+    const run = tool({ inputSchema: z.object({ city: z.string().optional() }), execute: async () => { calls++; return "sunny"; } });
+    const got = await generateText({ model: model("tools"), tools: { weather: run, clock: run }, prompt: "hi", stopWhen: stepCountIs(2), maxRetries: 0 });
+    assert.equal(got.steps.length, 2, name);
+    assert.equal(calls, 4, name);
+    assert.equal(got.steps[0].finishReason, "tool-calls", name);
+    const parts = (await asked()).Messages.flatMap((m) => m.Parts).filter((p) => p.CallID);
+    assert.deepEqual(parts.map((p) => [p.CallID, p.Name]), [["call_1", "weather"], ["call_2", "clock"]], name);
+  }
+}
+
+export async function thoughts() {
+  const got = await generateText({ model: compatible("thinks"), prompt: "hi", maxRetries: 0 });
+  assert.equal(got.reasoningText, "Let me see.");
+  assert.equal(got.text, "42");
+}
+
+export async function vectors() {
+  const model = compatible.textEmbeddingModel?.("m") ?? compatible.embeddingModel("m");
+  assert.equal((await embed({ model, value: "one" })).embedding.length, 8);
+  assert.equal((await embedMany({ model: openai.embeddingModel?.("m") ?? openai.textEmbeddingModel("m"), values: ["one", "two"] })).embeddings.length, 2);
+}
+
+export async function leaving_frees_the_slot() {
+  const control = new AbortController();
+  const stream = streamText({ model: compatible("hangs"), prompt: "hi", abortSignal: control.signal, maxRetries: 0, onError: () => {} });
+  for await (const _ of stream.textStream) {
+    control.abort();
+    break;
+  }
+  await untilIdle();
+}

@@ -1,0 +1,29 @@
+// What the checks of every vendor share.
+import assert from "node:assert/strict";
+
+export const URL = process.env.GALERNE_TEST_URL;
+export const KEYED_URL = process.env.GALERNE_TEST_KEYED_URL; // a server whose one key is "right"
+
+// get is the test server's answer about itself.
+export const get = async (path) => (await fetch(URL + path)).json();
+
+// asked is the latest request, in Galerne's own words.
+export const asked = () => get("/test/asked");
+
+// untilIdle waits until no answer is under way, and fails if one still is.
+export async function untilIdle(milliseconds = 2000) {
+  const end = Date.now() + milliseconds;
+  while ((await get("/test/live")) !== 0 && Date.now() < end) await new Promise((done) => setTimeout(done, 10));
+  assert.equal(await get("/test/live"), 0);
+}
+
+// raises gives the exception of a promise that must fail with it.
+export async function raises(kind, promise) {
+  try {
+    await promise;
+  } catch (e) {
+    assert.ok(e instanceof kind, `${e?.constructor?.name} instead of ${kind.name}: ${e}`);
+    return e;
+  }
+  assert.fail(`${kind.name} was not raised`);
+}

@@ -1,0 +1,115 @@
+// What OpenAI's own client for Node makes of the OpenAI surface.
+import assert from "node:assert/strict";
+import OpenAI from "openai";
+import { KEYED_URL, URL, asked, get, raises, untilIdle } from "./common.mjs";
+
+const client = new OpenAI({ baseURL: URL + "/v1", apiKey: "any", maxRetries: 0 });
+const messages = [{ role: "user", content: "hi" }];
+const tools = ["weather", "clock"].map((name) => ({ type: "function", function: { name, parameters: { type: "object", properties: { city: { type: "string" } } } } }));
+const chat = (model, more = {}, options = {}) => client.chat.completions.create({ model, messages, ...more }, options);
+
+export async function streamed_and_whole_answers_are_one() {
+  const whole = await chat("plain");
+  assert.equal(whole.choices[0].message.content, "Hello, wörld 🌊.");
+  let text = "";
+  let usage;
+  for await (const c of await chat("plain", { stream: true, stream_options: { include_usage: true } })) {
+    text += c.choices[0]?.delta.content ?? "";
+    usage = c.usage;
+  }
+  assert.equal(text, whole.choices[0].message.content);
+  assert.deepEqual(usage, whole.usage);
+}
+
+export async function the_helper_for_streams_is_content() {
+  const final = await client.chat.completions.stream({ model: "tools", messages, tools }).finalChatCompletion();
+  const m = final.choices[0].message;
+  assert.equal(m.role, "assistant");
+  assert.equal(final.choices[0].finish_reason, "tool_calls");
+  assert.deepEqual(m.tool_calls.map((c) => [c.id, c.type, c.function.name, JSON.parse(c.function.arguments)]),
+    [["call_1", "function", "weather", { city: "Brest" }], ["call_2", "function", "clock", {}]]);
+  assert.equal(await client.chat.completions.stream({ model: "plain", messages }).finalContent(), "Hello, wörld 🌊.");
+}
+
+export async function tools_are_run_by_the_client() {
+  const runner = client.chat.completions.runTools({
+    model: "tools", messages, stream: true, max_completion_tokens: 50,
+    tools: ["weather", "clock"].map((name) => ({ type: "function", function: { name, parse: JSON.parse, function: async () => "sunny", parameters: { type: "object", properties: {} } } })),
+  }, { maxChatCompletions: 2 });
+  const results = [];
+  runner.on("functionToolCallResult", (r) => results.push(r));
+  await runner.done().catch(() => {}); // the script calls the tools for ever; the limit ends it
+  assert.deepEqual(results.slice(0, 2), ["sunny", "sunny"]);
+  const parts = (await asked()).Messages.flatMap((m) => m.Parts).filter((p) => p.CallID);
+  assert.deepEqual(parts.map((p) => [p.CallID, p.Name, p.Text]), [["call_1", "weather", "sunny"], ["call_2", "clock", "sunny"]]);
+}
+
+export async function embeddings_are_not_empty() {
+  const byDefault = await client.embeddings.create({ model: "m", input: ["one", "two"] });
+  const floats = await client.embeddings.create({ model: "m", input: ["one", "two"], encoding_format: "float" });
+  assert.equal(byDefault.data[0].embedding.length, 8);
+  byDefault.data.forEach((d, i) => d.embedding.forEach((x, j) => assert.ok(Math.abs(x - floats.data[i].embedding[j]) < 1e-6)));
+}
+
+export async function models_have_slashes() {
+  const ids = [];
+  for await (const m of client.models.list()) ids.push(m.id);
+  assert.deepEqual(ids, ["m", "org/m:q4"]);
+  assert.equal((await client.models.retrieve("org/m:q4")).id, "org/m:q4");
+}
+
+export async function errors_are_the_right_exceptions() {
+  let e = await raises(OpenAI.AuthenticationError, new OpenAI({ baseURL: KEYED_URL + "/v1", apiKey: "wrong", maxRetries: 0 }).models.list());
+  assert.equal(e.code, "invalid_api_key");
+  e = await raises(OpenAI.BadRequestError, chat("plain", { temperature: 9 }));
+  assert.equal(e.param, "temperature");
+  e = await raises(OpenAI.BadRequestError, chat("too_long"));
+  assert.equal(e.code, "context_length_exceeded");
+  e = await raises(OpenAI.NotFoundError, chat("nope"));
+  assert.equal(e.code, "model_not_found");
+  assert.match(e.requestID, /^req_/);
+  await raises(OpenAI.RateLimitError, chat("limited"));
+  await raises(OpenAI.InternalServerError, chat("busy"));
+  e = await raises(OpenAI.APIError, (async () => { for await (const _ of await chat("breaks", { stream: true })); })());
+  assert.match(e.message, /internal error/);
+}
+
+export async function budgets_and_busy_servers_are_told_apart() {
+  const eager = (name, n) => new OpenAI({ baseURL: `${URL}/test/try/${name}/${n}/v1`, apiKey: "any", maxRetries: 2 });
+  await raises(OpenAI.RateLimitError, eager("js_quota", 0).chat.completions.create({ model: "quota", messages }));
+  assert.deepEqual(await get("/test/tries/js_quota"), ["0"]);
+  await eager("js_busy", 2).chat.completions.create({ model: "plain", messages });
+  assert.deepEqual(await get("/test/tries/js_busy"), ["0", "1", "2"]);
+}
+
+export async function who_leaves_frees_the_slot() {
+  for (const stream of [true, false]) {
+    for (const model of ["hangs", "hangs_early"]) {
+      const control = new AbortController();
+      const answer = (async () => {
+        const got = await chat(model, { stream }, { signal: control.signal });
+        if (stream) for await (const _ of got);
+      })();
+      while ((await get("/test/live")) === 0) await new Promise((done) => setTimeout(done, 5));
+      control.abort();
+      await answer.catch(() => {});
+      await untilIdle();
+    }
+  }
+}
+
+export async function keep_alives_are_passed_over() {
+  assert.equal(await client.chat.completions.stream({ model: "slow_start", messages }).finalContent(), "At last");
+}
+
+export async function responses_whole_and_streamed_are_one() {
+  const whole = await client.responses.create({ model: "thinks", input: "hi" });
+  assert.equal(whole.output_text, "42");
+  const stream = client.responses.stream({ model: "thinks", input: "hi" });
+  const numbers = [];
+  for await (const e of stream) numbers.push(e.sequence_number);
+  const final = await stream.finalResponse();
+  assert.equal(final.output_text, "42");
+  assert.deepEqual(numbers, numbers.map((_, i) => i));
+  assert.deepEqual(final.output.map((o) => o.type), whole.output.map((o) => o.type));
+}
