@@ -99,6 +99,7 @@ func TestLeavingTheLoopAndEndingTheContextEndAnAnswer(t *testing.T) {
 		break
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var last error
 	for _, err := range m.Stream(ctx, story) {
 		cancel()
