@@ -318,3 +318,24 @@ func TestOpenTellsWhatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+// TestPlainTextNeverBecomesASpecialToken, though models hold their names.
+func TestPlainTextNeverBecomesASpecialToken(t *testing.T) {
+	for _, file := range []string{
+		`{"model":{"type":"Unigram","unk_id":0,"vocab":[["?",-9],["<",-3],["s",-3],[">",-3],["<s>",0]]},"added_tokens":[{"id":4,"content":"<s>","special":true}]}`,
+		`{"model":{"type":"BPE","vocab":{"<":0,"s":1,">":2,"<s":3,"<s>":4},"merges":["< s","<s >"]},"added_tokens":[{"id":4,"content":"<s>","special":true}]}`,
+		`{"model":{"type":"BPE","ignore_merges":true,"vocab":{"<":0,"s":1,">":2,"<s>":4},"merges":[]},"added_tokens":[{"id":4,"content":"<s>","special":true}]}`,
+		`{"model":{"type":"WordPiece","unk_token":"?","vocab":{"?":0,"<":1,"##s":2,"##>":3,"<s>":4}},"added_tokens":[{"id":4,"content":"<s>","special":true}]}`,
+	} {
+		tok, err := FromJSON([]byte(file), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids := tok.Encode(nil, "<s>", EncodeOptions{}); slices.Contains(ids, 4) || len(ids) == 0 {
+			t.Errorf("plain text became %v", ids)
+		}
+		if ids := tok.Encode(nil, "<s>", EncodeOptions{ParseSpecial: true}); !slices.Equal(ids, []int32{4}) {
+			t.Errorf("parsed, it became %v", ids)
+		}
+	}
+}

@@ -2,10 +2,12 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // jsonFile is a tokenizer.json; truncation and padding are the caller's business and are not read.
@@ -41,6 +43,19 @@ type jsonModel struct {
 	ByteFallback bool            `json:"byte_fallback"`
 	IgnoreMerges bool            `json:"ignore_merges"`
 	MostRunes    *int            `json:"max_input_chars_per_word"`
+
+	special map[string]bool // names of special tokens
+}
+
+// words is the part of a vocabulary that plain text can become: never a special token, though the
+// reference's models let its name pass. (A special token of one character stays: some files
+// call "!" one.)
+func (m *jsonModel) words(vocab map[string]int32) map[string]int32 {
+	words := maps.Clone(vocab)
+	for name := range m.special {
+		delete(words, name)
+	}
+	return words
 }
 
 // jsonMerge is "left right" or ["left", "right"].
@@ -151,6 +166,12 @@ func FromJSON(tokenizerJSON, config []byte) (*Tokenizer, error) {
 	if err := t.readFront(&f); err != nil {
 		return nil, err
 	}
+	f.Model.special = map[string]bool{}
+	for _, a := range f.Added {
+		if a.Special && utf8.RuneCountInString(a.Content) > 1 {
+			f.Model.special[a.Content] = true
+		}
+	}
 	vocab, err := t.readModel(&f.Model)
 	if err != nil {
 		return nil, err
@@ -237,7 +258,7 @@ func (t *Tokenizer) jsonWordPiece(m *jsonModel, vocab map[string]int32) error {
 		return ErrVocabulary.Because("tokenizer: a WordPiece vocabulary needs an unk_token")
 	}
 	t.kind = "wordpiece"
-	w := &wordpiece{first: vocab, rest: map[string]int32{}, mostRunes: 100, unknown: t.unk, cache: newWordCache()}
+	w := &wordpiece{first: m.words(vocab), rest: map[string]int32{}, mostRunes: 100, unknown: t.unk, cache: newWordCache()}
 	if m.MostRunes != nil {
 		w.mostRunes = *m.MostRunes
 	}
@@ -245,7 +266,7 @@ func (t *Tokenizer) jsonWordPiece(m *jsonModel, vocab map[string]int32) error {
 	if m.Prefix != nil {
 		prefix = *m.Prefix
 	}
-	for text, id := range vocab {
+	for text, id := range w.first {
 		w.longest = max(w.longest, len(text))
 		if rest, ok := strings.CutPrefix(text, prefix); ok && rest != "" {
 			w.rest[rest] = id
@@ -271,7 +292,7 @@ func (t *Tokenizer) jsonBPE(m *jsonModel, vocab map[string]int32) error {
 	if m.Dropout != nil && *m.Dropout != 0 {
 		return ErrUnsupported.Because("tokenizer: BPE with dropout %g gives other tokens each time and is not supported: set it to null", *m.Dropout)
 	}
-	b := &bpe{unknown: t.unk, fuse: m.FuseUnknown, characters: true, ignoreMerges: m.IgnoreMerges, words: vocab, cache: newWordCache()}
+	b := &bpe{unknown: t.unk, fuse: m.FuseUnknown, characters: true, ignoreMerges: m.IgnoreMerges, words: m.words(vocab), cache: newWordCache()}
 	if m.Prefix != nil {
 		b.prefix = *m.Prefix
 	}
@@ -299,7 +320,9 @@ func (t *Tokenizer) jsonBPE(m *jsonModel, vocab map[string]int32) error {
 		if !ok1 || !ok2 || !ok3 {
 			return ErrVocabulary.Because("tokenizer: merge %d joins %q and %q, which are not all in the vocabulary", rank, line.left, line.right)
 		}
-		b.merges[pair(l, r)] = merge{int32(rank), whole}
+		if !m.special[line.left+line.right[len(b.prefix):]] {
+			b.merges[pair(l, r)] = merge{int32(rank), whole}
+		}
 	}
 	if !t.overBytes(b, m, vocab) {
 		t.lettersAsSteps()
@@ -334,8 +357,9 @@ func (t *Tokenizer) overBytes(b *bpe, m *jsonModel, vocab map[string]int32) bool
 		b.bytes[i] = id
 	}
 	of := lettersOf(letters)
-	b.words = make(map[string]int32, len(vocab))
-	for text, id := range vocab {
+	words := b.words
+	b.words = make(map[string]int32, len(words))
+	for text, id := range words {
 		if raw, ok := fromLetters(text, of); ok {
 			b.words[raw] = id
 		}
@@ -374,7 +398,7 @@ func (t *Tokenizer) readUnigram(m *jsonModel) (map[string]int32, error) {
 	if u.unknown < 0 && u.bytes == nil {
 		return nil, ErrVocabulary.Because("tokenizer: a Unigram vocabulary needs an unk_id, or a token for each byte")
 	}
-	u.setWords(vocab)
+	u.setWords(m.words(vocab))
 	t.model = u
 	t.lettersAsSteps()
 	return vocab, nil

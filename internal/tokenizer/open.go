@@ -29,6 +29,9 @@ func Open(s Source) (*Tokenizer, error) {
 		if s.Meta == nil {
 			return nil, errNone("the model")
 		}
+		if _, ok := s.Meta.String("tokenizer.ggml.model"); !ok {
+			return nil, errNone("the model")
+		}
 		return FromGGUF(s.Meta)
 	}
 	t, err := FromJSON(s.JSON, s.Config)

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sort"
@@ -27,9 +28,11 @@ type named struct {
 	value int32
 }
 
-// newTrie builds level by level; of equal strings the first stays.
+// newTrie builds level by level; of equal strings the one with the least value stays.
 func newTrie(list []named) *trie {
-	slices.SortStableFunc(list, func(a, b named) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(list, func(a, b named) int {
+		return cmp.Or(strings.Compare(a.name, b.name), cmp.Compare(a.value, b.value))
+	})
 	t := &trie{nodes: []trieNode{{value: -1}}}
 	type span struct{ lo, hi, depth int }
 	spans := []span{{0, len(list), 0}}
