@@ -28,6 +28,9 @@ type Route struct {
 	Scope   Scope
 	// Handle answers. An error that it returns is rendered by the surface.
 	Handle func(c *Call) error
+	// Why, in place of Handle, is why the path is not served, and what to do instead: for paths that
+	// another surface may serve, or whose clients deserve more than to be told that there is nothing.
+	Why string
 
 	// Body and Fields are for docs/apis.md: a value of the struct that the body is decoded into, whose
 	// json tags are the fields that are served, and what Decode is given beside it.
@@ -67,6 +70,9 @@ func (s *Server) mount(sf *Surface) *mounted {
 	m := &mounted{sf, http.NewServeMux()}
 	for i := range sf.Routes {
 		rt := &sf.Routes[i]
+		if rt.Why != "" {
+			rt.Handle = func(*Call) error { return ErrRoute.Because("api: %s", rt.Why) }
+		}
 		m.mux.HandleFunc(rt.Method+" "+rt.Pattern, func(w http.ResponseWriter, r *http.Request) {
 			s.run(w, r, sf, rt)
 		})

@@ -53,7 +53,11 @@ told by its headers. Of a request's fields, *served* ones do what they say; *hin
 func document(b *strings.Builder, sf *api.Surface) {
 	fmt.Fprintf(b, "\n## /%s\n\n| endpoint | key's scope | |\n|---|---|---|\n", sf.Name)
 	for _, rt := range sf.Routes {
-		fmt.Fprintf(b, "| %s `%s` | %s | served |\n", rt.Method, rt.Pattern, rt.Scope)
+		fate := "served"
+		if rt.Why != "" {
+			fate = "not served: " + rt.Why
+		}
+		fmt.Fprintf(b, "| %s `%s` | %s | %s |\n", rt.Method, rt.Pattern, rt.Scope, fate)
 	}
 	for _, a := range sf.Absent {
 		fmt.Fprintf(b, "| %s `%s` | | not served: %s |\n", a.Method, a.Pattern, a.Why)

@@ -19,46 +19,23 @@ import (
 
 // Surface is Anthropic's API.
 func Surface() *api.Surface {
-	sf := &api.Surface{
+	return &api.Surface{
 		Name: "anthropic",
 		Marks: []api.Mark{
 			{Header: "Anthropic-Version"}, {Header: "Anthropic-Beta"},
 			{Header: "User-Agent", Prefix: "Anthropic/"}, {Header: "User-Agent", Prefix: "AsyncAnthropic/"},
 			{Header: "User-Agent", Prefix: "claude-"},
 		},
-		Routes: []api.Route{
-			{Method: "POST", Pattern: "/v1/messages", Scope: api.Generate, Handle: messages},
-			{Method: "POST", Pattern: "/v1/messages/count_tokens", Scope: api.Tokenize, Handle: countTokens},
+		Routes: append([]api.Route{
+			{Method: "POST", Pattern: "/v1/messages", Scope: api.Generate, Handle: messages, Body: body{}, Fields: bodyFields()},
+			{Method: "POST", Pattern: "/v1/messages/count_tokens", Scope: api.Tokenize, Handle: countTokens, Body: body{}, Fields: bodyFields()},
 			{Method: "GET", Pattern: "/v1/models", Scope: api.Models, Handle: listModels},
 			{Method: "GET", Pattern: "/v1/models/{id...}", Scope: api.Models, Handle: getModel},
-		},
-		Error: writeError,
-		Head:  head,
+		}, unserved()...),
+		Error:  writeError,
+		Head:   head,
+		Absent: absent(),
 	}
-	for _, r := range unserved() {
-		sf.Routes = append(sf.Routes, api.Route{Method: r.method, Pattern: r.pattern, Scope: api.Files, Handle: func(*api.Call) error {
-			return api.ErrRoute.Because("anthropic: %s", r.instead)
-		}})
-	}
-	return sf
-}
-
-// unserved are paths that another surface may serve, so that their clients are answered in the words
-// they know.
-func unserved() (out []struct{ method, pattern, instead string }) {
-	add := func(pattern, instead string, methods ...string) {
-		for _, m := range methods {
-			out = append(out, struct{ method, pattern, instead string }{m, pattern, instead})
-		}
-	}
-	const batches = "message batches are not served: send each message to /v1/messages; many at once are answered side by side"
-	add("/v1/messages/batches", batches, "GET", "POST")
-	add("/v1/messages/batches/{rest...}", batches, "GET", "POST", "DELETE")
-	const files = "files are not served: put the text of a document into the message"
-	add("/v1/files", files, "GET", "POST")
-	add("/v1/files/{rest...}", files, "GET", "DELETE")
-	add("/v1/complete", "text completions are not served: use /v1/messages", "POST")
-	return out
 }
 
 // head tells what is left of the key's limits. Tokens that are read and made count alike.

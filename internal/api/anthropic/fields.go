@@ -18,3 +18,28 @@ func bodyFields() []api.Field {
 		{Name: "fallback_credit_token", Why: "the model that is asked for answers"},
 	}
 }
+
+// unserved are paths whose clients are told what to do instead.
+func unserved() (out []api.Route) {
+	add := func(pattern, why string, methods ...string) {
+		for _, m := range methods {
+			out = append(out, api.Route{Method: m, Pattern: pattern, Scope: api.Files, Why: why})
+		}
+	}
+	const batches = "message batches are not served: send each message to /v1/messages; many at once are answered side by side"
+	add("/v1/messages/batches", batches, "GET", "POST")
+	add("/v1/messages/batches/{rest...}", batches, "GET", "POST", "DELETE")
+	const files = "files are not served: put the text of a document into the message"
+	add("/v1/files", files, "GET", "POST")
+	add("/v1/files/{rest...}", files, "GET", "DELETE")
+	add("/v1/complete", "text completions are not served: use /v1/messages", "POST")
+	return out
+}
+
+// absent is what else Anthropic has and this server has not.
+func absent() []api.Absent {
+	return []api.Absent{
+		{Method: "all", Pattern: "/v1/skills, /v1/agents, /v1/sessions, /v1/environments, /v1/vaults, /v1/memory_stores, /v1/deployments", Why: "needs Anthropic's own services"},
+		{Method: "all", Pattern: "/v1/organizations", Why: "keys and limits are managed with galerne"},
+	}
+}
