@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
 	"github.com/galerne-ai/galerne/internal/hub"
@@ -95,7 +96,10 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 
 // surfaces are the vendors' APIs that are served.
 func surfaces() []*api.Surface {
-	return []*api.Surface{openai.Surface(responses.Routes()...)}
+	return []*api.Surface{
+		openai.Surface(responses.Routes()...),
+		anthropic.Surface(),
+	}
 }
 
 // checkListen refuses an address that other machines reach unless somebody has thought of who may call.
