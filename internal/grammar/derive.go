@@ -183,6 +183,7 @@ func (s *store) explore(root term, limit int) (auto *automaton, ok bool) {
 			row[c] = n
 		}
 		next = append(next, row)
+		s.explored++
 	}
 	accept := make([]bool, len(states))
 	for i, t := range states {

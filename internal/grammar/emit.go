@@ -16,7 +16,7 @@ type Options struct {
 	Whitespace Whitespace
 	// Indent is the most blanks behind a line end with Indented. Default 40.
 	Indent int
-	// Open accepts properties that a schema does not name, where it names some and does not say
+	// Open accepts properties that a schema does not list, where it has properties and does not say
 	// additionalProperties. JSON Schema allows them; models that are allowed them invent them.
 	Open bool
 }

@@ -7,10 +7,13 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/galerne-ai/galerne/internal/sample"
 	"github.com/galerne-ai/galerne/internal/testdeps"
 	"github.com/galerne-ai/galerne/internal/tokenizer"
 	"github.com/galerne-ai/galerne/internal/weights"
 )
+
+var _ sample.Mask = (*Matcher)(nil)
 
 // realVocabulary is a model's vocabulary: 49k tokens of SmolLM2 or 151k of Qwen 2.5.
 func realVocabulary(t testing.TB, model string) *Vocabulary {

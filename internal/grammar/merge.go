@@ -401,8 +401,8 @@ func (c *compiler) voidCase(m *merged, depth int) bool {
 		types &^= typeInteger
 	}
 	if types&typeString != 0 {
-		auto, _, ok, err := intersect(m.texts, m.minLen, m.maxLen, tryStates)
-		if m.maxLen != noLimit && m.minLen > m.maxLen || err == nil && ok && auto == nil {
+		p, err := intersect(m.texts, m.minLen, m.maxLen, tryStates)
+		if m.maxLen != noLimit && m.minLen > m.maxLen || err == nil && p.ok && p.auto == nil {
 			types &^= typeString
 		}
 	}

@@ -71,8 +71,8 @@ func (c *compiler) listed(m *merged) (names []string, open bool) {
 	for _, s := range m.flat {
 		for _, p := range s.props {
 			add(p.name)
-			closed = closed || !s.made
 		}
+		closed = closed || s.lists
 	}
 	for _, name := range m.required {
 		add(name)

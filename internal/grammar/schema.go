@@ -58,6 +58,7 @@ type schema struct {
 	uniqueAt           string
 
 	props              []property
+	lists              bool // there is a properties keyword
 	patterns           []patternProperty
 	additional         *schema
 	required           []string
@@ -303,6 +304,7 @@ func (r *reader) object(key string, v *value, at string) (err error) {
 	}
 	switch key {
 	case "properties":
+		s.lists = true
 		for i, name := range v.keys {
 			sub, err := r.sub(&v.list[i], pointer(at, name))
 			if err != nil {

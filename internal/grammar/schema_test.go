@@ -91,6 +91,16 @@ func TestPropertiesComeInTheSchemasOrder(t *testing.T) {
 	}
 }
 
+func TestAnEmptyListOfPropertiesIsAnEmptyObject(t *testing.T) {
+	const schema = `{"type":"object","properties":{}}`
+	if g := mustSchema(t, schema, Options{}); !g.Match([]byte(`{}`)) || g.Match([]byte(`{"a":1}`)) {
+		t.Error("a tool without parameters is given some")
+	}
+	if !mustSchema(t, schema, Options{Open: true}).Match([]byte(`{"a":1}`)) || !mustSchema(t, `{"type":"object"}`, Options{}).Match([]byte(`{"a":1}`)) {
+		t.Error("an open object is closed")
+	}
+}
+
 func TestWhitespaceIsBounded(t *testing.T) {
 	const schema = `{"type":"array","items":{"type":"integer"},"maxItems":2}`
 	for _, c := range []struct {

@@ -272,23 +272,28 @@ func plainRepetition(r textRule) (set runeSet, lo, hi int32, ok bool) {
 // product makes one automaton of all rules, over classes of characters; ok is false when it would
 // pass the limit.
 func (s *store) product(rules []textRule, min, max int32, char func(runeSet) term, limit int) (t term, ok bool, err error) {
-	auto, classes, ok, err := intersect(rules, min, max, limit)
-	if err != nil || !ok || auto == nil {
-		s.explored += limit
-		return none, ok && s.explored <= maxExplored, err
+	p, err := intersect(rules, min, max, limit)
+	s.explored += p.states
+	if err != nil || !p.ok || s.explored > maxExplored || p.auto == nil {
+		return none, p.ok && s.explored <= maxExplored, err
 	}
-	if s.explored += len(auto.next); s.explored > maxExplored {
-		return none, false, nil
-	}
-	written := make([]term, len(classes))
-	for i, set := range classes {
+	written := make([]term, len(p.classes))
+	for i, set := range p.classes {
 		written[i] = char(set)
 	}
-	return s.auto(s.addAuto(auto, written), 0), true, nil
+	return s.auto(s.addAuto(p.auto, written), 0), true, nil
 }
 
-// intersect gives the automaton of the texts that satisfy every rule, nil if there is none.
-func intersect(rules []textRule, min, max int32, limit int) (auto *automaton, classes []runeSet, ok bool, err error) {
+// joint is what intersect finds.
+type joint struct {
+	auto    *automaton // nil: no text satisfies the rules
+	classes []runeSet  // what its classes stand for
+	states  int        // that were looked at
+	ok      bool       // it stayed below the limit
+}
+
+// intersect gives the automaton of the texts that satisfy every rule.
+func intersect(rules []textRule, min, max int32, limit int) (joint, error) {
 	var sets []runeSet
 	seen := map[string]bool{}
 	var gather func(p *pattern)
@@ -304,9 +309,9 @@ func intersect(rules []textRule, min, max int32, limit int) (auto *automaton, cl
 	for _, r := range rules {
 		gather(r.p)
 	}
-	classes, ok = partition(sets)
+	classes, ok := partition(sets)
 	if !ok {
-		return nil, nil, false, nil
+		return joint{}, nil
 	}
 	scratch := newStore()
 	b := &builder{scratch, func(set runeSet) term {
@@ -325,7 +330,7 @@ func intersect(rules []textRule, min, max int32, limit int) (auto *automaton, cl
 	for _, r := range rules {
 		t, err := b.rule(r)
 		if err != nil {
-			return nil, nil, false, err
+			return joint{}, err
 		}
 		if r.not {
 			t = b.not(t)
@@ -334,10 +339,10 @@ func intersect(rules []textRule, min, max int32, limit int) (auto *automaton, cl
 	}
 	root := scratch.and(all...)
 	if scratch.full {
-		return nil, nil, false, nil
+		return joint{states: limit}, nil
 	}
-	auto, ok = scratch.explore(root, limit)
-	return auto, scratch.classSets(classes), ok, nil
+	auto, ok := scratch.explore(root, limit)
+	return joint{auto, scratch.classSets(classes), scratch.explored, ok}, nil
 }
 
 // classSets gives, for each class of the store's bytes, the characters that the bytes stand for.

@@ -51,7 +51,10 @@ func pointerName(at string) string {
 
 // pointer appends a step to a JSON pointer.
 func pointer(at, step string) string {
-	return at + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(step)
+	if strings.ContainsAny(step, "~/") {
+		step = strings.ReplaceAll(strings.ReplaceAll(step, "~", "~0"), "/", "~1")
+	}
+	return at + "/" + step
 }
 
 func parseValue(text []byte) (*value, error) {
@@ -329,7 +332,7 @@ func (d *document) find(at string) *value {
 		return v
 	}
 	for _, step := range strings.Split(at[1:], "/") {
-		step = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
+		step = strings.ReplaceAll(strings.ReplaceAll(step, "~1", "/"), "~0", "~")
 		if v.kind == '[' {
 			i, err := strconv.Atoi(step)
 			if err != nil || i < 0 || i >= len(v.list) {

@@ -1,4 +1,6 @@
-"""Read lines of {"schema": ..., "text": ...} and print a line for each text that is not valid JSON for its schema."""
+"""Read lines of {"schema": ..., "text": ..., "match": ..., "narrow": ...} and print a line for each
+text of which match is not what it should be: true for valid JSON of the schema and nothing else. With
+narrow, a valid text need not match."""
 import json
 import re
 import sys
@@ -36,8 +38,8 @@ def main():
                 wrong = check(case["schema"], case["text"])
             except ValueError as err:
                 wrong = repr(err)
-            if wrong:
-                print(json.dumps({"schema": case["schema"], "text": case["text"], "wrong": wrong}))
+            if wrong and case["match"] or not wrong and not case["match"] and not case["narrow"]:
+                print(json.dumps(case | {"wrong": wrong}))
             count += 1
     print(count)
 
