@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/apitest"
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
@@ -25,13 +26,15 @@ import (
 )
 
 // surfaces are all vendors, in the order of the real wiring.
-func surfaces() []*api.Surface { return []*api.Surface{openai.Surface(responses.Routes()...)} }
+func surfaces() []*api.Surface {
+	return []*api.Surface{openai.Surface(responses.Routes()...), anthropic.Surface()}
+}
 
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,
 // with plain functions named test_*; what a function raises is the failure.
 func TestOfficialClientsUnderstandUs(t *testing.T) {
 	python := testdeps.Python(t)
-	for _, vendor := range []string{"openai"} {
+	for _, vendor := range []string{"openai", "anthropic"} {
 		t.Run(vendor, func(t *testing.T) {
 			if err := exec.Command(python, "-c", "import "+vendor).Run(); err != nil {
 				t.Skipf("NOT TESTED: the Python package %s is missing: run `make deps`", vendor)
