@@ -97,6 +97,7 @@ func (r *run) iterate(v Value) (next source, size int) {
 	case *undefined:
 		return at(0, nil)
 	case String, markup:
+		r.reads(v)
 		return runes(v), runeCount(v)
 	case *iterator:
 		return v.next, -1
@@ -165,7 +166,15 @@ func length(v Value) (int, bool) {
 	return 0, false
 }
 
+// reads accounts for looking at the whole of a text.
+func (r *run) reads(v Value) {
+	if s, ok := stringOf(v); ok {
+		r.spend(len(s) >> 5)
+	}
+}
+
 func (r *run) len(v Value) int {
+	r.reads(v)
 	n, ok := length(v)
 	if l, isLoop := v.(*loop); isLoop {
 		return l.length(r)
@@ -213,6 +222,7 @@ func (r *run) attr(v Value, name string) Value {
 // item is v[key]: the key first, then what Python has behind the dot.
 func (r *run) item(v, key Value) Value {
 	r.undefinedFails(v)
+	r.reads(key)
 	if m, ok := v.(*Map); ok {
 		if k, ok := keyOf(key); ok {
 			if e, ok := m.get(k); ok {

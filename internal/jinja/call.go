@@ -473,6 +473,7 @@ var mapMethods = map[string]method{
 	"get": func(r *run, self Value, a args) Value {
 		r.noNames("get", a)
 		got := a.bind(r, "get", "key", "default")
+		r.reads(got[0])
 		k, ok := keyOf(or(got[0], None{}))
 		if !ok {
 			r.fail("unhashable type: '%s'", got[0].typeName())

@@ -148,6 +148,7 @@ func (r *run) contains(box, item Value) bool {
 		r.spend(len(s) >> 5)
 		return strings.Contains(s, sub)
 	case *Map:
+		r.reads(item)
 		k, ok := keyOf(item)
 		if !ok {
 			r.fail("unhashable type: '%s'", item.typeName())

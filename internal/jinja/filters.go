@@ -35,7 +35,12 @@ func filterNamed(name string) filter {
 	case "int":
 		return intFilter
 	case "list":
-		return func(r *run, v Value, a args) Value { a.bind(r, name); return List(slices.Clone(r.list(v))) }
+		return func(r *run, v Value, a args) Value {
+			a.bind(r, name)
+			all := r.list(v)
+			r.spend(len(all))
+			return List(slices.Clone(all))
+		}
 	case "replace":
 		return replace
 	case "round":
@@ -103,7 +108,9 @@ func textFilter(name string) filter {
 		return func(r *run, v Value, a args) Value {
 			a.bind(r, name)
 			_, safe := v.(markup)
-			return r.marked(safe, filterTitle(r.str(v)))
+			s := r.str(v)
+			r.spend(len(s))
+			return r.marked(safe, filterTitle(s))
 		}
 	case "center":
 		return func(r *run, v Value, a args) Value {
@@ -210,6 +217,7 @@ func formatFilter(r *run, v Value, a args) Value {
 func floatFilter(r *run, v Value, a args) Value {
 	otherwise := or(a.bind(r, "float", "default")[0], Float(0))
 	r.undefinedFails(v)
+	r.reads(v)
 	if f, ok := toFloat(r, v); ok {
 		return Float(f)
 	}
@@ -229,6 +237,7 @@ func toFloat(r *run, v Value) (float64, bool) {
 func intFilter(r *run, v Value, a args) Value {
 	got := a.bind(r, "int", "default", "base")
 	r.undefinedFails(v)
+	r.reads(v)
 	if s, ok := stringOf(v); ok {
 		base := r.int(or(got[1], Int(10)), "base")
 		if base != 0 && (base < 2 || base > 36) {
@@ -336,6 +345,7 @@ func truncate(r *run, v Value, a args) Value {
 
 func wordcount(r *run, v Value, a args) Value {
 	a.bind(r, "wordcount")
+	r.reads(v)
 	words := strings.FieldsFunc(r.str(v), func(c rune) bool { return c != '_' && !isAlnum(c) })
 	r.spend(len(words))
 	return Int(len(words))

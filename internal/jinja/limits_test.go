@@ -4,8 +4,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/galerne-ai/galerne/internal/fault"
 	"github.com/galerne-ai/galerne/internal/testdeps"
@@ -38,10 +40,11 @@ func TestEveryLimitStopsAndSaysItsNumber(t *testing.T) {
 		{"a format's width", "{{ '{:99999999999999999999}'.format(1) }}", "{}", Options{}, ErrLimit, "at most 67108864"},
 		{"a replaced value", "{{ ('a' * 10000000).replace('a', 'bbbbbbbbbb') }}", "{}", Options{}, ErrLimit, "at most 67108864"},
 		{"steps", "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}", "{}", Options{Steps: 100_000}, ErrLimit, "100000 steps"},
+		{"a deep tuple as a key", "{% set ns = namespace(s=(1,)) %}{% for i in range(99) %}{% set ns.s = (ns.s, ns.s) %}{% endfor %}{{ {ns.s: 1} }}", "{}", Options{}, ErrRender, "unhashable"},
 		{"doubling", "{% set ns = namespace(s='x') %}{% for i in range(100) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}", "{}", Options{}, ErrLimit, "67108864"},
-		{"doubling a list", "{% set ns = namespace(s=[1]) %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", "{}", Options{}, ErrLimit, "steps"},
+		{"doubling a list", "{% set ns = namespace(s=[1]) %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", "{}", Options{Steps: 3_000_000}, ErrLimit, "steps"},
 		{"shared nesting", "{% set ns = namespace(s=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}", "{}", Options{}, ErrLimit, "at most 67108864"},
-		{"shared nesting, compared", "{% set ns = namespace(s=[1], t=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% set ns.t = [ns.t, ns.t] %}{% endfor %}{{ ns.s == ns.t }}", "{}", Options{}, ErrLimit, "steps"},
+		{"shared nesting, compared", "{% set ns = namespace(s=[1], t=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% set ns.t = [ns.t, ns.t] %}{% endfor %}{{ ns.s == ns.t }}", "{}", Options{Steps: 3_000_000}, ErrLimit, "steps"},
 		{"a namespace in itself", "{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}", "{}", Options{}, ErrLimit, "256 deep"},
 		{"recursion", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{}", Options{}, ErrLimit, "256 deep"},
 		{"recursive loop", "{% for x in l recursive %}{{ loop(l) }}{% endfor %}", `{"l":[1]}`, Options{}, ErrLimit, "256 deep"},
@@ -80,6 +83,33 @@ func TestEveryLimitStopsAndSaysItsNumber(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.says)
 		}
 	}
+}
+
+// TestNoWorkIsFree loops over what could be done to a long text or list without making anything.
+func TestNoWorkIsFree(t *testing.T) {
+	for _, e := range []string{"s | length", "s == t", "s < t", "s is lower", "s in m", "m[s]", "m.get(s) is none", "s.isspace()", "s.strip(u)", "s.count('b')", "s.find('b')", "s.split('b') | length", "s.startswith('b', 5)",
+		"s | int", "s | float", "s | wordcount", "s | upper", "s.swapcase()", "s | title", "s | reverse", "s | first", "s[-1]", "s[5:]", "s.index('a', 5)", "s.splitlines()", "s.partition('b')", "s.replace('b', '')", "s.zfill(1)",
+		"s | tojson", "s | e", "s | urlencode", "s | indent", "s | truncate", "s ~ 1", "s + 'a'", "'%s' % s", "'{}'.format(s)", "[s] | join", "l | list", "l | reverse", "l | sort", "l + l", "l * 2", "l[1:]",
+		"l == k", "l | tojson", "l | string", "m2 | items | list", "m2 | dictsort", "dict(m2)", "m2.items() | list", "m2 == m3", "l | map('upper') | list", "l | select | list", "l | unique | list", "l | sum(start=0)", "l | max", "l | batch(2) | list"} {
+		source := "{% set s = 'a' * 1000000 %}{% set t = 'a' * 1000000 %}{% set u = 'b' * 1000000 ~ 'a' %}{% set l = [1] * 50000 %}{% set k = [1] * 50000 %}{% for i in range(100000) %}{% if " + e + " %}{% endif %}{% endfor %}"
+		vars := NewMap().Set("m", NewMap()).Set("m2", large()).Set("m3", large())
+		tmpl, err := Parse(source, Options{Steps: 1_500_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if _, err := tmpl.Render(vars); !errors.Is(err, ErrLimit) {
+			t.Errorf("%s: %v after %v", e, err, time.Since(begin))
+		}
+	}
+}
+
+func large() *Map {
+	m := NewMap()
+	for i := range 20_000 {
+		m.Set(strconv.Itoa(i), Int(i))
+	}
+	return m
 }
 
 func TestJSONKeepsItsOrderAndItsNumbers(t *testing.T) {

@@ -177,9 +177,10 @@ func (r *run) bigInts(op string, x, y *big.Int) Value {
 		if y.Sign() < 0 {
 			return r.floats(op, shrink(x), shrink(y))
 		}
-		if x.BitLen() <= 1 { // 0, 1 and -1: the exponent's parity says all
-			y = new(big.Int).Sub(y, new(big.Int).Lsh(new(big.Int).Rsh(new(big.Int).Sub(y, big.NewInt(int64(min(y.Sign(), 1)))), 1), 1))
-		} else if !y.IsInt64() || y.Int64() > maxBits || int64(x.BitLen()-1)*y.Int64() > maxBits {
+		switch {
+		case x.BitLen() <= 1: // 0, 1 and -1: whether the exponent is 0, odd or even says all
+			y = big.NewInt(int64(y.Sign()) * (2 - int64(y.Bit(0))))
+		case !y.IsInt64() || y.Int64() > maxBits || int64(x.BitLen()-1)*y.Int64() > maxBits:
 			r.bigLimit()
 		}
 		z.Exp(x, y, nil)

@@ -103,7 +103,7 @@ func mapped(f func(string) string) method {
 	return func(r *run, self Value, a args) Value {
 		a.bind(r, "the method")
 		s := own(self)
-		r.made(len(s))
+		r.spend(len(s)) // Unicode's mappings are slow
 		return r.like(self, f(s))
 	}
 }
@@ -113,6 +113,7 @@ func casefold(s string) string { return lower(strings.ReplaceAll(lower(s), "ß",
 func every(name string, is func(rune) bool) method {
 	return func(r *run, self Value, a args) Value {
 		a.bind(r, name)
+		r.reads(self)
 		s := own(self)
 		return Bool(s != "" && strings.IndexFunc(s, func(c rune) bool { return !is(c) }) < 0)
 	}
@@ -125,7 +126,12 @@ func stripped(left, right bool) method {
 		is := isSpace
 		if !isA[None](chars) {
 			set := r.arg(String(""), chars, "strip")
-			is = func(c rune) bool { return strings.ContainsRune(set, c) }
+			r.spend(len(set))
+			members := map[rune]bool{}
+			for _, c := range set {
+				members[c] = true
+			}
+			is = func(c rune) bool { return members[c] }
 		}
 		s := own(self)
 		if left {
@@ -329,6 +335,7 @@ func finder(name string, index func(string, string) int, must bool) method {
 }
 
 func countMethod(r *run, self Value, a args) Value {
+	r.reads(self)
 	r.noNames("count", a)
 	got := a.bind(r, "count", "sub", "start", "end")
 	sub := r.arg(String(""), got[0], "count")
@@ -456,12 +463,13 @@ func title(s string) string {
 
 func swapcase(s string) string {
 	var b strings.Builder
+	up, down := cases.Upper(language.Und), cases.Lower(language.Und)
 	for _, c := range s {
 		switch {
 		case unicode.IsUpper(c):
-			b.WriteString(lower(string(c)))
+			b.WriteString(down.String(string(c)))
 		case unicode.IsLower(c):
-			b.WriteString(upper(string(c)))
+			b.WriteString(up.String(string(c)))
 		default:
 			b.WriteRune(c)
 		}

@@ -145,17 +145,36 @@ func keyOf(v Value) (mapKey, bool) {
 		return mapKey{'u', "", 0}, true
 	case tuple:
 		var b strings.Builder
-		for _, e := range v {
-			k, ok := keyOf(e)
-			if !ok {
-				return mapKey{}, false
-			}
-			b.WriteByte(k.kind)
-			b.WriteString(strconv.Itoa(len(k.text)) + ":" + strconv.FormatInt(k.num, 10) + ":" + k.text)
-		}
-		return mapKey{'t', b.String(), 0}, true
+		ok := tupleKey(&b, v, 0)
+		return mapKey{'t', b.String(), 0}, ok
 	}
 	return mapKey{}, false
+}
+
+// maxKeyBytes and maxKeyDepth bound a tuple that is a key; a larger one counts as unhashable.
+const (
+	maxKeyBytes = 1 << 16
+	maxKeyDepth = 16
+)
+
+func tupleKey(b *strings.Builder, t tuple, depth int) bool {
+	for _, e := range t {
+		if inner, ok := e.(tuple); ok {
+			b.WriteByte('(')
+			if depth == maxKeyDepth || !tupleKey(b, inner, depth+1) {
+				return false
+			}
+			b.WriteByte(')')
+			continue
+		}
+		k, ok := keyOf(e)
+		if !ok || b.Len()+len(k.text) > maxKeyBytes {
+			return false
+		}
+		b.WriteByte(k.kind)
+		b.WriteString(strconv.Itoa(len(k.text)) + ":" + strconv.FormatInt(k.num, 10) + ":" + k.text)
+	}
+	return true
 }
 
 // maxJSONDepth is the deepest JSON that is read; it is above every Depth that Render allows by default.
@@ -300,6 +319,9 @@ func (r *run) equal(a, b Value) bool {
 	r.spend(1)
 	if s, ok := stringOf(a); ok {
 		t, ok := stringOf(b)
+		if ok && len(s) == len(t) {
+			r.spend(len(s) >> 5)
+		}
 		return ok && s == t
 	}
 	switch x := a.(type) {
@@ -373,6 +395,7 @@ func (r *run) less(a, b Value, op string) bool {
 	r.undefinedFails(b)
 	if s, ok := stringOf(a); ok {
 		if t, ok := stringOf(b); ok {
+			r.spend(min(len(s), len(t)) >> 5)
 			return s < t // the order of UTF-8 bytes is that of code points
 		}
 	}

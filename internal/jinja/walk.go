@@ -76,12 +76,14 @@ func last(r *run, v Value, a args) Value {
 func reverse(r *run, v Value, a args) Value {
 	a.bind(r, "reverse")
 	if s, ok := stringOf(v); ok {
+		r.spend(len(s) >> 3)
 		c := []rune(s)
 		slices.Reverse(c)
 		_, safe := v.(markup)
 		return r.marked(safe, string(c))
 	}
 	all := slices.Clone(r.list(v))
+	r.spend(len(all))
 	slices.Reverse(all)
 	if _, once := v.(*iterator); once {
 		return List(all)
@@ -108,7 +110,8 @@ func items(r *run, v Value, a args) Value {
 	case *undefined:
 		return walked("generator", nil)
 	case *Map:
-		return walked("generator", (&view{v, "items"}).list())
+		next, _ := r.iterate(&view{v, "items"})
+		return &iterator{name: "generator", next: next}
 	}
 	return failing("Can only get item pairs from a mapping.")
 }
@@ -188,6 +191,7 @@ func sortFilter(r *run, v Value, a args) Value {
 // sorted is Python's stable sort by a key; reverse keeps the order of equals too.
 func (r *run) sorted(values []Value, reverse bool, key func(*run, Value) Value) []Value {
 	type keyed struct{ key, v Value }
+	r.spend(len(values))
 	all := make([]keyed, len(values))
 	for i, v := range values {
 		all[i] = keyed{key(r, v), v}
@@ -370,6 +374,7 @@ func testNamed(name string) test {
 	case "lower", "upper":
 		return func(r *run, v Value, a args) bool {
 			a.bind(r, name)
+			r.reads(v)
 			return cased(r.str(v), name == "upper")
 		}
 	case "filter", "test":

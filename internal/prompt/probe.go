@@ -20,9 +20,10 @@ type abilities struct {
 
 // probing renders small conversations.
 type probing struct {
-	f     *Format
-	tools jinja.List // one tool, needle_tool
-	user  *jinja.Map
+	f        *Format
+	template *jinja.Template // with narrower limits: loading a model must not take long
+	tools    jinja.List      // one tool, needle_tool
+	user     *jinja.Map
 }
 
 func message(role string, content jinja.Value) *jinja.Map {
@@ -37,7 +38,7 @@ func inParts(text string) jinja.List {
 func (p *probing) render(tools jinja.Value, begin bool, messages ...jinja.Value) string {
 	vars := jinja.NewMap().Set("messages", jinja.List(messages)).Set("tools", tools).Set("documents", jinja.None{}).Set("add_generation_prompt", jinja.Bool(begin))
 	p.f.tokenNames(vars)
-	out, err := p.f.template.Render(vars)
+	out, err := p.template.Render(vars)
 	if err != nil {
 		return ""
 	}
@@ -57,8 +58,9 @@ const needleArguments = `{"needle_key": "needle-v"}`
 // that it does not have.
 func (f *Format) probe() (*probing, abilities) {
 	var a abilities
+	template, _ := jinja.Parse(f.source, jinja.Options{Steps: 500_000, OutputBytes: 1 << 20}) // it was read before
 	tools, _ := toolValues([]chat.Tool{{Name: "needle_tool", Description: "needle"}})
-	p := &probing{f: f, tools: tools, user: message("user", jinja.String("needle-a"))}
+	p := &probing{f: f, template: template, tools: tools, user: message("user", jinja.String("needle-a"))}
 	var no jinja.Value = jinja.None{}
 	if p.render(no, false, p.user) == "" && p.render(jinja.List{}, false, p.user) != "" {
 		no, a.noTools = jinja.List{}, true

@@ -311,6 +311,33 @@ func TestAnAnswerBeginsInsideReasoningThatThePromptOpened(t *testing.T) {
 	}
 }
 
+func TestAHostileTemplateIsAnErrorAndNoHang(t *testing.T) {
+	tok := vocabulary(t, qwen)
+	for _, source := range []string{
+		"{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+		"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+		"{% set ns = namespace(s='x') %}{% for i in range(100) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
+	} {
+		f, err := newFormat(tok, source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Render(&chat.Request{Messages: []chat.Message{says(chat.User, "Q")}}); fault.CodeOf(err) != "template_limit" {
+			t.Errorf("%s: %v", source, err)
+		}
+	}
+	if _, err := newFormat(tok, "{% if %}"); fault.CodeOf(err) != "template_syntax" {
+		t.Error(err)
+	}
+	f, err := newFormat(tok, "{{ raise_exception('only in pairs') }}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Render(&chat.Request{Messages: []chat.Message{says(chat.User, "Q")}}); fault.CodeOf(err) != "template_raised" || !strings.Contains(err.Error(), "only in pairs") {
+		t.Error(err)
+	}
+}
+
 func TestToolsAreExplainedInWordsWhereATemplateHasNoPlaceForThem(t *testing.T) {
 	f := format(t, smol, "")
 	p := render(t, f, &chat.Request{Tools: []chat.Tool{weather}, Messages: []chat.Message{says(chat.System, "S"), says(chat.User, "Q"), calls("a", "get_weather", `{"city":"B"}`), gives("a", "grey"), gives("b", "cold")}})
