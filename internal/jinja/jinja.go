@@ -31,7 +31,7 @@ var (
 type Options struct {
 	SourceBytes int              // longest template. Default 1 MiB.
 	OutputBytes int              // longest text, of the whole output or of any value on the way. Default 64 MiB.
-	Steps       int              // work of one Render: a node visited, an element or 32 bytes made. Default 32 million.
+	Steps       int              // work of one Render: a node visited, an element or 32 bytes made. Default 16 million.
 	Depth       int              // nesting of the source, and of macro calls, loops and data. Default 256.
 	Now         func() time.Time // clock of strftime_now. Default time.Now.
 }
@@ -44,7 +44,7 @@ func (o Options) withDefaults() Options {
 	}
 	def(&o.SourceBytes, 1<<20)
 	def(&o.OutputBytes, 64<<20)
-	def(&o.Steps, 32_000_000)
+	def(&o.Steps, 16_000_000)
 	def(&o.Depth, 256)
 	if o.Now == nil {
 		o.Now = time.Now
