@@ -28,6 +28,7 @@ type Pool struct {
 	fault   atomic.Pointer[any] // what a part panicked with, on any worker
 	done    sync.WaitGroup
 	product product // the task of MatMul, reused
+	trace   Trace   // nil: nobody measures
 }
 
 const (
@@ -72,6 +73,14 @@ func (p *Pool) Close() {
 // One Run at a time. If a part panics, on whichever worker, Run panics with the same value once all
 // parts have ended or were given up.
 func (p *Pool) Run(parts int, t Task) {
+	if p.trace != nil {
+		p.traced(parts, t)
+		return
+	}
+	p.run(parts, t)
+}
+
+func (p *Pool) run(parts int, t Task) {
 	if p.threads == 1 || parts <= 1 {
 		for i := range parts {
 			t.Part(i, 0)
