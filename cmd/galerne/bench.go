@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/engine"
@@ -28,6 +30,7 @@ type benchCmd struct {
 	Runs     int    `help:"Runs of each measurement, of which the median is printed." default:"5" placeholder:"N"`
 	Cache    string `help:"How keys and values are kept: f16 or q8." enum:"f16,q8" default:"f16"`
 	Guess    bool   `help:"Let the engine guess tokens from the answer's own text, as serving does: the random prompts here make answers that repeat themselves, so that it flatters."`
+	Profile  bool   `help:"Show where the time of reading and writing goes: a line for each kind of work, with what it reads and computes."`
 	JSON     bool   `name:"json" help:"Print JSON."`
 }
 
@@ -48,6 +51,7 @@ type benchResult struct {
 	GenerateTokens  int          `json:"generate_tokens"`
 	Guess           bool         `json:"guess"`
 	Runs            int          `json:"runs"`
+	Profile         *profiles    `json:"profile,omitempty"`
 }
 
 type batchSpeed struct {
@@ -70,6 +74,7 @@ type bench struct {
 	vocab  int
 	types  string // the quantization
 	random *rand.Rand
+	steps  *stepTimes // of a profile; nil: none is made
 }
 
 func (c *benchCmd) Run(a *app) error {
@@ -151,7 +156,10 @@ func (b *bench) measure() (*benchResult, error) {
 	}
 	r.Load = median(loads)
 	b.progress("measuring the memory's bandwidth")
-	r.Bandwidth, err = kernel.Bandwidth(b.pool, bandwidthBytes)
+	if r.Bandwidth, err = kernel.Bandwidth(b.pool, bandwidthBytes); err != nil || !b.Profile {
+		return r, err
+	}
+	r.Profile, err = b.profile(r.Bandwidth)
 	return r, err
 }
 
@@ -179,6 +187,9 @@ func (b *bench) open() (seconds float64, closeModel func(), err error) {
 	o := engine.Options{Context: longest, Tokens: max(room, 4*longest), Slots: max(most, 4), Queue: most + 1}
 	if !b.Guess {
 		o.Draft = -1
+	}
+	if b.steps != nil {
+		o.Observe = b.steps.observe
 	}
 	if b.Cache == "q8" {
 		o.CacheType = kernel.CacheQ8
@@ -351,7 +362,7 @@ func (b *bench) progress(format string, args ...any) {
 func (r *benchResult) print(a *app) error {
 	fmt.Fprintf(a.out, "%s (%s) on %s, %d thread(s), kernels %s, medians of %d runs\n\n", printable(r.Model), r.Quantization, r.CPU, r.Threads,
 		strings.Join(r.Implementations, " "), r.Runs)
-	return table(a.out, "WHAT\tMEDIAN\tUNIT", func(row func(...string)) {
+	err := table(a.out, "WHAT\tMEDIAN\tUNIT", func(row func(...string)) {
 		row("memory bandwidth", fmt.Sprintf("%.1f", r.Bandwidth/1e9), "GB/s")
 		row("load", fmt.Sprintf("%.2f", r.Load), "s")
 		row(fmt.Sprintf("read a prompt of %d", r.PromptTokens), fmt.Sprintf("%.1f", r.Prompt), "tokens/s")
@@ -361,6 +372,137 @@ func (r *benchResult) print(a *app) error {
 		}
 		if r.PeakRSS > 0 {
 			row("peak memory", size(r.PeakRSS), "of the whole process")
+		}
+	})
+	if err != nil || r.Profile == nil {
+		return err
+	}
+	if err := r.Profile.Prompt.print(a, fmt.Sprintf("Reading %d tokens", r.PromptTokens)); err != nil {
+		return err
+	}
+	return r.Profile.Generate.print(a, fmt.Sprintf("Writing %d tokens", r.GenerateTokens))
+}
+
+// profiles tell where the time of one reading and of one writing went.
+type profiles struct {
+	Prompt   *profile `json:"prompt"`
+	Generate *profile `json:"generate"`
+}
+
+// profile is the steps of one request, by kinds of work, the longest first.
+type profile struct {
+	Seconds float64    `json:"seconds"` // of the engine's steps
+	Steps   int        `json:"steps"`
+	Work    []workTime `json:"work"`
+}
+
+type workTime struct {
+	Name           string  `json:"name"`
+	Calls          int     `json:"calls"`
+	Seconds        float64 `json:"seconds"`
+	Share          float64 `json:"share"` // of the steps' time
+	Bytes          int64   `json:"bytes"`
+	Ops            int64   `json:"ops"`
+	BytesPerSecond float64 `json:"bytes_per_s"`
+	OpsPerSecond   float64 `json:"ops_per_s"`
+	BandwidthShare float64 `json:"bandwidth_share"` // of the memory's, as measured; beyond 1 the caches help
+}
+
+// stepTimes gathers what the engine's goroutine tells, between two looks.
+type stepTimes struct {
+	mu    sync.Mutex
+	steps int
+	took  time.Duration
+	work  []workTime
+}
+
+func (s *stepTimes) observe(step engine.Step) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.steps, s.took = s.steps+1, s.took+step.Took
+}
+
+func (s *stepTimes) trace(w kernel.Work, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.work, func(t workTime) bool { return t.Name == w.Name })
+	if i < 0 {
+		i, s.work = len(s.work), append(s.work, workTime{Name: w.Name})
+	}
+	t := &s.work[i]
+	t.Calls, t.Seconds, t.Bytes, t.Ops = t.Calls+1, t.Seconds+took.Seconds(), t.Bytes+w.Bytes, t.Ops+w.Ops
+}
+
+// take gives what was gathered and begins anew.
+func (s *stepTimes) take(bandwidth float64) *profile {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &profile{Seconds: s.took.Seconds(), Steps: s.steps, Work: s.work}
+	rest := p.Seconds
+	for _, t := range p.Work {
+		rest -= t.Seconds
+	}
+	p.Work = append(p.Work, workTime{Name: "between tasks", Seconds: max(0, rest)})
+	for i := range p.Work {
+		t := &p.Work[i]
+		t.Name = cmp.Or(map[string]string{"*nn.rowTask": "norms, positions, activations", "*kernel.Input": "rounding rows to 8 bits",
+			"*engine.sampleTask": "choosing tokens"}[t.Name], t.Name)
+		if t.Seconds > 0 {
+			t.Share, t.BytesPerSecond, t.OpsPerSecond = t.Seconds/p.Seconds, float64(t.Bytes)/t.Seconds, float64(t.Ops)/t.Seconds
+			t.BandwidthShare = t.BytesPerSecond / bandwidth
+		}
+	}
+	slices.SortFunc(p.Work, func(x, y workTime) int { return cmp.Compare(y.Seconds, x.Seconds) })
+	s.steps, s.took, s.work = 0, 0, nil
+	return p
+}
+
+// profile runs once more with every task traced, which costs a little time itself.
+func (b *bench) profile(bandwidth float64) (*profiles, error) {
+	b.progress("looking where the time goes")
+	b.steps = &stepTimes{}
+	b.pool.SetTrace(b.steps.trace)
+	defer b.pool.SetTrace(nil)
+	_, closeModel, err := b.open()
+	if err != nil {
+		return nil, err
+	}
+	defer closeModel()
+	for range 2 { // the first is a warm-up
+		b.steps.take(bandwidth)
+		if _, err := b.readOnce(); err != nil {
+			return nil, err
+		}
+		b.settle()
+	}
+	p := &profiles{Prompt: b.steps.take(bandwidth)}
+	if _, err := b.writeOnce(1); err != nil {
+		return nil, err
+	}
+	b.settle()
+	p.Generate = b.steps.take(bandwidth)
+	return p, nil
+}
+
+// settle waits for the engine to be idle: a request's last token comes before its step is over.
+func (b *bench) settle() {
+	for b.engine.Stats().Stuck > 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (p *profile) print(a *app, what string) error {
+	fmt.Fprintf(a.out, "\n%s: %d steps in %.3f s\n", what, p.Steps, p.Seconds)
+	return table(a.out, "WORK\tCALLS\tSHARE\tGB/S\tOF THE MEMORY'S\tGOP/S", func(row func(...string)) {
+		for _, t := range p.Work {
+			cells := []string{t.Name, strconv.Itoa(t.Calls), fmt.Sprintf("%.1f %%", 100*t.Share), "", "", ""}
+			if t.Bytes > 0 {
+				cells[3], cells[4] = fmt.Sprintf("%.1f", t.BytesPerSecond/1e9), fmt.Sprintf("%.0f %%", 100*t.BandwidthShare)
+			}
+			if t.Ops > 0 {
+				cells[5] = fmt.Sprintf("%.1f", t.OpsPerSecond/1e9)
+			}
+			row(cells...)
 		}
 	})
 }

@@ -57,3 +57,47 @@ func TestBenchRefusesWhatItCannotMeasure(t *testing.T) {
 		}
 	}
 }
+
+func TestAProfileAccountsForEveryStep(t *testing.T) {
+	out, errOut, code := output(t, t.TempDir(), "bench", small(t), "--json", "--profile", "--prompt", "40", "--generate", "6", "--batch", "1", "--runs", "1")
+	if code != 0 {
+		t.Fatalf("%d %s", code, errOut)
+	}
+	type profile struct {
+		Seconds float64
+		Steps   int
+		Work    []struct {
+			Name       string
+			Calls      int
+			Share      float64
+			Bytes, Ops int64
+		}
+	}
+	var got struct {
+		Profile struct{ Prompt, Generate profile }
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	// Its matrices have 30 layers of 3,538,944 weights, and an output of 49,152 rows of 576.
+	const inner, outer = 30 * 3538944, 49152 * 576
+	for name, c := range map[string]struct {
+		profile
+		steps int
+		ops   int64
+	}{"prompt": {got.Profile.Prompt, 1, 2 * (40*inner + outer)}, "generate": {got.Profile.Generate, 6, 2 * 6 * (inner + outer)}} {
+		share, ops, attended := 0.0, int64(0), int64(0)
+		for _, w := range c.Work {
+			share += w.Share
+			if strings.HasPrefix(w.Name, "product") {
+				ops += w.Ops
+			}
+			if w.Name == "attention" {
+				attended = w.Ops
+			}
+		}
+		if c.Steps != c.steps || ops != c.ops || attended == 0 || share < 0.99 || share > 1.01 {
+			t.Errorf("%s: %d steps, %d operations of products, want %d and %d; %d of attention; shares of %v\n%s", name, c.Steps, ops, c.steps, c.ops, attended, share, out)
+		}
+	}
+}
