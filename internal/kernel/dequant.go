@@ -7,21 +7,35 @@ import (
 	"github.com/galerne-ai/galerne/internal/dtype"
 )
 
-// block is one run of at most 32 weights in the one form that every type decodes to:
-// weight[i] = scale*code[i] - or + offset. See split.
+// block is one run of at most 32 weights in the one shape that every type decodes to:
+//
+//	weight[i] = scale·(int8(code[i]) - zero) + offset       zero is the form's
+//
+// See split. scale is factor (as half precision), for K types times an integer; offset likewise.
 type block struct {
-	code   [32]int8
-	scale  float32
-	offset float32 // added to every weight; 0 for the types without one
+	code              [32]byte
+	scale, offset     float32
+	factor, factorLow uint16
+	times, timesLow   int8
 }
 
-// groupOf is the number of weights that share a scale: 16 for the types with finer blocks, else 32.
-func groupOf(t dtype.Type) int {
-	switch t {
-	case dtype.Q2_K, dtype.Q3_K, dtype.Q6_K:
-		return 16
+// decode fills dst, a group.
+func (b *block) decode(dst []float32, zero int8) {
+	for i := range dst {
+		dst[i] = float32(b.scale*float32(int8(b.code[i])-zero)) + b.offset
 	}
-	return 32
+}
+
+// half sets scale and offset to half-precision numbers.
+func (b *block) half(scale, offset uint16) {
+	b.factor, b.factorLow = scale, offset
+	b.scale, b.offset = FromF16(scale), FromF16(offset)
+}
+
+// scaled sets scale and offset to products of half-precision numbers and integers; the offset is negated.
+func (b *block) scaled(scale uint16, times int8, offset uint16, timesLow int8) {
+	b.factor, b.times, b.factorLow, b.timesLow = scale, times, offset^0x8000, timesLow
+	b.scale, b.offset = FromF16(scale)*float32(times), FromF16(offset^0x8000)*float32(timesLow)
 }
 
 // Dequantize decodes whole blocks of type t to float32: len(dst) weights, a multiple of t.Elems().
@@ -44,15 +58,13 @@ func Dequantize(t dtype.Type, dst []float32, data []byte) {
 		}
 		return
 	}
-	group, elems, bytes := groupOf(t), t.Elems(), t.Bytes()
+	f, elems, bytes := formOf(t), t.Elems(), t.Bytes()
 	var b block
 	for len(dst) > 0 {
-		for g := range elems / group {
+		for g := range elems / f.group {
 			split(t, data[:bytes], g, &b)
-			for i := range group {
-				dst[i] = float32(b.scale*float32(b.code[i])) + b.offset
-			}
-			dst = dst[group:]
+			b.decode(dst[:f.group], f.zero)
+			dst = dst[f.group:]
 		}
 		data = data[bytes:]
 	}
@@ -60,55 +72,79 @@ func Dequantize(t dtype.Type, dst []float32, data []byte) {
 
 // split decodes group g of one block of a quantized type.
 func split(t dtype.Type, d []byte, g int, b *block) {
-	b.offset = 0
 	switch t {
-	case dtype.Q4_0, dtype.IQ4NL:
-		b.scale = f16(d)
-		nibbles(t, d[2:18], b)
+	case dtype.Q4_0:
+		b.half(u16(d), 0)
+		b.nibbles(d[2:18])
+	case dtype.IQ4NL:
+		b.half(u16(d), 0)
+		b.nibbles(d[2:18])
+		b.lookUp(&iq4)
 	case dtype.Q4_1:
-		b.scale, b.offset = f16(d), f16(d[2:])
-		nibbles(t, d[4:20], b)
+		b.half(u16(d), u16(d[2:]))
+		b.nibbles(d[4:20])
 	case dtype.Q5_0:
-		b.scale = f16(d)
-		nibbles(t, d[6:22], b)
-		fifthBits(binary.LittleEndian.Uint32(d[2:]), 16, b)
+		b.half(u16(d), 0)
+		b.nibbles(d[6:22])
+		b.fifthBits(d[2:6])
 	case dtype.Q5_1:
-		b.scale, b.offset = f16(d), f16(d[2:])
-		nibbles(t, d[8:24], b)
-		fifthBits(binary.LittleEndian.Uint32(d[4:]), 0, b)
+		b.half(u16(d), u16(d[2:]))
+		b.nibbles(d[8:24])
+		b.fifthBits(d[4:8])
 	case dtype.Q8_0:
-		b.scale = f16(d)
-		for i := range 32 {
-			b.code[i] = int8(d[2+i])
-		}
+		b.half(u16(d), 0)
+		copy(b.code[:], d[2:34])
 	case dtype.MXFP4:
-		b.scale = float32(math.Ldexp(1, int(d[0])-128)) // 2^(e-127), halved: the codes are doubled
-		nibbles(t, d[1:17], b)
+		b.scale, b.offset = float32(math.Ldexp(1, int(d[0])-128)), 0 // 2^(e-127), halved: the codes are doubled
+		b.nibbles(d[1:17])
+		b.lookUp(&e2m1)
 	default:
 		splitK(t, d, g, b)
 	}
 }
 
+const (
+	eachByte = 0x0101010101010101
+	u64Bytes = 8
+)
+
 // nibbles decodes 16 bytes: low nibbles are weights 0-15, high ones 16-31.
-func nibbles(t dtype.Type, q []byte, b *block) {
-	for i, v := range q[:16] {
-		lo, hi := v&15, v>>4
-		switch t {
-		case dtype.Q4_0:
-			b.code[i], b.code[i+16] = int8(lo)-8, int8(hi)-8
-		case dtype.IQ4NL:
-			b.code[i], b.code[i+16] = iq4[lo], iq4[hi]
-		case dtype.MXFP4:
-			b.code[i], b.code[i+16] = e2m1[lo], e2m1[hi]
-		default:
-			b.code[i], b.code[i+16] = int8(lo), int8(hi)
-		}
+func (b *block) nibbles(q []byte) {
+	for i := 0; i < 16; i += u64Bytes {
+		v := binary.LittleEndian.Uint64(q[i:])
+		binary.LittleEndian.PutUint64(b.code[i:], v&(15*eachByte))
+		binary.LittleEndian.PutUint64(b.code[16+i:], v>>4&(15*eachByte))
 	}
 }
 
-func fifthBits(bits uint32, zero int8, b *block) {
-	for i := range 32 {
-		b.code[i] = b.code[i] | int8(bits>>i&1)<<4 - zero
+func (b *block) lookUp(table *[16]int8) {
+	for i, v := range b.code {
+		b.code[i] = byte(table[v&15])
+	}
+}
+
+// fifthBits adds 32 bits to the codes, one each.
+func (b *block) fifthBits(bits []byte) {
+	for i, v := range bits[:4] {
+		one := uint64(v) * eachByte & 0x8040201008040201 // byte j has bit j or nothing
+		one = (one + 0x7f*eachByte) >> 7 & eachByte << 4 // 16 or nothing
+		at := b.code[u64Bytes*i:]
+		binary.LittleEndian.PutUint64(at, binary.LittleEndian.Uint64(at)|one)
+	}
+}
+
+// fields fills the first n codes with mask-wide fields of bytes, each shifted right, and then left.
+func (b *block) fields(n int, q []byte, right int, mask uint64, left int) {
+	for i := 0; i < n; i += u64Bytes {
+		binary.LittleEndian.PutUint64(b.code[i:], binary.LittleEndian.Uint64(q[i:])>>right&(mask*eachByte)<<left)
+	}
+}
+
+// addFields is fields, added to what is there.
+func (b *block) addFields(n int, q []byte, right int, mask uint64, left int) {
+	for i := 0; i < n; i += u64Bytes {
+		at := b.code[i:]
+		binary.LittleEndian.PutUint64(at, binary.LittleEndian.Uint64(at)|binary.LittleEndian.Uint64(q[i:])>>right&(mask*eachByte)<<left)
 	}
 }
 
@@ -123,48 +159,32 @@ func splitK(t dtype.Type, d []byte, g int, b *block) {
 	switch t {
 	case dtype.Q2_K: // u8 scales[16], u8 qs[64], f16 d, f16 dmin
 		sc := d[g]
-		b.scale = f16(d[80:]) * float32(sc&15)
-		b.offset = -f16(d[82:]) * float32(sc>>4)
-		q := d[16+g/8*32+g%2*16:]
-		shift := g % 8 / 2 * 2
-		for i := range 16 {
-			b.code[i] = int8(q[i] >> shift & 3)
-		}
+		b.scaled(u16(d[80:]), int8(sc&15), u16(d[82:]), int8(sc>>4))
+		b.fields(16, d[16+g/8*32+g%2*16:], g%8/2*2, 3, 0)
 	case dtype.Q3_K: // u8 hmask[32], u8 qs[64], u8 scales[12], f16 d
-		b.scale = f16(d[108:]) * float32(scale3(d[96:108], g))
-		q, h := d[32+g/8*32+g%2*16:], d[g%2*16:]
-		shift := g % 8 / 2 * 2
-		bit := g / 2
-		for i := range 16 {
-			b.code[i] = int8(q[i]>>shift&3) - 4 + int8(h[i]>>bit&1)<<2
-		}
+		b.scaled(u16(d[108:]), scale3(d[96:108], g), 0, 0)
+		b.fields(16, d[32+g/8*32+g%2*16:], g%8/2*2, 3, 0)
+		b.addFields(16, d[g%2*16:], g/2, 1, 2)
 	case dtype.Q4_K: // f16 d, f16 dmin, u8 scales[12], u8 qs[128]
 		sc, m := scale4(d[4:16], g)
-		b.scale, b.offset = f16(d)*float32(sc), -f16(d[2:])*float32(m)
-		q := d[16+g/2*32:]
-		for i := range 32 {
-			b.code[i] = int8(q[i] >> (g % 2 * 4) & 15)
-		}
+		b.scaled(u16(d), int8(sc), u16(d[2:]), int8(m))
+		b.fields(32, d[16+g/2*32:], g%2*4, 15, 0)
 	case dtype.Q5_K: // f16 d, f16 dmin, u8 scales[12], u8 qh[32], u8 qs[128]
 		sc, m := scale4(d[4:16], g)
-		b.scale, b.offset = f16(d)*float32(sc), -f16(d[2:])*float32(m)
-		q, h := d[48+g/2*32:], d[16:48]
-		for i := range 32 {
-			b.code[i] = int8(q[i]>>(g%2*4)&15 | h[i]>>g&1<<4)
-		}
+		b.scaled(u16(d), int8(sc), u16(d[2:]), int8(m))
+		b.fields(32, d[48+g/2*32:], g%2*4, 15, 0)
+		b.addFields(32, d[16:48], g, 1, 4)
 	case dtype.Q6_K: // u8 ql[128], u8 qh[64], i8 scales[16], f16 d
-		b.scale = f16(d[208:]) * float32(int8(d[192+g]))
+		b.scaled(u16(d[208:]), int8(d[192+g]), 0, 0)
 		half, quarter, at := g/8, g%8/2, g%2*16
-		l := d[half*64+quarter%2*32+at:]
-		h := d[128+half*32+at:]
-		for i := range 16 {
-			b.code[i] = int8(l[i]>>(quarter/2*4)&15|h[i]>>(quarter*2)&3<<4) - 32
-		}
+		b.fields(16, d[half*64+quarter%2*32+at:], quarter/2*4, 15, 0)
+		b.addFields(16, d[128+half*32+at:], quarter*2, 3, 4)
 	case dtype.IQ4XS: // f16 d, u16 scales_h, u8 scales_l[4], u8 qs[128]
 		low := d[4+g/2] >> (g % 2 * 4) & 15
 		high := u16(d[2:]) >> (2 * g) & 3
-		b.scale = f16(d) * float32(int(low)|int(high)<<4-32)
-		nibbles(dtype.IQ4NL, d[8+16*g:], b)
+		b.scaled(u16(d), int8(int(low)|int(high)<<4-32), 0, 0)
+		b.nibbles(d[8+16*g:][:16])
+		b.lookUp(&iq4)
 	default:
 		panic("kernel: no decoder for " + t.String())
 	}

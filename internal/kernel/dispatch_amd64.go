@@ -11,8 +11,8 @@ import (
 
 // The choice is made once, at start, and never changes: package state that is constant in effect.
 var (
-	useAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA && hasF16C() && trial(dotsAVX2, 1, 4)
-	useAVX512 = useAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512VNNI && trial(dotsAVX512, 1, 2, 4, 8, 16)
+	useAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA && hasF16C() && trial(dotsAVX2, tileRowsAVX2)
+	useAVX512 = useAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512VNNI && trial(dotsAVX512, anyRows)
 )
 
 // Implementations lists what this machine runs, slowest first.
@@ -32,13 +32,20 @@ func (f *form) tileRows(left int) int {
 	if f.bits == 0 || !useAVX2 {
 		return min(left, maxRows)
 	}
-	if !useAVX512 && left >= 4 {
-		return 4
-	}
 	if !useAVX512 {
-		return 1
+		return tileRowsAVX2(f, left)
 	}
 	return 1 << (bits.Len(uint(min(left, maxRows))) - 1)
+}
+
+func tileRowsAVX2(f *form, left int) int {
+	switch {
+	case f.bits == 5 && left >= 2:
+		return 2
+	case f.bits != 5 && left >= 4:
+		return 4
+	}
+	return 1
 }
 
 // dot computes n rows, a number that tileRows gave, against whole panels.

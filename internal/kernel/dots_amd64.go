@@ -4,20 +4,23 @@ package kernel
 
 import "math/bits"
 
-// dotsAVX2 is the kernel of a form for 1 or 4 rows.
+// dotsAVX2 is the kernel of a form for 1 row or more: 4, or 2 where the codes have five bits.
 func dotsAVX2(k kind, rows int) func(*dotCall) {
 	kernels := [...][2]func(*dotCall){
 		kind4z: {dot4zR1AVX2, dot4zR4AVX2},
 		kind4m: {dot4mR1AVX2, dot4mR4AVX2},
 		kind4k: {dot4kR1AVX2, dot4kR4AVX2},
+		kind5z: {dot5zR1AVX2, dot5zR2AVX2},
+		kind5m: {dot5mR1AVX2, dot5mR2AVX2},
+		kind5k: {dot5kR1AVX2, dot5kR2AVX2},
+		kind6s: {dot6sR1AVX2, dot6sR4AVX2},
+		kind4s: {dot4sR1AVX2, dot4sR4AVX2},
+		kind4t: {dot4tR1AVX2, dot4tR4AVX2},
 		kind8:  {dot8R1AVX2, dot8R4AVX2},
-		kind8m: {dot8mR1AVX2, dot8mR4AVX2},
-		kind8k: {dot8kR1AVX2, dot8kR4AVX2},
 		kind8w: {dot8wR1AVX2, dot8wR4AVX2},
-		kind8s: {dot8sR1AVX2, dot8sR4AVX2},
-		kind8t: {dot8tR1AVX2, dot8tR4AVX2},
+		kind8x: {dot8xR1AVX2, dot8xR4AVX2},
 	}
-	return kernels[k][rows/4]
+	return kernels[k][min(rows, 2)-1]
 }
 
 // dotsAVX512 is the kernel of a form for 1, 2, 4, 8 or 16 rows.
@@ -26,12 +29,15 @@ func dotsAVX512(k kind, rows int) func(*dotCall) {
 		kind4z: {dot4zR1AVX512, dot4zR2AVX512, dot4zR4AVX512, dot4zR8AVX512, dot4zR16AVX512},
 		kind4m: {dot4mR1AVX512, dot4mR2AVX512, dot4mR4AVX512, dot4mR8AVX512, dot4mR16AVX512},
 		kind4k: {dot4kR1AVX512, dot4kR2AVX512, dot4kR4AVX512, dot4kR8AVX512, dot4kR16AVX512},
+		kind5z: {dot5zR1AVX512, dot5zR2AVX512, dot5zR4AVX512, dot5zR8AVX512, dot5zR16AVX512},
+		kind5m: {dot5mR1AVX512, dot5mR2AVX512, dot5mR4AVX512, dot5mR8AVX512, dot5mR16AVX512},
+		kind5k: {dot5kR1AVX512, dot5kR2AVX512, dot5kR4AVX512, dot5kR8AVX512, dot5kR16AVX512},
+		kind6s: {dot6sR1AVX512, dot6sR2AVX512, dot6sR4AVX512, dot6sR8AVX512, dot6sR16AVX512},
+		kind4s: {dot4sR1AVX512, dot4sR2AVX512, dot4sR4AVX512, dot4sR8AVX512, dot4sR16AVX512},
+		kind4t: {dot4tR1AVX512, dot4tR2AVX512, dot4tR4AVX512, dot4tR8AVX512, dot4tR16AVX512},
 		kind8:  {dot8R1AVX512, dot8R2AVX512, dot8R4AVX512, dot8R8AVX512, dot8R16AVX512},
-		kind8m: {dot8mR1AVX512, dot8mR2AVX512, dot8mR4AVX512, dot8mR8AVX512, dot8mR16AVX512},
-		kind8k: {dot8kR1AVX512, dot8kR2AVX512, dot8kR4AVX512, dot8kR8AVX512, dot8kR16AVX512},
 		kind8w: {dot8wR1AVX512, dot8wR2AVX512, dot8wR4AVX512, dot8wR8AVX512, dot8wR16AVX512},
-		kind8s: {dot8sR1AVX512, dot8sR2AVX512, dot8sR4AVX512, dot8sR8AVX512, dot8sR16AVX512},
-		kind8t: {dot8tR1AVX512, dot8tR2AVX512, dot8tR4AVX512, dot8tR8AVX512, dot8tR16AVX512},
+		kind8x: {dot8xR1AVX512, dot8xR2AVX512, dot8xR4AVX512, dot8xR8AVX512, dot8xR16AVX512},
 	}
 	return kernels[k][bits.Len(uint(rows))-1]
 }

@@ -169,19 +169,21 @@ func dotGeneric(f *form, c *dotCall, n int) {
 }
 
 func integersGeneric(f *form, c *dotCall, panel, r int, dst *[panelRows]float32) {
-	groups, size := int(c.blocks)*32/f.group, f.groupBytes()
-	w := unsafe.Slice((*byte)(unsafe.Add(c.w, panel*groups*size)), groups*size)
+	groups := int(c.blocks) * 32 / f.group
+	_, end := f.place(groups)
+	size := end - f.headerBytes()
+	w := unsafe.Slice((*byte)(unsafe.Add(c.w, panel*size)), size)
 	x := unsafe.Slice((*byte)(unsafe.Add(c.x, uintptr(r)*c.xStride)), int(c.blocks)*lineBytes)
 	var b block
 	for lane := range panelRows {
 		var acc float32
 		for g := range groups {
-			f.get(w[g*size:], lane, &b)
+			f.get(w, g, lane, &b)
 			k := g * f.group
 			line := x[k/32*lineBytes:][:lineBytes]
 			var isum int32
 			for i, v := range line[k%32 : k%32+f.group] {
-				isum += int32(int8(v)) * int32(b.code[i])
+				isum += int32(int8(v)) * int32(int8(b.code[i])-f.zero)
 			}
 			acc = fma32(float32(isum), float32(b.scale*f32(line[32:])), acc)
 			if f.offset {

@@ -16,15 +16,18 @@ const panelRows = 16
 type kind int
 
 const (
-	kind4z kind = iota // 4 bits, zero at 8
-	kind4m             // 4 bits, offsets
-	kind4k             // the same, scales of 4 bytes
+	kind4z kind = iota // bits; z: a zero, m: offsets, k: offsets of K types, s: groups of 16 with a zero, t: with offsets
+	kind4m
+	kind4k
+	kind5z
+	kind5m
+	kind5k
+	kind6s
+	kind4s
+	kind4t
 	kind8
-	kind8m
-	kind8k
-	kind8w
-	kind8s // groups of 16
-	kind8t
+	kind8w // scales of 4 bytes
+	kind8x // scales of K types
 	kindF32
 	kindF16
 	kindBF16
@@ -34,16 +37,21 @@ const (
 //
 //	scales  [16] of scaleBytes
 //	offsets [16] of scaleBytes, if offset
-//	codes   bits 8: [group/4][16 rows][4]; bits 4: [group/8][16 rows][4], low nibbles k, high ones k+group/2
+//	codes   bits 8: [group/4][16 rows][4] integers
+//	        else low nibbles: [group/8][16 rows][4], of k, then in the high half of k+group/2
+//	        bits 5: and [16 rows][4]: bit v is the fifth of k = 4v+i
+//	        bits 6: and [group/16][16 rows][4]: bits 2v, 2v+1 are the upper two of k = 4v+i, v from 0 in each
 //
-// Float types have no groups: their panel is [cols][16] numbers of the type itself.
+// With scaleBytes 1, 256/group groups have a header in front: half-precision factors [16], and of the
+// offsets [16], which the groups' integers multiply. Float types have no groups: their panel is
+// [cols][16] numbers of the type itself.
 type form struct {
 	kind       kind
-	bits       int // of a code: 4 (unsigned) or 8 (signed); 0 for floats
+	bits       int // of a code: 4, 5 or 6 (unsigned) or 8 (signed); 0 for floats
 	group      int // weights that share a scale
-	scaleBytes int // 2: f16, 4: f32
+	scaleBytes int // 1: integers, 2: f16, 4: f32
 	offset     bool
-	zero       int // subtracted from 4-bit codes
+	zero       int8 // subtracted from codes of fewer than 8 bits
 }
 
 func (f form) groupBytes() int {
@@ -54,6 +62,31 @@ func (f form) groupBytes() int {
 	return n
 }
 
+// headerGroups is how many groups have a header together; 1, of no bytes, where there is none.
+func (f form) headerGroups() int {
+	if f.scaleBytes == 1 {
+		return 256 / f.group
+	}
+	return 1
+}
+
+func (f form) headerBytes() int {
+	switch {
+	case f.scaleBytes != 1:
+		return 0
+	case f.offset:
+		return 4 * panelRows
+	}
+	return 2 * panelRows
+}
+
+// place is where the header of group g and the group itself begin in a panel.
+func (f form) place(g int) (header, group int) {
+	n := f.headerGroups()
+	header = g / n * (f.headerBytes() + n*f.groupBytes())
+	return header, header + f.headerBytes() + g%n*f.groupBytes()
+}
+
 func formOf(t dtype.Type) form {
 	switch t {
 	case dtype.Q4_0:
@@ -61,19 +94,25 @@ func formOf(t dtype.Type) form {
 	case dtype.Q4_1:
 		return form{kind4m, 4, 32, 2, true, 0}
 	case dtype.Q4_K:
-		return form{kind4k, 4, 32, 4, true, 0}
-	case dtype.Q8_0, dtype.Q5_0, dtype.IQ4NL:
-		return form{kind8, 8, 32, 2, false, 0}
+		return form{kind4k, 4, 32, 1, true, 0}
+	case dtype.Q5_0:
+		return form{kind5z, 5, 32, 2, false, 16}
 	case dtype.Q5_1:
-		return form{kind8m, 8, 32, 2, true, 0}
+		return form{kind5m, 5, 32, 2, true, 0}
 	case dtype.Q5_K:
-		return form{kind8k, 8, 32, 4, true, 0}
-	case dtype.IQ4XS, dtype.MXFP4:
-		return form{kind8w, 8, 32, 4, false, 0}
-	case dtype.Q3_K, dtype.Q6_K:
-		return form{kind8s, 8, 16, 4, false, 0}
+		return form{kind5k, 5, 32, 1, true, 0}
+	case dtype.Q6_K:
+		return form{kind6s, 6, 16, 1, false, 32}
+	case dtype.Q3_K:
+		return form{kind4s, 4, 16, 1, false, 4}
 	case dtype.Q2_K:
-		return form{kind8t, 8, 16, 4, true, 0}
+		return form{kind4t, 4, 16, 1, true, 0}
+	case dtype.Q8_0, dtype.IQ4NL:
+		return form{kind8, 8, 32, 2, false, 0}
+	case dtype.MXFP4:
+		return form{kind8w, 8, 32, 4, false, 0}
+	case dtype.IQ4XS:
+		return form{kind8x, 8, 32, 1, false, 0}
 	case dtype.F16:
 		return form{kind: kindF16}
 	case dtype.BF16:
@@ -103,7 +142,8 @@ func panelSize(t dtype.Type, f form, cols int) int {
 	if f.bits == 0 {
 		return cols * panelRows * t.Bytes()
 	}
-	return cols / f.group * f.groupBytes()
+	_, end := f.place(cols / f.group)
+	return end - f.headerBytes()
 }
 
 // Pack copies rows of type t into a new matrix; data holds rows × t.RowBytes(cols) bytes and is not
@@ -171,65 +211,99 @@ func (m *Matrix) packRow(out []byte, lane int, row []byte) {
 	}
 	f, elems, bytes := m.form, m.Type.Elems(), m.Type.Bytes()
 	var b block
+	perBlock := elems / f.group
 	for g := range m.Cols / f.group {
-		perBlock := elems / f.group
 		split(m.Type, row[g/perBlock*bytes:][:bytes], g%perBlock, &b)
-		f.put(out[g*f.groupBytes():][:f.groupBytes()], lane, &b)
+		f.put(out, g, lane, &b)
 	}
 }
 
-func (f form) put(out []byte, lane int, b *block) {
-	at := f.putScale(out, 0, lane, b.scale)
-	if f.offset {
-		at = f.putScale(out, at, lane, b.offset)
+// put packs group g of one lane of a panel.
+func (f form) put(panel []byte, g, lane int, b *block) {
+	header, at := f.place(g)
+	out := panel[at:][:f.groupBytes()]
+	switch f.scaleBytes {
+	case 1:
+		binary.LittleEndian.PutUint16(panel[header+2*lane:], b.factor)
+		out[lane] = byte(b.times)
+		if f.offset {
+			binary.LittleEndian.PutUint16(panel[header+2*panelRows+2*lane:], b.factorLow)
+			out[panelRows+lane] = byte(b.timesLow)
+		}
+	case 2:
+		binary.LittleEndian.PutUint16(out[2*lane:], b.factor)
+		if f.offset {
+			binary.LittleEndian.PutUint16(out[2*panelRows+2*lane:], b.factorLow)
+		}
+	default:
+		binary.LittleEndian.PutUint32(out[4*lane:], math.Float32bits(b.scale))
 	}
-	codes := out[at:]
+	codes, word := out[f.codesAt()+4*lane:], binary.LittleEndian.Uint32
 	if f.bits == 8 {
-		for k := range f.group {
-			codes[k/4*64+lane*4+k%4] = byte(b.code[k])
+		for v := range f.group / 4 {
+			copy(codes[64*v:64*v+4], b.code[4*v:])
 		}
 		return
 	}
-	for k := range f.group / 2 {
-		lo, hi := b.code[k]+int8(f.zero), b.code[k+f.group/2]+int8(f.zero)
-		codes[k/4*64+lane*4+k%4] = byte(lo) | byte(hi)<<4
+	half := f.group / 8
+	for v := range half {
+		binary.LittleEndian.PutUint32(codes[64*v:], word(b.code[4*v:])&0x0f0f0f0f|word(b.code[4*(v+half):])&0x0f0f0f0f<<4)
+	}
+	extra := f.bits - 4
+	if extra == 0 {
+		return
+	}
+	per, mask := 8/extra, uint32(1)<<extra*0x01010101-0x01010101
+	for v := 0; v < 2*half; v += per {
+		var high uint32
+		for i := range per {
+			high |= word(b.code[4*(v+i):]) >> 4 & mask << (i * extra)
+		}
+		binary.LittleEndian.PutUint32(codes[64*(half+v/per):], high)
 	}
 }
 
-func (f form) putScale(out []byte, at, lane int, v float32) int {
-	if f.scaleBytes == 2 {
-		binary.LittleEndian.PutUint16(out[at+2*lane:], ToF16(v)) // exact: it came from f16
-	} else {
-		binary.LittleEndian.PutUint32(out[at+4*lane:], math.Float32bits(v))
-	}
-	return at + panelRows*f.scaleBytes
-}
-
-func (f form) scale(in []byte, lane int) float32 {
-	if f.scaleBytes == 2 {
-		return f16(in[2*lane:])
-	}
-	return math.Float32frombits(binary.LittleEndian.Uint32(in[4*lane:]))
-}
-
-// get decodes the group of one lane.
-func (f form) get(in []byte, lane int, b *block) {
-	at := panelRows * f.scaleBytes
-	b.scale, b.offset = f.scale(in, lane), 0
+func (f form) codesAt() int {
 	if f.offset {
-		b.offset = f.scale(in[at:], lane)
-		at *= 2
+		return 2 * panelRows * f.scaleBytes
 	}
-	codes := in[at:]
+	return panelRows * f.scaleBytes
+}
+
+// get decodes group g of one lane of a panel.
+func (f form) get(panel []byte, g, lane int, b *block) {
+	header, at := f.place(g)
+	in := panel[at:][:f.groupBytes()]
+	b.offset = 0
+	switch f.scaleBytes {
+	case 1:
+		b.scale = f16(panel[header+2*lane:]) * float32(int8(in[lane]))
+		if f.offset {
+			b.offset = f16(panel[header+2*panelRows+2*lane:]) * float32(int8(in[panelRows+lane]))
+		}
+	case 2:
+		b.scale = f16(in[2*lane:])
+		if f.offset {
+			b.offset = f16(in[2*panelRows+2*lane:])
+		}
+	default:
+		b.scale = f32(in[4*lane:])
+	}
+	codes := in[f.codesAt()+4*lane:]
 	if f.bits == 8 {
-		for k := range f.group {
-			b.code[k] = int8(codes[k/4*64+lane*4+k%4])
+		for v := range f.group / 4 {
+			copy(b.code[4*v:4*v+4], codes[64*v:])
 		}
 		return
 	}
-	for k := range f.group / 2 {
-		v := codes[k/4*64+lane*4+k%4]
-		b.code[k], b.code[k+f.group/2] = int8(v&15)-int8(f.zero), int8(v>>4)-int8(f.zero)
+	half, extra := f.group/8, f.bits-4
+	for v := range 2 * half {
+		w := binary.LittleEndian.Uint32(codes[64*(v%half):]) >> (v / half * 4) & 0x0f0f0f0f
+		if extra > 0 {
+			per, mask := 8/extra, uint32(1)<<extra*0x01010101-0x01010101
+			w |= binary.LittleEndian.Uint32(codes[64*(half+v/per):]) >> (v % per * extra) & mask << 4
+		}
+		binary.LittleEndian.PutUint32(b.code[4*v:], w)
 	}
 }
 
@@ -245,10 +319,8 @@ func (m *Matrix) Row(i int, dst []float32) {
 	}
 	var b block
 	for g := range m.Cols / m.form.group {
-		m.form.get(panel[g*m.form.groupBytes():], lane, &b)
-		for k := range m.form.group {
-			dst[g*m.form.group+k] = float32(b.scale*float32(b.code[k])) + b.offset
-		}
+		m.form.get(panel, g, lane, &b)
+		b.decode(dst[g*m.form.group:][:m.form.group], m.form.zero)
 	}
 }
 

@@ -16,8 +16,9 @@ func cpuidECX(leaf uint32) uint32
 
 // trial runs every quantized form once and compares bits with generic Go, since machines advertise
 // what they do not do.
-func trial(kernels func(k kind, rows int) func(*dotCall), rows ...int) bool {
-	const cols, panels = 128, 3
+// tile is how many rows a kernel takes of those left.
+func trial(kernels func(k kind, rows int) func(*dotCall), tile func(f *form, left int) int) bool {
+	const cols, panels = 256, 3
 	random := lcg(1)
 	x := make([]float32, cols)
 	in := Input{Rows: maxRows, Cols: cols}
@@ -33,11 +34,13 @@ func trial(kernels func(k kind, rows int) func(*dotCall), rows ...int) bool {
 		if f.bits == 0 {
 			continue
 		}
-		w := make([]byte, panels*panelSize(t, f, cols))
-		for g := range panels * cols / f.group {
-			random.fill(f, w[g*f.groupBytes():])
+		size := panelSize(t, f, cols)
+		w := make([]byte, panels*size)
+		for i := range panels {
+			random.fill(f, w[i*size:(i+1)*size], cols)
 		}
-		for _, n := range rows {
+		for _, left := range []int{1, 2, 4, 8, 16} {
+			n := tile(&f, left)
 			var got, want [maxRows * panels * panelRows]float32
 			c := dotCall{w: unsafe.Pointer(&w[0]), x: unsafe.Pointer(&in.lines[0]), dst: unsafe.Pointer(&got[0]),
 				xStride: uintptr(in.stride), dstStride: 4 * panels * panelRows, blocks: cols / 32, panels: panels}
@@ -52,6 +55,8 @@ func trial(kernels func(k kind, rows int) func(*dotCall), rows ...int) bool {
 	return true
 }
 
+func anyRows(_ *form, left int) int { return left }
+
 // lcg is a small generator of numbers that look random.
 type lcg uint32
 
@@ -60,17 +65,18 @@ func (l *lcg) next() uint32 {
 	return uint32(*l) >> 8
 }
 
-// fill makes one group of weights.
-func (l *lcg) fill(f form, group []byte) {
+// fill makes one panel of weights.
+func (l *lcg) fill(f form, panel []byte, cols int) {
 	var b block
-	for lane := range panelRows {
-		b.scale, b.offset = float32(l.next()%64)/64, float32(l.next()%64)/-64
-		for k := range b.code {
-			b.code[k] = int8(l.next())
-			if f.bits == 4 {
-				b.code[k] = int8(l.next()&15) - int8(f.zero)
+	for g := range cols / f.group {
+		for lane := range panelRows {
+			b.scale = float32(l.next()%64) / 64
+			b.factor, b.factorLow = ToF16(b.scale), ToF16(float32(l.next()%64)/-64)
+			b.times, b.timesLow = int8(l.next()%127)-63, int8(l.next()%63)
+			for k := range b.code {
+				b.code[k] = byte(l.next() & (1<<f.bits - 1))
 			}
+			f.put(panel, g, lane, &b)
 		}
-		f.put(group, lane, &b)
 	}
 }

@@ -69,6 +69,132 @@ func dot4kR8AVX512(c *dotCall)
 func dot4kR16AVX512(c *dotCall)
 
 //go:noescape
+func dot5zR1AVX2(c *dotCall)
+
+//go:noescape
+func dot5zR2AVX2(c *dotCall)
+
+//go:noescape
+func dot5zR1AVX512(c *dotCall)
+
+//go:noescape
+func dot5zR2AVX512(c *dotCall)
+
+//go:noescape
+func dot5zR4AVX512(c *dotCall)
+
+//go:noescape
+func dot5zR8AVX512(c *dotCall)
+
+//go:noescape
+func dot5zR16AVX512(c *dotCall)
+
+//go:noescape
+func dot5mR1AVX2(c *dotCall)
+
+//go:noescape
+func dot5mR2AVX2(c *dotCall)
+
+//go:noescape
+func dot5mR1AVX512(c *dotCall)
+
+//go:noescape
+func dot5mR2AVX512(c *dotCall)
+
+//go:noescape
+func dot5mR4AVX512(c *dotCall)
+
+//go:noescape
+func dot5mR8AVX512(c *dotCall)
+
+//go:noescape
+func dot5mR16AVX512(c *dotCall)
+
+//go:noescape
+func dot5kR1AVX2(c *dotCall)
+
+//go:noescape
+func dot5kR2AVX2(c *dotCall)
+
+//go:noescape
+func dot5kR1AVX512(c *dotCall)
+
+//go:noescape
+func dot5kR2AVX512(c *dotCall)
+
+//go:noescape
+func dot5kR4AVX512(c *dotCall)
+
+//go:noescape
+func dot5kR8AVX512(c *dotCall)
+
+//go:noescape
+func dot5kR16AVX512(c *dotCall)
+
+//go:noescape
+func dot6sR1AVX2(c *dotCall)
+
+//go:noescape
+func dot6sR4AVX2(c *dotCall)
+
+//go:noescape
+func dot6sR1AVX512(c *dotCall)
+
+//go:noescape
+func dot6sR2AVX512(c *dotCall)
+
+//go:noescape
+func dot6sR4AVX512(c *dotCall)
+
+//go:noescape
+func dot6sR8AVX512(c *dotCall)
+
+//go:noescape
+func dot6sR16AVX512(c *dotCall)
+
+//go:noescape
+func dot4sR1AVX2(c *dotCall)
+
+//go:noescape
+func dot4sR4AVX2(c *dotCall)
+
+//go:noescape
+func dot4sR1AVX512(c *dotCall)
+
+//go:noescape
+func dot4sR2AVX512(c *dotCall)
+
+//go:noescape
+func dot4sR4AVX512(c *dotCall)
+
+//go:noescape
+func dot4sR8AVX512(c *dotCall)
+
+//go:noescape
+func dot4sR16AVX512(c *dotCall)
+
+//go:noescape
+func dot4tR1AVX2(c *dotCall)
+
+//go:noescape
+func dot4tR4AVX2(c *dotCall)
+
+//go:noescape
+func dot4tR1AVX512(c *dotCall)
+
+//go:noescape
+func dot4tR2AVX512(c *dotCall)
+
+//go:noescape
+func dot4tR4AVX512(c *dotCall)
+
+//go:noescape
+func dot4tR8AVX512(c *dotCall)
+
+//go:noescape
+func dot4tR16AVX512(c *dotCall)
+
+//go:noescape
 func dot8R1AVX2(c *dotCall)
 
 //go:noescape
@@ -88,48 +214,6 @@ func dot8R8AVX512(c *dotCall)
 
 //go:noescape
 func dot8R16AVX512(c *dotCall)
-
-//go:noescape
-func dot8mR1AVX2(c *dotCall)
-
-//go:noescape
-func dot8mR4AVX2(c *dotCall)
-
-//go:noescape
-func dot8mR1AVX512(c *dotCall)
-
-//go:noescape
-func dot8mR2AVX512(c *dotCall)
-
-//go:noescape
-func dot8mR4AVX512(c *dotCall)
-
-//go:noescape
-func dot8mR8AVX512(c *dotCall)
-
-//go:noescape
-func dot8mR16AVX512(c *dotCall)
-
-//go:noescape
-func dot8kR1AVX2(c *dotCall)
-
-//go:noescape
-func dot8kR4AVX2(c *dotCall)
-
-//go:noescape
-func dot8kR1AVX512(c *dotCall)
-
-//go:noescape
-func dot8kR2AVX512(c *dotCall)
-
-//go:noescape
-func dot8kR4AVX512(c *dotCall)
-
-//go:noescape
-func dot8kR8AVX512(c *dotCall)
-
-//go:noescape
-func dot8kR16AVX512(c *dotCall)
 
 //go:noescape
 func dot8wR1AVX2(c *dotCall)
@@ -153,46 +237,25 @@ func dot8wR8AVX512(c *dotCall)
 func dot8wR16AVX512(c *dotCall)
 
 //go:noescape
-func dot8sR1AVX2(c *dotCall)
+func dot8xR1AVX2(c *dotCall)
 
 //go:noescape
-func dot8sR4AVX2(c *dotCall)
+func dot8xR4AVX2(c *dotCall)
 
 //go:noescape
-func dot8sR1AVX512(c *dotCall)
+func dot8xR1AVX512(c *dotCall)
 
 //go:noescape
-func dot8sR2AVX512(c *dotCall)
+func dot8xR2AVX512(c *dotCall)
 
 //go:noescape
-func dot8sR4AVX512(c *dotCall)
+func dot8xR4AVX512(c *dotCall)
 
 //go:noescape
-func dot8sR8AVX512(c *dotCall)
+func dot8xR8AVX512(c *dotCall)
 
 //go:noescape
-func dot8sR16AVX512(c *dotCall)
-
-//go:noescape
-func dot8tR1AVX2(c *dotCall)
-
-//go:noescape
-func dot8tR4AVX2(c *dotCall)
-
-//go:noescape
-func dot8tR1AVX512(c *dotCall)
-
-//go:noescape
-func dot8tR2AVX512(c *dotCall)
-
-//go:noescape
-func dot8tR4AVX512(c *dotCall)
-
-//go:noescape
-func dot8tR8AVX512(c *dotCall)
-
-//go:noescape
-func dot8tR16AVX512(c *dotCall)
+func dot8xR16AVX512(c *dotCall)
 
 //go:noescape
 func dotf32R1AVX2(c *dotCall)

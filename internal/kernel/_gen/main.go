@@ -28,23 +28,36 @@ type form struct {
 	group      int
 	scaleBytes int
 	offset     bool
-	zero       bool
+	zero       int
 }
 
 var forms = []form{
-	{"4z", 4, 32, 2, false, true}, {"4m", 4, 32, 2, true, false}, {"4k", 4, 32, 4, true, false},
-	{"8", 8, 32, 2, false, false}, {"8m", 8, 32, 2, true, false}, {"8k", 8, 32, 4, true, false},
-	{"8w", 8, 32, 4, false, false}, {"8s", 8, 16, 4, false, false}, {"8t", 8, 16, 4, true, false},
+	{"4z", 4, 32, 2, false, 8}, {"4m", 4, 32, 2, true, 0}, {"4k", 4, 32, 1, true, 0},
+	{"5z", 5, 32, 2, false, 16}, {"5m", 5, 32, 2, true, 0}, {"5k", 5, 32, 1, true, 0},
+	{"6s", 6, 16, 1, false, 32}, {"4s", 4, 16, 1, false, 4}, {"4t", 4, 16, 1, true, 0},
+	{"8", 8, 32, 2, false, 0}, {"8w", 8, 32, 4, false, 0}, {"8x", 8, 32, 1, false, 0},
 }
 
-func (f form) header() int {
+// codesAt is where a group's codes begin.
+func (f form) codesAt() int {
 	if f.offset {
 		return 32 * f.scaleBytes
 	}
 	return 16 * f.scaleBytes
 }
 
-func (f form) groupBytes() int { return f.header() + 16*f.group*f.bits/8 }
+func (f form) groupBytes() int { return f.codesAt() + 16*f.group*f.bits/8 }
+
+// header is the bytes in front of eight blocks of 32 weights.
+func (f form) header() int {
+	switch {
+	case f.scaleBytes != 1:
+		return 0
+	case f.offset:
+		return 64
+	}
+	return 32
+}
 
 // bases point at rows 0, 4, 8 and 12 of a tile.
 var bases = [...]string{"SI", "R8", "R9", "R10"}
@@ -81,10 +94,13 @@ func (f form) sumAt(sub, r int) string {
 	return rowAt(lineSum, r)
 }
 
-// biasAt is where the integer sum starts, so that unsigned codes give signed products.
+// eighths reports whether line's n8 is what unsigned codes need; else it is n128 or n16.
+func (f form) eighths() bool { return f.zero == 8 && f.group == 32 }
+
+// biasAt is where a multiple of the row's sum stands.
 func (f form) biasAt(sub, r int) string {
 	switch {
-	case f.bits == 4:
+	case f.eighths():
 		return rowAt(lineN8, r)
 	case f.group == 16:
 		return rowAt(lineN16+4*sub, r)
@@ -116,12 +132,28 @@ func startRows(rows int) {
 	}
 }
 
-func advance(f form, rows int) {
+// loop runs body for every block of 32 weights, with R15 at the header where there is one.
+func loop(name string, f form, rows int, body func()) {
+	label("%s", name)
+	if f.header() > 0 {
+		p("MOVQ BX, R15")
+		p("ADDQ $%d, BX", f.header())
+		p("MOVQ $8, DX")
+		label("%s_block", name)
+	}
+	body()
 	p("ADDQ $%d, BX", f.groupBytes()*32/f.group)
 	for b := range (rows + 3) / 4 {
 		p("ADDQ $%d, %s", lineBytes, bases[b])
 	}
-	p("DECQ CX")
+	if f.header() > 0 {
+		p("DECQ DX")
+		p("JNZ %s_block", name)
+		p("SUBQ $8, CX")
+	} else {
+		p("DECQ CX")
+	}
+	p("JNZ %s", name)
 }
 
 // store writes rows' accumulators, from register first on, off bytes into each output row.
@@ -135,14 +167,24 @@ func store(v string, first, rows, off int) {
 	}
 }
 
+// loadScales fills register 15 with the lanes' scales and 14 with their offsets; 12 is spoiled.
 func loadScales(v string, f form, base, half, lanes int) {
-	load := "VMOVUPS"
-	if f.scaleBytes == 2 {
-		load = "VCVTPH2PS"
-	}
-	p("%s %d(BX), %s15", load, base+half*lanes*f.scaleBytes, v)
-	if f.offset {
-		p("%s %d(BX), %s14", load, base+16*f.scaleBytes+half*lanes*f.scaleBytes, v)
+	for i, to := range []int{15, 14} {
+		if i == 1 && !f.offset {
+			return
+		}
+		at := base + (16*i+half*lanes)*f.scaleBytes
+		switch f.scaleBytes {
+		case 1:
+			p("VPMOVSXBD %d(BX), %s%d", at, v, to)
+			p("VCVTDQ2PS %s%d, %s%d", v, to, v, to)
+			p("VCVTPH2PS %d(R15), %s12", 32*i+2*half*lanes, v)
+			p("VMULPS %s12, %s%d, %s%d", v, v, to, v, to)
+		case 2:
+			p("VCVTPH2PS %d(BX), %s%d", at, v, to)
+		case 4:
+			p("VMOVUPS %d(BX), %s%d", at, v, to)
+		}
 	}
 }
 
@@ -163,9 +205,9 @@ func dotAVX2(f form, rows int) {
 	text(name, 8)
 	loadCall()
 	label("%s_panel", name)
-	p("MOVQ BX, R15")
+	p("MOVQ BX, R9")
 	for half := range 2 {
-		p("MOVQ R15, BX")
+		p("MOVQ R9, BX")
 		startRows(rows)
 		for r := range rows {
 			p("VXORPS Y%d, Y%d, Y%d", 8+r, 8+r, 8+r)
@@ -173,18 +215,17 @@ func dotAVX2(f form, rows int) {
 		if f.bits == 8 {
 			p("VMOVDQU ·ones16(SB), Y3")
 		}
-		label("%s_loop%d", name, half)
-		for sub := range 32 / f.group {
-			base := sub * f.groupBytes()
-			loadScales("Y", f, base, half, 8)
-			if f.bits == 4 {
-				nibblesAVX2(f, base+f.header()+32*half, rows, sub)
-			} else {
-				bytesAVX2(f, base+f.header()+32*half, rows, sub)
+		loop(fmt.Sprintf("%s_loop%d", name, half), f, rows, func() {
+			for sub := range 32 / f.group {
+				base := sub * f.groupBytes()
+				loadScales("Y", f, base, half, 8)
+				if f.bits < 8 {
+					nibblesAVX2(f, base+f.codesAt()+32*half, rows, sub)
+				} else {
+					bytesAVX2(f, base+f.codesAt()+32*half, rows, sub)
+				}
 			}
-		}
-		advance(f, rows)
-		p("JNZ %s_loop%d", name, half)
+		})
 		store("Y", 8, rows, 32*half)
 	}
 	p("ADDQ $64, DI")
@@ -194,31 +235,83 @@ func dotAVX2(f form, rows int) {
 	p("RET")
 }
 
-func nibblesAVX2(f form, codes, rows, sub int) {
-	p("VMOVDQU ·low4(SB), Y13")
-	for v := range 4 {
-		p("VMOVDQU %d(BX), Y%d", codes+64*v, v)
-		p("VPSRLW $4, Y%d, Y%d", v, v+4)
-		p("VPAND Y13, Y%d, Y%d", v, v)
-		p("VPAND Y13, Y%d, Y%d", v+4, v+4)
+// plane is where the upper bits of vector v of codes stand: which vector behind the nibbles, and from
+// which bit of its bytes on.
+func (f form) plane(v int) (vector, bit int) {
+	extra := f.bits - 4
+	per := 8 / extra
+	return v / per, v % per * extra
+}
+
+// toFourth moves the bits from one bit of each byte on to the fourth, in register from, to register to.
+func toFourth(v string, bit, from, to int) {
+	switch {
+	case bit < 4:
+		p("VPSLLW $%d, %s%d, %s%d", 4-bit, v, from, v, to)
+	case bit > 4:
+		p("VPSRLW $%d, %s%d, %s%d", bit-4, v, from, v, to)
+	default:
+		p("VMOVDQA%s %s%d, %s%d", map[string]string{"Y": "", "Z": "32"}[v], v, from, v, to)
 	}
-	for r := range rows {
-		for c := range 8 {
-			p("VPBROADCASTD %s, Y12", rowAt(4*c, r))
-			if c == 0 {
-				p("VPMADDUBSW Y12, Y%d, Y13", c)
-				continue
-			}
-			p("VPMADDUBSW Y12, Y%d, Y12", c)
-			p("VPADDW Y12, Y13, Y13") // 8 × 2 × 15 × 127 = 30480 fits
+}
+
+func nibblesAVX2(f form, codes, rows, sub int) {
+	vectors := f.group / 4
+	p("VMOVDQU ·low4(SB), Y13")
+	for v := range vectors / 2 {
+		p("VMOVDQU %d(BX), Y%d", codes+64*v, v)
+		p("VPSRLW $4, Y%d, Y%d", v, v+vectors/2)
+		p("VPAND Y13, Y%d, Y%d", v, v)
+		p("VPAND Y13, Y%d, Y%d", v+vectors/2, v+vectors/2)
+	}
+	if f.bits > 4 {
+		for v := range vectors {
+			vector, bit := f.plane(v)
+			p("VMOVDQU %d(BX), Y12", codes+64*(vectors/2+vector))
+			toFourth("Y", bit, 12, 12)
+			p("VPAND ·upper%d(SB), Y12, Y12", f.bits)
+			p("VPOR Y12, Y%d, Y%d", v, v)
 		}
-		p("VPMADDWD ·ones16(SB), Y13, Y13")
-		if f.zero {
+	}
+	// Sums of two products in 16 bits: as many fit together as 2 × (2^bits - 1) × 127 allows.
+	fit := map[int]int{4: 8, 5: 4, 6: 2}[f.bits]
+	for r := range rows {
+		for v := range vectors {
+			p("VPBROADCASTD %s, Y12", rowAt(sub*f.group+4*v, r))
+			sum := 13 // of a run of fitting vectors; runs after the first are summed in the last spare register
+			if v >= fit {
+				sum = spareAVX2(f)
+			}
+			if v%fit == 0 {
+				p("VPMADDUBSW Y12, Y%d, Y%d", v, sum)
+			} else {
+				p("VPMADDUBSW Y12, Y%d, Y12", v)
+				p("VPADDW Y12, Y%d, Y%d", sum, sum)
+			}
+			if v%fit == fit-1 || v == vectors-1 {
+				p("VPMADDWD ·ones16(SB), Y%d, Y%d", sum, sum)
+				if v >= fit {
+					p("VPADDD Y%d, Y13, Y13", sum)
+				}
+			}
+		}
+		if f.zero > 0 {
 			p("VPBROADCASTD %s, Y12", f.biasAt(sub, r))
+			if !f.eighths() {
+				p("VPSRAD $%d, Y12, Y12", map[int]int{16: 3, 32: 2, 4: 5}[f.zero])
+			}
 			p("VPADDD Y12, Y13, Y13")
 		}
 		finishAVX2(f, r, sub)
 	}
+}
+
+// spareAVX2 is a register that neither codes nor accumulators take.
+func spareAVX2(f form) int {
+	if f.group == 16 {
+		return 7 // codes are in Y0-Y3
+	}
+	return 11 // at most two rows
 }
 
 func bytesAVX2(f form, codes, rows, sub int) {
@@ -248,7 +341,7 @@ func dotAVX512(f form, rows int) {
 	name := fmt.Sprintf("dot%sR%dAVX512", f.name, rows)
 	text(name, 8)
 	loadCall()
-	if f.bits == 4 {
+	if f.bits < 8 {
 		p("VPBROADCASTD ·low4(SB), Z13")
 	} else {
 		p("VPBROADCASTD ·high1(SB), Z13")
@@ -258,17 +351,16 @@ func dotAVX512(f form, rows int) {
 	for r := range rows {
 		p("VPXORD Z%d, Z%d, Z%d", 16+r, 16+r, 16+r)
 	}
-	label("%s_loop", name)
-	for sub := range 32 / f.group {
-		base := sub * f.groupBytes()
-		loadScales("Z", f, base, 0, 16)
-		unpackAVX512(f, base+f.header())
-		for first := 0; first < rows; first += 4 {
-			rowsAVX512(f, first, min(first+4, rows), sub)
+	loop(name+"_loop", f, rows, func() {
+		for sub := range 32 / f.group {
+			base := sub * f.groupBytes()
+			loadScales("Z", f, base, 0, 16)
+			unpackAVX512(f, base+f.codesAt())
+			for first := 0; first < rows; first += 4 {
+				rowsAVX512(f, first, min(first+4, rows), sub)
+			}
 		}
-	}
-	advance(f, rows)
-	p("JNZ %s_loop", name)
+	})
 	store("Z", 16, rows, 0)
 	p("ADDQ $64, DI")
 	p("DECQ R14")
@@ -277,24 +369,45 @@ func dotAVX512(f form, rows int) {
 	p("RET")
 }
 
+// unpackAVX512 leaves unsigned codes, with their zero at 128 where the bias is of n128 or n16.
 func unpackAVX512(f form, codes int) {
+	vectors := f.group / 4
 	if f.bits == 8 {
-		for v := range f.group / 4 {
+		for v := range vectors {
 			p("VPXORD %d(BX), Z13, Z%d", codes+64*v, v) // signed w to unsigned w+128
 		}
 		return
 	}
-	for v := range 4 {
+	for v := range vectors / 2 {
 		p("VMOVDQU32 %d(BX), Z%d", codes+64*v, v)
-		p("VPSRLW $4, Z%d, Z%d", v, v+4)
+		p("VPSRLW $4, Z%d, Z%d", v, v+vectors/2)
 		p("VPANDD Z13, Z%d, Z%d", v, v)
-		p("VPANDD Z13, Z%d, Z%d", v+4, v+4)
+		p("VPANDD Z13, Z%d, Z%d", v+vectors/2, v+vectors/2)
+	}
+	if f.bits > 4 {
+		for v := range vectors {
+			vector, bit := f.plane(v)
+			if bit == 0 {
+				p("VMOVDQU32 %d(BX), Z12", codes+64*(vectors/2+vector))
+			}
+			from := 12
+			if bit != 4 {
+				from = 8 + v%4
+				toFourth("Z", bit, 12, from)
+			}
+			p("VPTERNLOGD.BCST $0xf8, ·upper%d(SB), Z%d, Z%d", f.bits, from, v) // v |= from & upper
+		}
+	}
+	if f.zero > 0 && !f.eighths() {
+		for v := range vectors {
+			p("VPADDB ·to128from%d(SB), Z%d, Z%d", f.zero, v, v)
+		}
 	}
 }
 
 func rowsAVX512(f form, from, to, sub int) {
 	for r := from; r < to; r++ {
-		if f.bits == 8 || f.zero {
+		if f.bits == 8 || f.zero > 0 {
 			p("VPBROADCASTD %s, Z%d", f.biasAt(sub, r), 8+r-from)
 		} else {
 			p("VPXORD Z%d, Z%d, Z%d", 8+r-from, 8+r-from, 8+r-from)
@@ -379,11 +492,16 @@ func floatsAVX2(kind string, bytes, rows int) {
 	p("RET")
 }
 
-func constant(name string, words ...uint32) {
-	for i := range 8 {
+func constant(name string, words ...uint32) { data(name, 8, words) }
+
+// wide fills 64 bytes.
+func wide(name string, words ...uint32) { data(name, 16, words) }
+
+func data(name string, n int, words []uint32) {
+	for i := range n {
 		fmt.Fprintf(&out, "DATA ·%s+%d(SB)/4, $0x%08x\n", name, 4*i, words[i%len(words)])
 	}
-	fmt.Fprintf(&out, "GLOBL ·%s(SB), RODATA|NOPTR, $32\n", name)
+	fmt.Fprintf(&out, "GLOBL ·%s(SB), RODATA|NOPTR, $%d\n", name, 4*n)
 }
 
 func float(name string, v float32) { constant(name, math.Float32bits(v)) }
@@ -393,10 +511,19 @@ func main() {
 	constant("low4", 0x0f0f0f0f)
 	constant("ones16", 0x00010001)
 	constant("high1", 0x80808080)
+	constant("upper5", 0x10101010)
+	constant("upper6", 0x30303030)
+	for _, zero := range []int{4, 16, 32} {
+		wide(fmt.Sprintf("to128from%d", zero), uint32(128-zero)*0x01010101)
+	}
 	constant("absMask", 0x7fffffff)
 	constant("interleave", 0, 4, 1, 5, 2, 6, 3, 7)
 	for _, f := range forms {
-		for _, rows := range []int{1, 4} {
+		most := 4
+		if f.bits == 5 {
+			most = 2
+		}
+		for _, rows := range []int{1, most} {
 			dotAVX2(f, rows)
 		}
 		for _, rows := range []int{1, 2, 4, 8, 16} {
