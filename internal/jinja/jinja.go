@@ -9,7 +9,6 @@
 package jinja
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -219,9 +218,6 @@ func (r *run) within(s *scope, body func()) {
 	body()
 	r.scope = outer
 }
-
-// IsRaised gives the message of a template that refused the conversation by raise_exception.
-func IsRaised(err error) bool { return errors.Is(err, ErrRaised) }
 
 // stmt is a statement.
 type stmt interface{ exec(r *run) signal }
