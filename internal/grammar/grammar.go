@@ -10,6 +10,7 @@
 package grammar
 
 import (
+	"container/list"
 	"slices"
 	"sync"
 
@@ -248,4 +249,75 @@ func (s *store) until(texts []string, then []term, after term, end bool) term {
 
 func endsWith(text, suffix string) bool {
 	return len(text) >= len(suffix) && text[len(text)-len(suffix):] == suffix
+}
+
+// Cache keeps compiled grammars, and with them the masks that answers have found, by what they were
+// compiled from. Many goroutines may use it.
+type Cache struct {
+	limit int
+	mu    sync.Mutex
+	kept  map[cacheKey]*list.Element // of order, holding cached
+	order *list.List                 // the latest used first
+}
+
+type cacheKey struct {
+	kind, text string
+	o          Options
+}
+
+type cached struct {
+	key cacheKey
+	g   *Grammar
+}
+
+// NewCache keeps at most limit grammars: those used last.
+func NewCache(limit int) *Cache {
+	return &Cache{limit: max(limit, 1), kept: map[cacheKey]*list.Element{}, order: list.New()}
+}
+
+// Schema is CompileSchema.
+func (c *Cache) Schema(text []byte, o Options) (*Grammar, error) {
+	return c.get(cacheKey{"schema", string(text), o}, func() (*Grammar, error) { return CompileSchema(text, o) })
+}
+
+// Regex is CompileRegex.
+func (c *Cache) Regex(expr string) (*Grammar, error) {
+	return c.get(cacheKey{"regex", expr, Options{}}, func() (*Grammar, error) { return CompileRegex(expr) })
+}
+
+// GBNF is CompileGBNF.
+func (c *Cache) GBNF(text string) (*Grammar, error) {
+	return c.get(cacheKey{"gbnf", text, Options{}}, func() (*Grammar, error) { return CompileGBNF(text) })
+}
+
+// Made is any grammar that a caller puts together, under a name that says everything it depends on.
+func (c *Cache) Made(name string, compile func() (*Grammar, error)) (*Grammar, error) {
+	return c.get(cacheKey{"made", name, Options{}}, compile)
+}
+
+// get compiles outside the lock: a slow schema stops nobody. Errors are not kept.
+func (c *Cache) get(k cacheKey, compile func() (*Grammar, error)) (*Grammar, error) {
+	c.mu.Lock()
+	if e, ok := c.kept[k]; ok {
+		c.order.MoveToFront(e)
+		c.mu.Unlock()
+		return e.Value.(cached).g, nil
+	}
+	c.mu.Unlock()
+	g, err := compile()
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.kept[k]; ok { // another was quicker: its masks are warm
+		return e.Value.(cached).g, nil
+	}
+	c.kept[k] = c.order.PushFront(cached{k, g})
+	if c.order.Len() > c.limit {
+		last := c.order.Back()
+		delete(c.kept, last.Value.(cached).key)
+		c.order.Remove(last)
+	}
+	return g, nil
 }
