@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/fault"
 	"github.com/galerne-ai/galerne/internal/hub"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/serve"
@@ -42,6 +43,9 @@ func (c *chatCmd) Run(a *app) error {
 	s := &session{a: a, stats: c.Stats, system: c.System, sampling: chat.Sampling{Temperature: c.Temperature, TopP: c.TopP, Seed: c.Seed}, maxTokens: c.MaxTokens}
 	if err := s.check(); err != nil {
 		return err
+	}
+	if c.Context < 0 || c.Threads < 0 {
+		return errInput.Because("--context %d and --threads %d: numbers from 0 (the default) on are possible", c.Context, c.Threads)
 	}
 	h, err := a.hub()
 	if err != nil {
@@ -329,6 +333,8 @@ func (s *session) turn(ctx context.Context, text string) (ended bool, err error)
 		return true, err
 	case interrupted:
 		s.a.say("(stopped)")
+	case fault.CodeOf(err) == "context_length_exceeded":
+		s.a.say("galerne: %s (/undo takes the last answer back, /new starts afresh)", printable(err.Error()))
 	case err != nil:
 		s.a.say("galerne: %s", printable(err.Error()))
 	}

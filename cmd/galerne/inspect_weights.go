@@ -44,6 +44,9 @@ type inspectLogitsCmd struct {
 const logitRows = 64
 
 func (c *inspectLogitsCmd) Run(a *app) error {
+	if c.Threads < 0 {
+		return errInput.Because("--threads is %d: 0 is one a CPU, or give a number of threads", c.Threads)
+	}
 	ids, err := c.ids(a)
 	if err != nil {
 		return err
@@ -69,7 +72,7 @@ func (c *inspectLogitsCmd) Run(a *app) error {
 			return errInput.Because("token %d of --tokens is %d, the vocabulary has 0 to %d", i+1, id, n.Vocab-1)
 		}
 	}
-	pool := kernel.NewPool(max(c.Threads, 0))
+	pool := kernel.NewPool(c.Threads)
 	defer pool.Close()
 	network, err := zoo.Open(f, zoo.Options{Pool: pool})
 	if err != nil {

@@ -28,6 +28,7 @@ type terminal struct {
 	signals chan os.Signal
 	typed   chan typed // of the one reader that is under way
 	reading bool
+	before  *term.State // of the terminal, nil if unknown
 }
 
 type typed struct {
@@ -56,11 +57,18 @@ func (k *keys) Write(p []byte) (int, error) { return k.out.Write(p) }
 func openTerminal(in *os.File, out io.Writer) *terminal {
 	t := &terminal{in: in, out: out, keys: &keys{in: in, out: out}, signals: make(chan os.Signal, 4), typed: make(chan typed)}
 	t.line = term.NewTerminal(t.keys, "")
+	t.before, _ = term.GetState(int(in.Fd()))
 	signal.Notify(t.signals, os.Interrupt, syscall.SIGTERM)
 	return t
 }
 
-func (t *terminal) close() { signal.Stop(t.signals) }
+func (t *terminal) close() {
+	signal.Stop(t.signals)
+	if t.reading && t.before != nil { // a signal ended what reads a line, or would have
+		_ = term.Restore(int(t.in.Fd()), t.before)
+		io.WriteString(t.out, "\x1b[?2004l\n") // no marks around what is pasted
+	}
+}
 
 // readLine gives one line without its end. pasted tells that it came in one piece with what follows.
 // Errors: errInterrupted, errTerminated, io.EOF.

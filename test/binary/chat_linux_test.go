@@ -1,6 +1,7 @@
 package binary
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -238,5 +239,61 @@ func TestAMissingModelIsOfferedOnATerminalOnly(t *testing.T) {
 	}
 	if out, errOut, code := output(t, home, "chat"); code != 1 || out != "" || !strings.Contains(errOut, "galerne pull smollm2-135m") {
 		t.Errorf("without a terminal: %d %q %q", code, out, errOut)
+	}
+}
+
+func TestAnOfferThatIsTakenGetsTheModel(t *testing.T) {
+	file := realModel(t)
+	url, _ := hugging(t, file, 0)
+	cmd := command(t, t.TempDir(), "--catalogue", catalogueOf(t, len(file), fmt.Sprintf("%x", sha256.Sum256(file))), "chat", "tiny", "--max-tokens", "8", "--temperature", "0")
+	cmd.Env = append(cmd.Env, "HF_ENDPOINT="+url)
+	p := sitDown(t, cmd)
+	p.expect(`tiny .* is not on this machine\. Get it now\? \[y/N\]`)
+	p.types("y\n")
+	p.expect(`tiny is here`)
+	p.expect(prompt)
+	p.types("What is 2+2?\r")
+	p.expect(`The answer to`)
+	p.expect(prompt)
+	p.types("/bye\r")
+	p.ends(0)
+}
+
+func TestAConversationThatIsTooLongSaysWhatHelps(t *testing.T) {
+	p := sitDown(t, command(t, t.TempDir(), "chat", small(t), "--context", "128", "--max-tokens", "16", "--temperature", "0"))
+	p.expect(prompt)
+	p.types("What is 2+2?\r")
+	p.expect(prompt)
+	p.types(strings.Repeat("again and ", 90) + "\r")
+	p.expect(`galerne: .*128.*/new starts afresh`)
+	p.expect(prompt)
+	p.types("/new\r")
+	p.expect(prompt)
+	p.types("What is 2+2?\r")
+	p.expect(`The answer to`)
+	p.expect(prompt)
+	p.types("\x04")
+	p.ends(0)
+}
+
+func TestASignalEndsChatAndLeavesTheTerminalAsItWas(t *testing.T) {
+	for _, when := range []string{"at the prompt", "in an answer"} {
+		p := sitDown(t, command(t, t.TempDir(), "chat", small(t), "--seed", "1"))
+		p.expect(prompt)
+		if when == "in an answer" {
+			p.types("Write a very long story about the sea.\r")
+			p.expect(`sea\.\r\n(?s:.{20})`)
+		}
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		p.ends(1)
+		state, err := unix.IoctlGetTermios(int(p.master.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state.Lflag&unix.ICANON == 0 || state.Lflag&unix.ECHO == 0 {
+			t.Errorf("%s: the terminal is left raw", when)
+		}
 	}
 }
