@@ -2,6 +2,8 @@
 """Fetch what the tests need into .deps, each thing at a pinned version and checked by its SHA-256.
 
   .deps/venv               a Python with the oracles and clients of test/requirements.txt
+  .deps/venv-old           another with older clients, of test/requirements-old.txt
+  .deps/node               the clients for Node, of test/sdk/node
   .deps/bin/staticcheck    the linter
   .deps/llama.cpp          vocabularies with expected ids, chat templates, grammars (llama.cpp's source)
   .deps/jsonschema         the official JSON Schema test suite (the source of Python's jsonschema)
@@ -54,18 +56,18 @@ def check(path, want, what):
         raise SystemExit(f"deps: {what} has SHA-256 {got}, expected {want}: refused")
 
 
-def python():
-    return DEPS / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+def python(folder="venv"):
+    return DEPS / folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def make_venv():
-    wanted = (ROOT / "test/requirements.txt").read_text()
-    stamp = DEPS / "venv/requirements.txt"
+def make_venv(folder, requirements):
+    wanted = (ROOT / "test" / requirements).read_text()
+    stamp = DEPS / folder / "requirements.txt"
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    say("installing the Python packages of test/requirements.txt")
-    venv.create(DEPS / "venv", with_pip=True)
-    run = [python(), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", ROOT / "test/requirements.txt"]
+    say(f"installing the Python packages of test/{requirements}")
+    venv.create(DEPS / folder, with_pip=True)
+    run = [python(folder), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", ROOT / "test" / requirements]
     subprocess.run(run, check=True)
     stamp.write_text(wanted)
 
@@ -158,7 +160,8 @@ def main():
     if sys.version_info < (3, 11):
         raise SystemExit("deps: Python 3.11 or newer is needed")
     DEPS.mkdir(exist_ok=True)
-    make_venv()
+    make_venv("venv", "requirements.txt")
+    make_venv("venv-old", "requirements-old.txt")
     fetch_source(LLAMA_SOURCE, "vendor/llama.cpp", LLAMA_PARTS, DEPS / "llama.cpp", "--no-build-isolation")
     fetch_source(SUITE_SOURCE, "json", ("tests", "remotes", "LICENSE"), DEPS / "jsonschema")
     for model in MODELS:

@@ -177,7 +177,8 @@ def test_responses_parse_and_end_early():
     e = raises(openai.BadRequestError, client.responses.create, model="plain", input="hi", previous_response_id="resp_1")
     assert e.param == "previous_response_id"
     e = raises(openai.NotFoundError, client.responses.retrieve, "resp_1")
-    assert client.responses.input_tokens.count(model="m", input="four").input_tokens == 4
+    if hasattr(client.responses, "input_tokens"):  # not in the older generation
+        assert client.responses.input_tokens.count(model="m", input="four").input_tokens == 4
 
 
 def test_embeddings_in_both_encodings_are_the_same():
@@ -229,8 +230,8 @@ def test_limits_are_told_and_kept():
 
 
 def test_an_error_in_the_middle_of_a_stream():
-    s = chat("breaks", stream=True)
-    e = raises(openai.APIError, list, s)
+    with chat("breaks", stream=True) as s:  # one that is left open can lock older httpcore for ever when it is collected
+        e = raises(openai.APIError, list, s)
     assert "internal error" in str(e) and "secret" not in str(e)
 
 
@@ -254,7 +255,7 @@ def test_who_leaves_frees_the_slot():
     for model in ("hangs_early", "hangs"):  # before the first token, and an answer that is not streamed
         raises(openai.APITimeoutError, client.with_options(timeout=0.3).chat.completions.create, model=model, messages=HI)
         until_idle()
-    raises(openai.APITimeoutError, lambda: list(client.with_options(timeout=0.15).chat.completions.create(model="hangs_early", messages=HI, stream=True)))
+    raises(openai.APITimeoutError, client.with_options(timeout=0.15).chat.completions.create, model="hangs_early", messages=HI, stream=True)
     until_idle()
 
 

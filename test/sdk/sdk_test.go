@@ -33,8 +33,16 @@ func surfaces() []*api.Surface {
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,
 // with plain functions named test_*; what a function raises is the failure.
 func TestOfficialClientsUnderstandUs(t *testing.T) {
-	python := testdeps.Python(t)
-	for _, vendor := range []string{"openai", "anthropic"} {
+	pythonChecks(t, testdeps.Python(t), "openai", "anthropic")
+}
+
+// TestOlderClientsUnderstandUs runs the same files with the clients' older generation.
+func TestOlderClientsUnderstandUs(t *testing.T) {
+	pythonChecks(t, testdeps.Dep(t, "venv-old/bin/python"), "openai")
+}
+
+func pythonChecks(t *testing.T, python string, vendors ...string) {
+	for _, vendor := range vendors {
 		t.Run(vendor, func(t *testing.T) {
 			if err := exec.Command(python, "-c", "import "+vendor).Run(); err != nil {
 				t.Skipf("NOT TESTED: the Python package %s is missing: run `make deps`", vendor)
