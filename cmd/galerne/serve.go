@@ -12,6 +12,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/anthropic"
+	"github.com/galerne-ai/galerne/internal/api/azure"
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
 	"github.com/galerne-ai/galerne/internal/hub"
@@ -34,6 +35,8 @@ type serveFlags struct {
 	Queue     int           `help:"Requests that may wait for one model; more are refused." default:"256" placeholder:"N"`
 	KeepAlive time.Duration `help:"Unload a model that was idle for so long. Default: only when another needs the memory." placeholder:"DURATION"`
 	Drain     time.Duration `help:"How long answers under way may take at shutdown." default:"30s" placeholder:"DURATION"`
+
+	Upstreams []string `name:"upstream" help:"A model of another server with OpenAI's API (vLLM, SGLang, llama-server): its name here, the servers' addresses, and its name there if that differs. Their key is $$GALERNE_UPSTREAM_KEY. May be repeated." placeholder:"NAME=URL[,URL…][#NAME-THERE]"`
 
 	Origins []string `name:"origin" help:"A web page's origin that may call from a browser (https://chat.example.org), or *; may be repeated." placeholder:"URL"`
 	Strict  bool     `help:"Refuse request fields that are not known, instead of ignoring them."`
@@ -78,7 +81,12 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 	backend := serve.New(serve.Options{Find: library.find, List: library.list, Memory: int64(f.Memory), Context: f.Context, CacheType: cache,
 		Threads: f.Threads, Queue: f.Queue, Slots: f.Slots, KeepAlive: f.KeepAlive, Log: log, Registry: registry})
 	defer backend.Close()
-	o := api.Options{Backend: backend, Surfaces: surfaces(), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
+	all, closeUpstreams, err := f.withUpstreams(a, backend, log)
+	if err != nil {
+		return err
+	}
+	defer closeUpstreams()
+	o := api.Options{Backend: all, Surfaces: surfaces(), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
 		Ready: backend.Ready, Registry: registry, Log: log, Drain: f.Drain}
 	if key != "" {
 		o.Keys = api.OneKey(key)
@@ -96,8 +104,10 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 
 // surfaces are the vendors' APIs that are served.
 func surfaces() []*api.Surface {
+	own := openai.Surface(responses.Routes()...)
 	return []*api.Surface{
-		openai.Surface(responses.Routes()...),
+		own,
+		azure.Surface(own),
 		anthropic.Surface(),
 	}
 }

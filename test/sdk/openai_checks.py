@@ -271,3 +271,28 @@ async def test_async_clients():
     c = openai.AsyncOpenAI(base_url=URL + "/openai/v1", api_key="any")
     answers = await asyncio.gather(*(c.chat.completions.create(model="plain", messages=HI) for _ in range(8)))
     assert {a.choices[0].message.content for a in answers} == {"Hello, wörld 🌊."}
+
+
+def azure(url=URL, key="any", **more):
+    return openai.AzureOpenAI(azure_endpoint=url, api_version="2024-10-21", api_key=key, max_retries=0, **more)
+
+
+def test_azures_client_finds_deployments():
+    for c in (azure(), azure(URL + "/azure"), azure(azure_deployment="plain")):
+        a = c.chat.completions.with_raw_response.create(model="plain", messages=HI)
+        assert a.parse().choices[0].message.content == "Hello, wörld 🌊." and a.headers["apim-request-id"].startswith("req_")
+        assert "".join(x.choices[0].delta.content or "" for x in c.chat.completions.create(model="plain", messages=HI, stream=True) if x.choices) == "Hello, wörld 🌊."
+    assert len(azure().embeddings.create(model="m", input="one").data[0].embedding) == 8
+    assert azure().completions.create(model="plain", prompt="a").choices[0].text == "Hello, wörld 🌊."
+    assert azure().responses.create(model="plain", input="hi").output_text == "Hello, wörld 🌊."
+    assert [m.id for m in azure().models.list()] == ["m", "org/m:q4"]
+    assert azure(key=None, azure_ad_token="any").models.list().data
+
+
+def test_azures_errors():
+    assert raises(openai.AuthenticationError, azure(KEYED_URL, "wrong").models.list).code == "401"
+    assert azure(KEYED_URL, "right").models.list().data
+    e = raises(openai.NotFoundError, azure().chat.completions.create, model="nope", messages=HI)
+    assert e.code == "DeploymentNotFound"
+    old = openai.AzureOpenAI(azure_endpoint=URL, api_version="yesterday", api_key="any", max_retries=0)
+    assert raises(openai.NotFoundError, old.models.list).code == "404"

@@ -20,6 +20,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/apitest"
+	"github.com/galerne-ai/galerne/internal/api/azure"
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
 	"github.com/galerne-ai/galerne/internal/testdeps"
@@ -27,7 +28,8 @@ import (
 
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces() []*api.Surface {
-	return []*api.Surface{openai.Surface(responses.Routes()...), anthropic.Surface()}
+	own := openai.Surface(responses.Routes()...)
+	return []*api.Surface{own, azure.Surface(own), anthropic.Surface()}
 }
 
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,
