@@ -32,6 +32,7 @@ type chatCmd struct {
 	Seed        *uint64  `help:"The same seed and question give the same answer." placeholder:"N"`
 	MaxTokens   *int     `help:"Longest answer. Default: what the model's context has room for." placeholder:"N"`
 	Stats       bool     `help:"Show token counts and speed after each answer."`
+	JSON        bool     `name:"json" help:"Print the answer to one question as JSON, with its counts and times."`
 
 	Memory  byteSize `help:"Memory that the model may take (16GiB). Default: nine tenths of what is free." placeholder:"SIZE"`
 	Context int      `help:"Longest conversation in tokens. Default: the model's own, or what fits." placeholder:"TOKENS"`
@@ -52,6 +53,9 @@ func (c *chatCmd) Run(a *app) error {
 		return err
 	}
 	interactive := c.Question == "" && isTerminal(a.in)
+	if interactive && c.JSON {
+		return errInput.Because("--json is for one question: give it as in galerne chat MODEL \"question\" --json, or on standard input")
+	}
 	if err := c.find(a, h, interactive); err != nil {
 		return err
 	}
@@ -78,10 +82,14 @@ func (c *chatCmd) Run(a *app) error {
 		Threads: c.Threads, Slots: 1, Log: slog.New(slog.DiscardHandler)})
 	defer server.Close()
 	s.server = server
-	if !interactive {
-		return s.once(question)
+	switch {
+	case interactive:
+		return s.talk()
+	case c.JSON:
+		return s.printAnswer(question)
 	}
-	return s.talk()
+	_, err = s.ask(a.ctx, question)
+	return err
 }
 
 // find makes sure that the model is here; on a terminal it offers to get it.
@@ -149,6 +157,7 @@ type session struct {
 	terminal *terminal       // nil where nobody types
 	said     strings.Builder // the answer under way
 	midLine  bool            // the last thing written did not end its line
+	silent   bool            // nothing is written while the answer comes
 }
 
 // request is the conversation as it stands.
@@ -167,20 +176,20 @@ func textMessage(role chat.Role, text string) chat.Message {
 
 // ask adds a question and writes its answer as it comes. What was said before an interruption stays;
 // a question that got nothing is taken back.
-func (s *session) ask(ctx context.Context, question string) error {
+func (s *session) ask(ctx context.Context, question string) (*chat.Response, error) {
 	s.messages = append(s.messages, textMessage(chat.User, question))
 	s.said.Reset()
 	r, err := s.stream(ctx)
 	s.endLine()
 	if err != nil && s.said.Len() == 0 {
 		s.messages = s.messages[:len(s.messages)-1]
-		return err
+		return nil, err
 	}
 	s.messages = append(s.messages, textMessage(chat.Assistant, s.said.String()))
-	if err == nil {
+	if err == nil && !s.silent {
 		s.tell(r)
 	}
-	return err
+	return r, err
 }
 
 // stream writes the answer's text as it comes.
@@ -208,8 +217,11 @@ func (s *session) stream(ctx context.Context) (*chat.Response, error) {
 func (s *session) show(ev chat.Event) {
 	shown := ev.BlockKind == chat.TextBlock || ev.BlockKind == chat.ThinkingBlock && s.terminal != nil
 	grey := ev.BlockKind == chat.ThinkingBlock && !s.a.env.noColour
+	if ev.Kind == chat.Delta && ev.BlockKind == chat.TextBlock {
+		s.said.WriteString(ev.Text)
+	}
 	switch {
-	case !shown:
+	case !shown || s.silent:
 	case ev.Kind == chat.BlockStart && grey:
 		io.WriteString(s.a.out, "\x1b[90m")
 	case ev.Kind == chat.BlockStop && ev.BlockKind == chat.ThinkingBlock:
@@ -219,9 +231,6 @@ func (s *session) show(ev chat.Event) {
 		s.endLine()
 	case ev.Kind == chat.Delta && ev.Text != "":
 		text := ev.Text
-		if ev.BlockKind == chat.TextBlock {
-			s.said.WriteString(text)
-		}
 		if isTerminal(s.a.out) {
 			text = printable(text)
 		}
@@ -256,9 +265,26 @@ func (s *session) tell(r *chat.Response) {
 		speed, (r.Timing.Load + r.Timing.Queue + r.Timing.Prompt).Round(time.Millisecond))
 }
 
-// once answers one question.
-func (s *session) once(question string) error {
-	return s.ask(s.a.ctx, question)
+// printAnswer answers one question in JSON.
+func (s *session) printAnswer(question string) error {
+	s.silent = true
+	r, err := s.ask(s.a.ctx, question)
+	if err != nil {
+		return err
+	}
+	c := &r.Choices[0]
+	return s.a.printJSON(struct {
+		Model        string  `json:"model"`
+		Text         string  `json:"text"`
+		Thinking     string  `json:"thinking,omitempty"`
+		Finish       string  `json:"finish"` // stop, length (--max-tokens) or full (the context)
+		PromptTokens int     `json:"prompt_tokens"`
+		AnswerTokens int     `json:"answer_tokens"`
+		Load         float64 `json:"load_s"`
+		Prompt       float64 `json:"prompt_s"`
+		Answer       float64 `json:"answer_s"`
+	}{r.Model, c.Text(chat.TextBlock), c.Text(chat.ThinkingBlock), c.Finish.String(), r.Usage.Prompt, r.Usage.Answer,
+		r.Timing.Load.Seconds(), (r.Timing.Queue + r.Timing.Prompt).Seconds(), r.Timing.Answer.Seconds()})
 }
 
 // talk is the conversation on a terminal. The first Ctrl-C has already ended the app's context: it
@@ -327,7 +353,7 @@ func (s *session) turn(ctx context.Context, text string) (ended bool, err error)
 	} else if strings.HasPrefix(text, "//") {
 		text = text[1:]
 	}
-	interrupted, err := s.terminal.during(ctx, func(ctx context.Context) error { return s.ask(ctx, text) })
+	interrupted, err := s.terminal.during(ctx, func(ctx context.Context) error { _, err := s.ask(ctx, text); return err })
 	switch {
 	case errors.Is(err, errTerminated):
 		return true, err
@@ -455,7 +481,7 @@ func (s *session) check() error {
 	for _, o := range s.settings() {
 		if v := o.get(); v != "" {
 			if err := o.set(v); err != nil {
-				return errInput.Because("--%w", err)
+				return errInput.Because("--%s is %s: it must be %s", strings.ReplaceAll(o.name, "_", "-"), v, o.wanted)
 			}
 		}
 	}

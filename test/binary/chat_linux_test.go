@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 // typist sits at a terminal of its own that a program runs in.
@@ -294,6 +296,42 @@ func TestASignalEndsChatAndLeavesTheTerminalAsItWas(t *testing.T) {
 		}
 		if state.Lflag&unix.ICANON == 0 || state.Lflag&unix.ECHO == 0 {
 			t.Errorf("%s: the terminal is left raw", when)
+		}
+	}
+}
+
+func TestOneQuestionIsAnsweredWithoutATerminal(t *testing.T) {
+	const want = "The answer to this classic math problem is 4.\n"
+	greedy := []string{"--temperature", "0"}
+	asked, errOut, code := output(t, t.TempDir(), append([]string{"chat", small(t), "What is 2+2?"}, greedy...)...)
+	if code != 0 || asked != want || errOut != "" {
+		t.Errorf("asked on the command line: %d %q %s", code, asked, errOut)
+	}
+	piped, errOut, code := withInput(t, "What is 2+2?\n", append([]string{"chat", small(t)}, greedy...)...)
+	if code != 0 || piped != want || errOut != "" {
+		t.Errorf("asked on standard input: %d %q %s", code, piped, errOut)
+	}
+	out, _, code := withInput(t, "What is 2+2?", append([]string{"chat", small(t), "--json"}, greedy...)...)
+	var got struct {
+		Text, Finish string
+		Prompt       int     `json:"prompt_tokens"`
+		Answer       int     `json:"answer_tokens"`
+		Seconds      float64 `json:"answer_s"`
+	}
+	if err := json.Unmarshal([]byte(out), &got); code != 0 || err != nil || got.Text+"\n" != want || got.Finish != "stop" || got.Prompt != 37 || got.Answer != 12 || got.Seconds <= 0 {
+		t.Errorf("in JSON: %d %v %s", code, err, out)
+	}
+	for says, args := range map[string][]string{
+		"standard input is empty":    {"chat", small(t)},
+		"--temperature is -1":        {"chat", small(t), "x", "--temperature=-1"},
+		"--max-tokens is 0":          {"chat", small(t), "x", "--max-tokens", "0"},
+		"--threads -2":               {"chat", small(t), "x", "--threads=-2"},
+		"does not write":             {"chat", testdeps.Dep(t, "models/all-minilm-l6-v2"), "x"},
+		"galerne chat default \"...": {"chat", "What is this?"},
+	} {
+		out, errOut, code := withInput(t, "", args...)
+		if code != 1 || out != "" || !strings.Contains(errOut, says) {
+			t.Errorf("%q: %d %q %q, want %q", args, code, out, errOut, says)
 		}
 	}
 }
