@@ -13,6 +13,9 @@ type Frames struct {
 	items int // of an array
 }
 
+// Reset forgets what has been sent; its memory is used again.
+func (f *Frames) Reset() { f.b = f.b[:0] }
+
 // Raw adds bytes as they are.
 func (f *Frames) Raw(text string) { f.b = append(f.b, text...) }
 

@@ -177,7 +177,7 @@ func (p *pump) send() error {
 	if err == nil {
 		err = p.c.control.Flush()
 	}
-	p.out.b = p.out.b[:0]
+	p.out.Reset()
 	p.last = time.Now()
 	if err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
