@@ -30,6 +30,8 @@ var (
 	ErrGBNF = fault.New(fault.Invalid, "invalid_grammar", "grammar: bad GBNF grammar")
 	// ErrLimit: the grammar is larger than this package allows.
 	ErrLimit = fault.New(fault.Invalid, "grammar_too_large", "grammar: too large")
+	// ErrVocabulary: the model has no token for what must come next.
+	ErrVocabulary = fault.New(fault.Invalid, "vocabulary_too_small", "grammar: the model has no token for what must come next")
 	// ErrRefused: Advance was given a token that the mask does not allow.
 	ErrRefused = fault.New(fault.Internal, "token_refused", "grammar: the token is not allowed here")
 )

@@ -115,7 +115,22 @@ func (m *Matcher) Allowed() []uint64 {
 		m.err = errTooManyStates()
 		return make([]uint64, m.v.words)
 	}
+	if !slices.ContainsFunc(mask, func(w uint64) bool { return w != 0 }) {
+		m.err = ErrVocabulary.Because("grammar: the model's %d tokens have none for what must come next (%q): its language may lack these characters",
+			len(m.v.pieces), m.gen.begins(m.state))
+	}
 	return mask
+}
+
+// begins is the bytes that t may begin with, for errors.
+func (s *store) begins(t term) string {
+	var out []byte
+	for b := range 256 {
+		if s.step(t, s.classOf[b]) != none && len(out) < 16 {
+			out = append(out, byte(b))
+		}
+	}
+	return string(out)
 }
 
 func errTooManyStates() error {

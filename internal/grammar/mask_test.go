@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
@@ -184,6 +185,36 @@ func TestAnswersEndExactlyWhereTheyAreComplete(t *testing.T) {
 	}
 	if Count(m.Allowed()) != 1 || m.Advance('c') == nil || m.Advance(-1) == nil || m.Advance(5000) == nil {
 		t.Fatal("goes on behind its end")
+	}
+}
+
+func TestAVocabularyWithoutTheBytesIsAnError(t *testing.T) {
+	v := NewVocabulary([][]byte{[]byte("a"), []byte("b"), []byte("</s>")}, []int32{2})
+	m := mustGBNF(t, `root ::= "a" "é"`).Mask(v)
+	if !allows(m.Allowed(), 0) || m.Advance(0) != nil {
+		t.Fatal("a is refused")
+	}
+	if Count(m.Allowed()) != 0 || !errors.Is(m.Err(), ErrVocabulary) {
+		t.Fatal(m.Err())
+	}
+}
+
+func TestWarmStepsAllocateNothing(t *testing.T) {
+	g, v := mustGBNF(t, jsonGBNF), byteVocabulary()
+	m := g.Mask(v)
+	start := *m
+	steps := func() {
+		*m = start
+		for _, b := range []byte(`{"key":[1,2,{"x":"é"}]}`) {
+			m.Allowed()
+			if err := m.Advance(int32(b)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	steps()
+	if n := testing.AllocsPerRun(10, steps); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 const (
@@ -131,7 +132,7 @@ func (c *compiler) alternatives(flat []*schema, g group) ([][]*schema, error) {
 				if errors.Is(err, ErrLimit) {
 					return nil, err
 				}
-				return nil, unenforceable(g.at, "alternatives %d and %d may both hold, and keeping to one is not possible (%v): use anyOf, or give each a property with a constant of its own", min(i, j), max(i, j), err)
+				return nil, unenforceable(g.at, "alternatives %d and %d may both hold, and keeping to one is not possible (%s): use anyOf, or give each a required property with a constant of its own", min(i, j), max(i, j), strings.TrimPrefix(err.Error(), "grammar: "))
 			}
 			not := c.fresh(g.at)
 			not.made = true

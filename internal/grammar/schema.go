@@ -454,7 +454,7 @@ func atPlace(err error, at string) error {
 	if errors.As(err, &e) && e.Cause != ErrRegex {
 		cause = e.Cause
 	}
-	return cause.Because("grammar: schema at %s: %w", pointerName(at), err).At(at)
+	return cause.Because("grammar: schema at %s: %s", pointerName(at), strings.TrimPrefix(err.Error(), "grammar: ")).At(at)
 }
 
 // unenforceable is the error for a keyword that is understood and cannot be enforced.

@@ -19,7 +19,6 @@ import (
 // maker invents schemas.
 type maker struct {
 	*rand.Rand
-	names int
 }
 
 func (m *maker) of(list ...string) string { return list[m.IntN(len(list))] }
