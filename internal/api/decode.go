@@ -69,18 +69,19 @@ func (c *Call) Decode(v any, fields []Field) error {
 		return ErrBody.Because("api: the body must be a JSON object")
 	}
 	if len(fields) > 0 {
-		if data, err = checkFields(data, fields); err != nil {
+		if data, err = Check("", data, fields); err != nil {
 			return err
 		}
 	}
 	return Decode("", data, v, c.server.o.Strict)
 }
 
-// checkFields refuses what cannot be honoured and gives the body without the checked fields.
-func checkFields(data []byte, fields []Field) ([]byte, error) {
+// Check refuses the fields of an object of a body (at path; "" is the body) that cannot be honoured,
+// and gives the object without those that were checked.
+func Check(path string, data []byte, fields []Field) ([]byte, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(data, &all); err != nil {
-		return nil, ErrBody.Because("api: the body cannot be read: %w", err)
+		return nil, ErrBody.Because("api: %s cannot be read: %w", orBody(path), err).At(path)
 	}
 	found := false
 	for _, f := range fields {
@@ -92,10 +93,11 @@ func checkFields(data []byte, fields []Field) ([]byte, error) {
 		delete(all, f.Name)
 		var value bytes.Buffer
 		if err := json.Compact(&value, raw); err != nil {
-			return nil, ErrBody.Because("api: the body cannot be read: %w", err)
+			return nil, ErrBody.Because("api: %s cannot be read: %w", orBody(path), err).At(path)
 		}
 		if !f.accepts(value.String()) {
-			return nil, ErrRefused.Because("api: %s is not supported here: %s", f.Name, f.Why).At(f.Name)
+			at := join(path, f.Name)
+			return nil, ErrRefused.Because("api: %s is not supported here: %s", at, f.Why).At(at)
 		}
 	}
 	if !found {

@@ -84,6 +84,11 @@ func forms() map[api.Form]func(r *http.Request, secret string) {
 
 var wildcard = regexp.MustCompile(`\{[^}]*\}`)
 
+// pathOf is a path that a route takes, below the surface's prefix.
+func pathOf(sf *api.Surface, rt *api.Route) string {
+	return "/" + sf.Name + wildcard.ReplaceAllString(strings.TrimSuffix(rt.Pattern, "{$}"), "m")
+}
+
 // unread is a body that must not be read.
 type unread struct{ read bool }
 
@@ -97,7 +102,7 @@ func door(t *testing.T, sf *api.Surface, rt api.Route) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := "/" + sf.Name + wildcard.ReplaceAllString(rt.Pattern, "m")
+	path := pathOf(sf, &rt)
 	call := func(put func(*http.Request, string), secret string) (*httptest.ResponseRecorder, bool) {
 		body := &unread{}
 		r := httptest.NewRequest(rt.Method, path, io.NopCloser(body))

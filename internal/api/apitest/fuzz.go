@@ -41,7 +41,7 @@ func FuzzBodies(f *testing.F, sf *api.Surface, folder string) {
 				continue
 			}
 			w := httptest.NewRecorder()
-			s.ServeHTTP(w, httptest.NewRequest(rt.Method, "/"+sf.Name+wildcard.ReplaceAllString(rt.Pattern, "m"), bytes.NewReader(body)))
+			s.ServeHTTP(w, httptest.NewRequest(rt.Method, pathOf(sf, &rt), bytes.NewReader(body)))
 			if w.Code == 500 || bytes.Contains(w.Body.Bytes(), []byte("internal_error")) {
 				t.Errorf("%s %s: %d %s", rt.Method, rt.Pattern, w.Code, w.Body)
 			}
