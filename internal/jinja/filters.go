@@ -107,10 +107,9 @@ func textFilter(name string) filter {
 	case "title":
 		return func(r *run, v Value, a args) Value {
 			a.bind(r, name)
-			_, safe := v.(markup)
 			s := r.str(v)
 			r.spend(len(s))
-			return r.marked(safe, filterTitle(s))
+			return r.text(filterTitle(s)) // a plain text, of a safe one too
 		}
 	case "center":
 		return func(r *run, v Value, a args) Value {
@@ -326,6 +325,9 @@ func truncate(r *run, v Value, a args) Value {
 	n, tail := r.int(or(got[0], Int(255)), "length"), utf8.RuneCountInString(end)
 	leeway := r.int(or(got[3], Int(5)), "leeway")
 	s, ok := stringOf(v)
+	if size, sized := length(v); !ok && sized && size <= n+leeway && n >= tail && leeway >= 0 {
+		return v
+	}
 	if !ok || n < tail || leeway < 0 {
 		r.fail("truncate: a text, a length of at least %d and a leeway of at least 0 are needed", tail)
 	}

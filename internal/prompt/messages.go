@@ -37,7 +37,7 @@ func (f *Format) variables(r *chat.Request) (variables, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(tools) > 0 && !f.able.tools {
+	if !f.able.tools && (len(tools) > 0 || usesTools(dicts)) {
 		dicts = explained(dicts, tools)
 		tools = nil
 	}

@@ -347,6 +347,11 @@ func TestToolsAreExplainedInWordsWhereATemplateHasNoPlaceForThem(t *testing.T) {
 			t.Errorf("%q is missing in %q", want, p.Text)
 		}
 	}
+	// What was called is told even where no tools are offered any more.
+	p = render(t, f, &chat.Request{Messages: []chat.Message{says(chat.User, "Q"), calls("a", "get_weather", `{"city":"B"}`), gives("a", "grey")}})
+	if !strings.Contains(p.Text, `"get_weather", "arguments": {"city":"B"}`) || !strings.Contains(p.Text, "<tool_response>\ngrey") || strings.Contains(p.Text, "You can call") {
+		t.Error(p.Text)
+	}
 	if form, ok := f.CallForm(); !ok || form.Trigger != "<tool_call>" {
 		t.Error(form)
 	}

@@ -1,6 +1,7 @@
 package prompt
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -20,22 +21,31 @@ To call one, write its name and arguments as a JSON object inside <tool_call> ta
 </tool_call>
 The results come in the next turn inside <tool_response> tags. If no function helps, answer in plain words.`
 
+// usesTools reports whether a conversation has calls or results.
+func usesTools(dicts []dict) bool {
+	return slices.ContainsFunc(dicts, func(d dict) bool { return len(d.calls) > 0 || d.role == string(chat.ToolRole) })
+}
+
+// explained puts the tools, if there are any to offer, and what was done with them into words.
 func explained(dicts []dict, tools []jinja.Value) []dict {
-	lines := make([]string, len(tools))
-	for i, t := range tools {
-		lines[i], _ = jinja.JSON(t) // it came from JSON
-	}
-	how := strings.Replace(howToCall, "%TOOLS%", strings.Join(lines, "\n"), 1)
 	var out []dict
-	if len(dicts) > 0 && dicts[0].role == string(chat.System) {
-		first := dicts[0]
-		first.text = []string{strings.Join(append(append([]string{}, first.text...), how), "\n\n")}
-		out, dicts = append(out, first), dicts[1:]
-	} else {
-		out = append(out, dict{role: string(chat.System), text: []string{how}})
+	if len(tools) > 0 {
+		var system []string
+		if len(dicts) > 0 && dicts[0].role == string(chat.System) {
+			system, dicts = dicts[0].text, dicts[1:]
+		}
+		lines := make([]string, len(tools))
+		for i, t := range tools {
+			lines[i], _ = jinja.JSON(t) // it came from JSON
+		}
+		how := strings.Replace(howToCall, "%TOOLS%", strings.Join(lines, "\n"), 1)
+		out = append(out, dict{role: string(chat.System), text: []string{strings.Join(append(slices.Clone(system), how), "\n\n")}})
 	}
 	for _, d := range dicts {
-		last := &out[len(out)-1]
+		var last *dict
+		if len(out) > 0 {
+			last = &out[len(out)-1]
+		}
 		switch {
 		case len(d.calls) > 0:
 			for _, c := range d.calls {
@@ -45,7 +55,7 @@ func explained(dicts []dict, tools []jinja.Value) []dict {
 			out = append(out, d)
 		case d.role == string(chat.ToolRole):
 			result := "<tool_response>\n" + strings.Join(d.text, "\n") + "\n</tool_response>"
-			if last.id != "" && last.role == string(chat.User) {
+			if last != nil && last.id != "" && last.role == string(chat.User) {
 				last.text = append(last.text, result)
 			} else {
 				out = append(out, dict{role: string(chat.User), text: []string{result}, id: d.id})

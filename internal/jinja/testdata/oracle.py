@@ -4,11 +4,16 @@ Reads a JSON object from a file: {"now": [y, m, d, h, min, s], "templates": {nam
 {name: {...}}, "cases": [[template, context], ...]}. Writes a JSON list with, for each case, {"text": ...}
 or {"error": "Type: message"}.
 """
+import copy
 import datetime
 import json
 import sys
+import warnings
 
 from transformers.utils import chat_template_utils
+
+
+warnings.simplefilter("ignore", SyntaxWarning)
 
 
 class Frozen(datetime.datetime):
@@ -23,7 +28,7 @@ out = []
 for template, context in WORK["cases"]:
     try:
         compiled = chat_template_utils._compile_jinja_template(WORK["templates"][template])
-        text = compiled.render(**WORK["contexts"][context])
+        text = compiled.render(**copy.deepcopy(WORK["contexts"][context]))  # filters of Jinja's change lists
         text.encode("utf-8")
         out.append({"text": text})
     except Exception as e:
