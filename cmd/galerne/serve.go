@@ -36,7 +36,7 @@ type serveFlags struct {
 	KeepAlive time.Duration `help:"Unload a model that was idle for so long. Default: only when another needs the memory." placeholder:"DURATION"`
 	Drain     time.Duration `help:"How long answers under way may take at shutdown." default:"30s" placeholder:"DURATION"`
 
-	Upstreams []string `name:"upstream" help:"A model of another server with OpenAI's API (vLLM, SGLang, llama-server): its name here, the servers' addresses, and its name there if that differs. Their key is $$GALERNE_UPSTREAM_KEY. May be repeated." placeholder:"NAME=URL[,URL…][#NAME-THERE]"`
+	Upstreams []string `name:"upstream" sep:"none" help:"A model of another server with OpenAI's API (vLLM, SGLang, llama-server): its name here, the servers' addresses, and its name there if that differs. Their key is $$GALERNE_UPSTREAM_KEY. May be repeated." placeholder:"NAME=URL[,URL…][#NAME-THERE]"`
 
 	Origins []string `name:"origin" help:"A web page's origin that may call from a browser (https://chat.example.org), or *; may be repeated." placeholder:"URL"`
 	Strict  bool     `help:"Refuse request fields that are not known, instead of ignoring them."`

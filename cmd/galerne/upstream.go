@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/outbound"
+	"github.com/galerne-ai/galerne/internal/upstream"
+)
+
+// upstreamSilence is how long another server may take for the first bytes of an answer, or between two:
+// long prompts on busy servers take minutes.
+const upstreamSilence = 10 * time.Minute
+
+// withUpstreams adds models of other servers behind our own; close ends their health checks.
+func (f *serveFlags) withUpstreams(a *app, own chat.Backend, log *slog.Logger) (all chat.Backend, close func(), err error) {
+	if len(f.Upstreams) == 0 {
+		return own, func() {}, nil
+	}
+	o := upstream.Options{Log: log}
+	for _, text := range f.Upstreams {
+		t, err := parseUpstream(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		t.Key = a.env.upstreamKey
+		o.Targets = append(o.Targets, t)
+	}
+	o.Client, err = outbound.New(outbound.Options{Proxy: a.env.proxy, HTTPProxy: a.env.http, NoProxy: a.env.noProxy, UserAgent: "galerne/" + version,
+		Header: upstreamSilence, Stall: upstreamSilence})
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := upstream.New(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return chat.Several{own, s}, s.Close, nil
+}
+
+// parseUpstream reads NAME=URL[,URL…][#REMOTE].
+func parseUpstream(text string) (upstream.Target, error) {
+	name, rest, ok := strings.Cut(text, "=")
+	urls, remote, _ := strings.Cut(rest, "#")
+	if !ok || name == "" || urls == "" {
+		return upstream.Target{}, fmt.Errorf("--upstream %s: write NAME=URL, as in mixtral=http://gpu1:8000/v1,http://gpu2:8000/v1#mistralai/Mixtral-8x7B-Instruct-v0.1", text)
+	}
+	return upstream.Target{Name: name, Remote: remote, Replicas: strings.Split(urls, ",")}, nil
+}
