@@ -40,7 +40,7 @@ const (
 //	codes   bits 8: [group/4][16 rows][4] integers
 //	        else low nibbles: [group/8][16 rows][4], of k, then in the high half of k+group/2
 //	        bits 5: and [16 rows][4]: bit v is the fifth of k = 4v+i
-//	        bits 6: and [group/16][16 rows][4]: bits 2v, 2v+1 are the upper two of k = 4v+i, v from 0 in each
+//	        bits 6: and [16 rows][4]: bits 2v, 2v+1 are the upper two of k = 4v+i
 //
 // With scaleBytes 1, 256/group groups have a header in front: half-precision factors [16], and of the
 // offsets [16], which the groups' integers multiply. Float types have no groups: their panel is
@@ -195,39 +195,38 @@ type packTask struct {
 func (t *packTask) Part(panel, _ int) {
 	m := t.m
 	out := m.data[panel*m.panelBytes : (panel+1)*m.panelBytes]
-	for lane := range min(panelRows, m.Rows-panel*panelRows) {
-		row := panel*panelRows + lane
-		m.packRow(out, lane, t.data[row*t.rowBytes:(row+1)*t.rowBytes])
-	}
-}
-
-func (m *Matrix) packRow(out []byte, lane int, row []byte) {
+	rows := t.data[panel*panelRows*t.rowBytes:]
+	lanes := min(panelRows, m.Rows-panel*panelRows)
 	if m.form.bits == 0 {
 		n := m.Type.Bytes()
-		for k := range m.Cols {
-			copy(out[(k*panelRows+lane)*n:][:n], row[k*n:])
+		for lane := range lanes {
+			for k := range m.Cols {
+				copy(out[(k*panelRows+lane)*n:][:n], rows[lane*t.rowBytes+k*n:])
+			}
 		}
 		return
 	}
-	f, elems, bytes := m.form, m.Type.Elems(), m.Type.Bytes()
+	f, bytes := m.form, m.Type.Bytes()
+	perBlock, size := m.Type.Elems()/f.group, f.groupBytes()
 	var b block
-	perBlock := elems / f.group
 	for g := range m.Cols / f.group {
-		split(m.Type, row[g/perBlock*bytes:][:bytes], g%perBlock, &b)
-		f.put(out, g, lane, &b)
+		header, at := f.place(g)
+		from := g / perBlock * bytes
+		for lane := range lanes {
+			split(m.Type, rows[lane*t.rowBytes+from:][:bytes], g%perBlock, &b)
+			f.put(out[header:], out[at:at+size], lane, &b)
+		}
 	}
 }
 
-// put packs group g of one lane of a panel.
-func (f form) put(panel []byte, g, lane int, b *block) {
-	header, at := f.place(g)
-	out := panel[at:][:f.groupBytes()]
+// put packs a group of one lane.
+func (f *form) put(header, out []byte, lane int, b *block) {
 	switch f.scaleBytes {
 	case 1:
-		binary.LittleEndian.PutUint16(panel[header+2*lane:], b.factor)
+		binary.LittleEndian.PutUint16(header[2*lane:], b.factor)
 		out[lane] = byte(b.times)
 		if f.offset {
-			binary.LittleEndian.PutUint16(panel[header+2*panelRows+2*lane:], b.factorLow)
+			binary.LittleEndian.PutUint16(header[2*panelRows+2*lane:], b.factorLow)
 			out[panelRows+lane] = byte(b.timesLow)
 		}
 	case 2:
@@ -238,30 +237,34 @@ func (f form) put(panel []byte, g, lane int, b *block) {
 	default:
 		binary.LittleEndian.PutUint32(out[4*lane:], math.Float32bits(b.scale))
 	}
-	codes, word := out[f.codesAt()+4*lane:], binary.LittleEndian.Uint32
+	codes, half := out[f.codesAt()+4*lane:], f.group/8
 	if f.bits == 8 {
-		for v := range f.group / 4 {
-			copy(codes[64*v:64*v+4], b.code[4*v:])
+		for v := range 2 * half {
+			binary.LittleEndian.PutUint32(codes[64*v:], b.word(v))
 		}
 		return
 	}
-	half := f.group / 8
 	for v := range half {
-		binary.LittleEndian.PutUint32(codes[64*v:], word(b.code[4*v:])&0x0f0f0f0f|word(b.code[4*(v+half):])&0x0f0f0f0f<<4)
+		binary.LittleEndian.PutUint32(codes[64*v:], b.word(v)&0x0f0f0f0f|b.word(v+half)&0x0f0f0f0f<<4)
 	}
-	extra := f.bits - 4
-	if extra == 0 {
-		return
-	}
-	per, mask := 8/extra, uint32(1)<<extra*0x01010101-0x01010101
-	for v := 0; v < 2*half; v += per {
+	switch f.bits {
+	case 5:
 		var high uint32
-		for i := range per {
-			high |= word(b.code[4*(v+i):]) >> 4 & mask << (i * extra)
+		for v := range 8 {
+			high |= b.word(v) >> 4 & 0x01010101 << v
 		}
-		binary.LittleEndian.PutUint32(codes[64*(half+v/per):], high)
+		binary.LittleEndian.PutUint32(codes[64*half:], high)
+	case 6:
+		var high uint32
+		for v := range 4 {
+			high |= b.word(v) >> 4 & 0x03030303 << (2 * v)
+		}
+		binary.LittleEndian.PutUint32(codes[64*half:], high)
 	}
 }
+
+// word is codes 4v to 4v+3.
+func (b *block) word(v int) uint32 { return binary.LittleEndian.Uint32(b.code[4*v&31:]) }
 
 func (f form) codesAt() int {
 	if f.offset {
@@ -296,12 +299,14 @@ func (f form) get(panel []byte, g, lane int, b *block) {
 		}
 		return
 	}
-	half, extra := f.group/8, f.bits-4
+	half := f.group / 8
 	for v := range 2 * half {
 		w := binary.LittleEndian.Uint32(codes[64*(v%half):]) >> (v / half * 4) & 0x0f0f0f0f
-		if extra > 0 {
-			per, mask := 8/extra, uint32(1)<<extra*0x01010101-0x01010101
-			w |= binary.LittleEndian.Uint32(codes[64*(half+v/per):]) >> (v % per * extra) & mask << 4
+		switch f.bits {
+		case 5:
+			w |= binary.LittleEndian.Uint32(codes[64*half:]) >> v & 0x01010101 << 4
+		case 6:
+			w |= binary.LittleEndian.Uint32(codes[64*half:]) >> (2 * v) & 0x03030303 << 4
 		}
 		binary.LittleEndian.PutUint32(b.code[4*v:], w)
 	}

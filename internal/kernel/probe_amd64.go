@@ -69,6 +69,7 @@ func (l *lcg) next() uint32 {
 func (l *lcg) fill(f form, panel []byte, cols int) {
 	var b block
 	for g := range cols / f.group {
+		header, at := f.place(g)
 		for lane := range panelRows {
 			b.scale = float32(l.next()%64) / 64
 			b.factor, b.factorLow = ToF16(b.scale), ToF16(float32(l.next()%64)/-64)
@@ -76,7 +77,7 @@ func (l *lcg) fill(f form, panel []byte, cols int) {
 			for k := range b.code {
 				b.code[k] = byte(l.next() & (1<<f.bits - 1))
 			}
-			f.put(panel, g, lane, &b)
+			f.put(panel[header:], panel[at:at+f.groupBytes()], lane, &b)
 		}
 	}
 }
