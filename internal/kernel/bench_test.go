@@ -49,31 +49,40 @@ func cpuSeconds() float64 {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
-func BenchmarkBandwidth(b *testing.B) {
-	pool := NewPool(2)
-	defer pool.Close()
-	for b.Loop() {
-		v, err := Bandwidth(pool, 256<<20)
-		if err != nil {
-			b.Fatal(err)
+// BenchmarkStream is one input row against a matrix well beyond the caches, beside the machine's bandwidth.
+func BenchmarkStream(b *testing.B) {
+	for threads := 1; threads <= 2; threads++ {
+		pool := NewPool(threads)
+		b.Cleanup(pool.Close)
+		for _, kind := range []dtype.Type{dtype.Q4_1, dtype.Q4_K, dtype.Q5_0, dtype.Q6_K, dtype.Q8_0} {
+			b.Run(fmt.Sprintf("threads=%d/%s", threads, kind), func(b *testing.B) {
+				rng := rand.New(rand.NewPCG(1, 1))
+				const rows, cols = 1 << 16, 4096
+				data := randomWeights(rng, kind, 1<<12, cols)
+				bytes, _ := kind.RowBytes(cols)
+				for len(data) < rows*bytes {
+					data = append(data, data...)
+				}
+				m := mustPack(b, pool, kind, rows, cols, data)
+				var in Input
+				x, out := randomFloats(rng, cols), make([]float32, rows)
+				jobs := []Job{{W: m, In: &in, Dst: out, Stride: rows}}
+				before := cpuSeconds()
+				for b.Loop() {
+					pool.Set(&in, x, 1, cols)
+					pool.MatMul(jobs)
+				}
+				b.ReportMetric(float64(m.Bytes())*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
+				b.ReportMetric(float64(m.Bytes())*float64(b.N)/(cpuSeconds()-before)/1e9, "GB/cpu-s")
+			})
 		}
-		b.ReportMetric(v/1e9, "GB/s")
-	}
-}
-
-// BenchmarkPack is how fast a file's weights become a matrix, on one thread.
-func BenchmarkPack(b *testing.B) {
-	for _, kind := range []dtype.Type{dtype.Q4_0, dtype.Q4_1, dtype.Q4_K, dtype.Q8_0, dtype.Q5_0, dtype.Q6_K, dtype.F16} {
-		b.Run(kind.String(), func(b *testing.B) {
-			const rows, cols = 1024, 4096
-			data := randomWeights(rand.New(rand.NewPCG(1, 1)), kind, rows, cols)
-			b.SetBytes(int64(len(data)))
+		b.Run(fmt.Sprintf("threads=%d/bandwidth", threads), func(b *testing.B) {
 			for b.Loop() {
-				m, err := Pack(nil, kind, rows, cols, data)
+				v, err := Bandwidth(pool, 256<<20)
 				if err != nil {
 					b.Fatal(err)
 				}
-				m.Close()
+				b.ReportMetric(v/1e9, "GB/s")
 			}
 		})
 	}

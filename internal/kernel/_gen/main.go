@@ -132,14 +132,23 @@ func startRows(rows int) {
 	}
 }
 
+// ahead is how far before their use weights are asked for: one row against a matrix in memory read, on one
+// core of a Xeon with AVX-512, 9.5 GB/s of Q4_K without, 12.2 with 1,024 bytes, 13.5 with 2,048, 14.3 with 4,096.
+const ahead = 4096
+
 // loop runs body for every block of 32 weights, with R15 at the header where there is one.
-func loop(name string, f form, rows int, body func()) {
+func loop(name string, f form, rows int, fetch bool, body func()) {
 	label("%s", name)
 	if f.header() > 0 {
 		p("MOVQ BX, R15")
 		p("ADDQ $%d, BX", f.header())
 		p("MOVQ $8, DX")
 		label("%s_block", name)
+	}
+	if fetch {
+		for line := 0; line < f.groupBytes()*32/f.group; line += lineBytes {
+			p("PREFETCHT0 %d(BX)", ahead+line)
+		}
 	}
 	body()
 	p("ADDQ $%d, BX", f.groupBytes()*32/f.group)
@@ -215,7 +224,7 @@ func dotAVX2(f form, rows int) {
 		if f.bits == 8 {
 			p("VMOVDQU ·ones16(SB), Y3")
 		}
-		loop(fmt.Sprintf("%s_loop%d", name, half), f, rows, func() {
+		loop(fmt.Sprintf("%s_loop%d", name, half), f, rows, half == 0, func() {
 			for sub := range 32 / f.group {
 				base := sub * f.groupBytes()
 				loadScales("Y", f, base, half, 8)
@@ -351,7 +360,7 @@ func dotAVX512(f form, rows int) {
 	for r := range rows {
 		p("VPXORD Z%d, Z%d, Z%d", 16+r, 16+r, 16+r)
 	}
-	loop(name+"_loop", f, rows, func() {
+	loop(name+"_loop", f, rows, true, func() {
 		for sub := range 32 / f.group {
 			base := sub * f.groupBytes()
 			loadScales("Z", f, base, 0, 16)
