@@ -173,7 +173,8 @@ func writeRows(out *bufio.Writer, logits []float32, width int, more bool) error 
 
 type inspectWeightsCmd struct {
 	Model string `arg:"" help:"A catalogue name, a .gguf file or a folder of safetensors."`
-	JSON  bool   `name:"json" help:"Print JSON."`
+	JSON  bool   `name:"json" xor:"form" help:"Print JSON. Default where standard output is no terminal."`
+	Table bool   `xor:"form" help:"Print a table. Default on a terminal."`
 }
 
 // weightsFacts is what inspect weights prints.
@@ -227,7 +228,7 @@ func (c *inspectWeightsCmd) Run(a *app) error {
 	for _, t := range f.Skipped() {
 		facts.Skipped = append(facts.Skipped, skippedFacts{t.Name, t.Type, append([]int{}, t.Shape...)})
 	}
-	if c.JSON {
+	if c.JSON || !c.Table && !isTerminal(a.out) {
 		return a.printJSON(facts)
 	}
 	return facts.print(a)

@@ -3,6 +3,7 @@
   tokens FOLDER        [text, add_special], ... on standard input -> ids of Hugging Face's tokenizers
   prompt FOLDER        {"template", "conversation"}, ... on standard input -> {"text"} or {"error"} of the
                        apply_chat_template of a transformers tokenizer (that of FOLDER, with the template)
+  folder FOLDER        conversations on standard input -> {"text"} or {"error"} of FOLDER's own tokenizer and template
   weights FILE.gguf    [name, type, shape, bytes] of each tensor, then the scalar metadata, read by the package gguf
   reference FILE       tokens and logits of three sequences, from a reference.safetensors
 """
@@ -34,6 +35,19 @@ def prompt():
         try:
             text = tokenizer.apply_chat_template(conversation.pop("messages"), tokenize=False, **conversation, **more)
             out.append({"text": text})
+        except Exception as e:
+            out.append({"error": f"{type(e).__name__}: {e}"})
+    return out
+
+
+def folder():
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    out = []
+    for conversation in json.load(sys.stdin):
+        try:
+            out.append({"text": tokenizer.apply_chat_template(conversation.pop("messages"), tokenize=False, **conversation)})
         except Exception as e:
             out.append({"error": f"{type(e).__name__}: {e}"})
     return out

@@ -233,6 +233,65 @@ func TestInspectPromptTakesTemplateAndSpecialTokensFromTheModel(t *testing.T) {
 	}
 }
 
+func TestInspectPromptReadsAFolderAsTransformersDoes(t *testing.T) {
+	folder := t.TempDir()
+	vocabulary, err := os.ReadFile(filepath.Join(testdeps.Dep(t, "models/all-minilm-l6-v2"), "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const names = "{{ bos_token }}|{{ eos_token }}|{{ unk_token }}|{{ sep_token }}|{{ pad_token }}|{{ cls_token }}|{{ mask_token }}|{{ messages|length }}\n"
+	config, err := json.Marshal(map[string]any{
+		"tokenizer_class": "PreTrainedTokenizerFast",
+		"bos_token":       map[string]any{"__type": "AddedToken", "content": "[CLS]", "lstrip": false, "rstrip": false, "normalized": false, "single_word": false},
+		"eos_token":       "[SEP]", "unk_token": "[UNK]", "pad_token": nil,
+		"chat_template": []any{
+			map[string]string{"name": "default", "template": "default " + names},
+			map[string]string{"name": "tool_use", "template": "tools {{ tools|length }} " + names},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"tokenizer.json": vocabulary, "tokenizer_config.json": config, "config.json": []byte(`{"model_type":"llama"}`)} {
+		if err := os.WriteFile(filepath.Join(folder, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	questions := []json.RawMessage{
+		json.RawMessage(`{"messages":[{"role":"user","content":"x"}]}`),
+		json.RawMessage(`{"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f"}}]}`),
+		json.RawMessage(`{"messages":[{"role":"user","content":"x"}],"tools":[]}`),
+		json.RawMessage(`{"messages":[]}`),
+	}
+	var want []struct {
+		Text  *string
+		Error string
+	}
+	consult(t, "folder", folder, questions, &want)
+	for i, q := range questions {
+		out, errOut, code := withInput(t, string(q), "inspect", "prompt", folder)
+		if w := want[i].Text; w == nil && code != 1 || w != nil && (code != 0 || out != *w) {
+			t.Errorf("%s: %d %q %s, want %q %s", q, code, out, errOut, value(w), want[i].Error)
+		}
+	}
+}
+
+func value(s *string) string {
+	if s == nil {
+		return "an error"
+	}
+	return *s
+}
+
+func TestLogitsAreTheSameBitsOnAnyNumberOfThreads(t *testing.T) {
+	args := []string{"inspect", "logits", small(t), "--tokens", "504,3575,282,4649,314", "--all", "--threads"}
+	one, _, code1 := output(t, t.TempDir(), append(args, "1")...)
+	three, _, code3 := output(t, t.TempDir(), append(args, "3")...)
+	if code1 != 0 || code3 != 0 || one != three || len(one) < 5*49152*2 {
+		t.Errorf("%d and %d: %d and %d bytes, the same: %v", code1, code3, len(one), len(three), one == three)
+	}
+}
+
 func TestInspectLogitsAgreesWithTransformers(t *testing.T) {
 	for _, name := range []string{"llama", "qwen3", "mixtral", "gemma3"} {
 		folder := filepath.Join(testdeps.Root(t), "internal/zoo/testdata/tiny", name)
@@ -333,7 +392,10 @@ func TestInspectWeightsAgreesWithGGUF(t *testing.T) {
 	if list["length"] != 49152.0 || len(list["first"].([]any)) != 8 || list["first"].([]any)[1] != "<|im_start|>" {
 		t.Errorf("the long array of tokens is shown as %v", list)
 	}
-	table, _, code := output(t, t.TempDir(), "inspect", "weights", small(t))
+	if piped, _, _ := output(t, t.TempDir(), "inspect", "weights", small(t)); piped != out {
+		t.Errorf("without --json a program reads %.200s", piped)
+	}
+	table, _, code := output(t, t.TempDir(), "inspect", "weights", small(t), "--table")
 	if code != 0 || !strings.Contains(table, "49152 x 576") || !strings.Contains(table, "arr[str] of 49152") {
 		t.Errorf("the table is %.2000s", table)
 	}
