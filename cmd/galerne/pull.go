@@ -1,16 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 
+	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/hub"
 	"github.com/galerne-ai/galerne/internal/outbound"
+	"github.com/galerne-ai/galerne/internal/serve"
 )
 
 type pullCmd struct {
@@ -109,6 +113,50 @@ func (a *app) progress(name string) (show func(hub.Progress), clear func()) {
 	return l.show, func() {}
 }
 
+// Pull implements ollama.Store: what is pulled is served from then on. Callers do not choose files of
+// this machine.
+func (l *library) Pull(ctx context.Context, name string, progress func(ollama.Progress)) error {
+	if strings.HasPrefix(name, "file:") {
+		return hub.ErrSource.Because("hub: %s is a file of the server's machine: pull it there (galerne pull %s)", name, name)
+	}
+	got, err := l.hub.Pull(ctx, name, hub.PullOptions{Progress: func(p hub.Progress) {
+		progress(ollama.Progress{Status: phaseWords(p.Phase) + " " + p.File, Total: p.Total, Done: p.Done})
+	}})
+	if err == nil {
+		l.add(got.Manifest)
+	}
+	return err
+}
+
+// Copy implements ollama.Store.
+func (l *library) Copy(ctx context.Context, from, to string) error {
+	m, err := l.hub.Copy(ctx, from, to)
+	if err == nil {
+		l.add(m)
+	}
+	return err
+}
+
+// Delete implements ollama.Store. A model that was named by its path is not the hub's to remove.
+func (l *library) Delete(ctx context.Context, name string) error {
+	r, err := l.hub.Remove(ctx, name, false)
+	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.named = slices.DeleteFunc(l.named, func(e serve.Entry) bool { return e.Name == r.Name })
+	}
+	return err
+}
+
+// add serves one more model, where those that are served were named.
+func (l *library) add(m *hub.Manifest) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fixed && !slices.ContainsFunc(l.named, func(e serve.Entry) bool { return e.Name == m.Name }) {
+		l.named = append(l.named, l.entry(m))
+	}
+}
+
 // bar is progress on a terminal.
 type bar struct {
 	out   io.Writer
@@ -156,15 +204,18 @@ func (l *lines) show(p hub.Progress) {
 	l.say("%s: %s", printable(l.name), progressText(p))
 }
 
-// progressText is the phase, the file, how far it is, the rate and the time that is left.
-func progressText(p hub.Progress) string {
-	what := map[string]string{
+func phaseWords(phase string) string {
+	return map[string]string{
 		hub.Waiting:   "waiting for another pull of",
 		hub.Fetching:  "fetching",
 		hub.Packaging: "pip fetches",
 		hub.Checking:  "reading again",
-	}[p.Phase]
-	text := what + " " + printable(p.File)
+	}[phase]
+}
+
+// progressText is the phase, the file, how far it is, the rate and the time that is left.
+func progressText(p hub.Progress) string {
+	text := phaseWords(p.Phase) + " " + printable(p.File)
 	switch {
 	case p.Total > 0:
 		text += fmt.Sprintf(": %s of %s", size(p.Done), size(p.Total))

@@ -6,13 +6,16 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/azure"
+	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
 	"github.com/galerne-ai/galerne/internal/hub"
@@ -86,7 +89,7 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 		return err
 	}
 	defer closeUpstreams()
-	o := api.Options{Backend: all, Surfaces: surfaces(), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
+	o := api.Options{Backend: all, Surfaces: surfaces(library), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
 		Ready: backend.Ready, Registry: registry, Log: log, Drain: f.Drain}
 	if key != "" {
 		o.Keys = api.OneKey(key)
@@ -103,12 +106,13 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 }
 
 // surfaces are the vendors' APIs that are served.
-func surfaces() []*api.Surface {
+func surfaces(l *library) []*api.Surface {
 	own := openai.Surface(responses.Routes()...)
 	return []*api.Surface{
 		own,
 		azure.Surface(own),
 		anthropic.Surface(),
+		ollama.Surface(l),
 	}
 }
 
@@ -143,11 +147,13 @@ func (f *serveFlags) logger(a *app) *slog.Logger {
 // library is the models that a server offers: the ones that were named, or all that were pulled.
 type library struct {
 	hub   *hub.Hub
+	fixed bool // the named ones, and those that were pulled since
+	mu    sync.Mutex
 	named []serve.Entry
 }
 
 func newLibrary(h *hub.Hub, models []string) (*library, error) {
-	l := &library{hub: h}
+	l := &library{hub: h, fixed: len(models) > 0}
 	for _, name := range models {
 		r, err := h.Resolve(name)
 		if err != nil {
@@ -181,8 +187,10 @@ func (l *library) entry(m *hub.Manifest) serve.Entry {
 // list gives the default model first: the first that was named, else the catalogue's default, else the
 // first that can chat.
 func (l *library) list() ([]serve.Entry, error) {
-	if len(l.named) > 0 {
-		return l.named, nil
+	if l.fixed {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return slices.Clone(l.named), nil
 	}
 	all, err := l.hub.Models()
 	if err != nil {
@@ -219,7 +227,7 @@ func (l *library) find(name string) (serve.Entry, error) {
 		}
 		names = append(names, e.Name)
 	}
-	return serve.Entry{}, errNoModel(name, names, len(l.named) == 0)
+	return serve.Entry{}, errNoModel(name, names, !l.fixed)
 }
 
 // byteSize is a number of bytes as people write it: 512MB, 16GiB, 1.5g.
