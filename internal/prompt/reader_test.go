@@ -166,3 +166,21 @@ func TestWithoutToolsAndMarksTheTextStaysAsItIs(t *testing.T) {
 		}
 	})
 }
+
+// FuzzAnswer: any text in any syntax is read the same whole and letter by letter, and all that is not
+// of a form's own comes out.
+func FuzzAnswer(f *testing.F) {
+	for _, c := range answers {
+		f.Add(c.text, uint8(c.syntax), c.thinking)
+	}
+	f.Fuzz(func(t *testing.T, text string, s uint8, thinking bool) {
+		syn := syntax(s % uint8(functionary+1))
+		whole := parse(syn, thinks, thinking, text)
+		if letters := parse(syn, thinks, thinking, strings.Split(text, "")...); letters != whole {
+			t.Fatalf("%q\nwhole   %s\nletters %s", text, whole, letters)
+		}
+		if !strings.ContainsAny(text, "<[{`") && strings.TrimLeft(text, "\n") != "" && !strings.HasSuffix(whole, strings.TrimLeft(text, "\n")) {
+			t.Fatalf("%q became %s", text, whole)
+		}
+	})
+}
