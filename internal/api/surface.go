@@ -36,6 +36,7 @@ type Route struct {
 	// json tags are the fields that are served, and what Decode is given beside it.
 	Body   any
 	Fields []Field
+	Note   string // what a reader of the docs must know
 }
 
 // Absent is an endpoint that the vendor has and this server has not, for docs/apis.md.

@@ -15,8 +15,9 @@ import (
 
 // Backend plays scripts. Its vocabulary is simple: a token is a character, its id the code point.
 type Backend struct {
-	Scripts map[string]string // by model; "" is for models that have none
-	List    []chat.Model      // what Models lists; its names exist. Default: one model, "m".
+	Scripts map[string]string          // by model; "" is for models that have none
+	Choose  func(*chat.Request) string // if set, the script of a request, in place of Scripts
+	List    []chat.Model               // what Models lists; its names exist. Default: one model, "m".
 
 	mu     sync.Mutex
 	asked  []*chat.Request
@@ -94,6 +95,9 @@ func (b *Backend) Respond(ctx context.Context, r *chat.Request) (chat.Stream, er
 			return nil, err
 		}
 		text = b.Scripts[""]
+	}
+	if b.Choose != nil {
+		text = b.Choose(r)
 	}
 	steps, err := Script(text)
 	if err != nil {

@@ -97,7 +97,6 @@ func absent() []api.Absent {
 		{Method: "all", Pattern: "/v1/images", Why: hearing},
 		{Method: "all", Pattern: "/v1/videos", Why: hearing},
 		{Method: "all", Pattern: "/v1/realtime", Why: hearing},
-		{Method: "POST", Pattern: "/v1/moderations", Why: "no model here has been trained to moderate"},
 		{Method: "all", Pattern: "/v1/assistants, /v1/threads", Why: "withdrawn by OpenAI: use responses"},
 		{Method: "all", Pattern: "/v1/vector_stores, /v1/conversations, /v1/containers, /v1/skills", Why: hosted},
 	}

@@ -28,6 +28,8 @@ func Surface(more ...api.Route) *api.Surface {
 			{Method: "POST", Pattern: "/v1/chat/completions", Scope: api.Generate, Handle: Chat, Body: chatBody{}, Fields: chatFields()},
 			{Method: "POST", Pattern: "/v1/completions", Scope: api.Generate, Handle: Completions, Body: textBody{}, Fields: completionFields()},
 			{Method: "POST", Pattern: "/v1/embeddings", Scope: api.Embed, Handle: Embeddings, Body: embeddingBody{}, Fields: embeddingFields()},
+			{Method: "POST", Pattern: "/v1/moderations", Scope: api.Embed, Handle: Moderations, Body: moderationBody{}, Fields: Hints("user"),
+				Note: "by the served model, which is asked about each category; a model that is wrong about known examples is refused"},
 			{Method: "GET", Pattern: "/v1/models", Scope: api.Models, Handle: ListModels},
 			{Method: "GET", Pattern: "/v1/models/{id...}", Scope: api.Models, Handle: GetModel},
 		}, more...),
