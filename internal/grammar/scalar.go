@@ -434,30 +434,30 @@ func (d decimal) dividedBy(e decimal) bool {
 	return new(big.Int).Rem(scaled(d), scaled(e)).Sign() == 0
 }
 
-// formats are JSON Schema's, as regular expressions of the whole text; "" is one that cannot be
-// enforced. Each is the standard's form or a part of it: what is written is always valid, and rare
-// spellings (leap seconds, lower-case date-time letters, quoted local parts) are not written.
+// formats are JSON Schema's, as regular expressions of the whole text. Each is the standard's form or a
+// part of it: what is written is always valid, and rare spellings (leap seconds, lower-case date-time
+// letters, quoted local parts, international host names, nested groups of a regex) are not written.
 // <name> stands for a part below.
 var formats = map[string]string{
 	"date":                  `<date>`,
 	"time":                  `<time>`,
 	"date-time":             `<date>T<time>`,
 	"duration":              `P(?:[0-9]{1,9}W|<days>(?:T<hours>)?|T<hours>)`,
-	"email":                 `<atext>{1,32}(?:\.<atext>{1,15}){0,2}@<label>(?:\.<label>){1,4}`,
+	"email":                 `<email>`,
+	"idn-email":             `<email>`,
 	"hostname":              `<label>(?:\.<label>){0,5}`,
+	"idn-hostname":          `<lower>(?:\.<lower>){0,5}`,
 	"ipv4":                  `<octet>(?:\.<octet>){3}`,
 	"ipv6":                  `<ipv6>`,
 	"uuid":                  `<hex>{8}-<hex>{4}-<hex>{4}-<hex>{4}-<hex>{12}`,
 	"uri":                   `<uri>`,
 	"uri-reference":         `(?:<uri>|(?:/<pchar>+)*/?(?:\?<query>*)?(?:#<query>*)?)`,
+	"iri":                   `<origin>(?:/<ichar>*)*(?:\?<ichar>*)?(?:#<ichar>*)?`,
+	"iri-reference":         `(?:<origin>(?:/<ichar>*)*|(?:/<ichar>+)*/?)(?:\?<ichar>*)?(?:#<ichar>*)?`,
+	"uri-template":          `(?:[A-Za-z0-9._~/:?#=&@-]|%<hex>{2}|\{[+#./;?&]?[A-Za-z0-9_]{1,30}(?:,[A-Za-z0-9_]{1,30}){0,3}\})*`,
 	"json-pointer":          `<jsonpointer>`,
 	"relative-json-pointer": `(?:0|[1-9][0-9]{0,8})(?:#|<jsonpointer>)`,
-	"idn-email":             "",
-	"idn-hostname":          "",
-	"iri":                   "",
-	"iri-reference":         "",
-	"uri-template":          "",
-	"regex":                 "",
+	"regex":                 `\^?(?:<atoms>|\((?:\?:)?<atoms>(?:\|<atoms>)*\)<times>?|\|)*\$?`,
 }
 
 var formatParts = map[string]string{
@@ -468,6 +468,8 @@ var formatParts = map[string]string{
 	"days":  `(?:[0-9]{1,9}Y(?:[0-9]{1,9}M(?:[0-9]{1,9}D)?)?|[0-9]{1,9}M(?:[0-9]{1,9}D)?|[0-9]{1,9}D)`,
 	"hours": `(?:[0-9]{1,9}H(?:[0-9]{1,9}M(?:[0-9]{1,9}S)?)?|[0-9]{1,9}M(?:[0-9]{1,9}S)?|[0-9]{1,9}S)`,
 	"atext": `[A-Za-z0-9!#$%&'*+/=?^_{|}~-]`,
+	"email": `<atext>{1,32}(?:\.<atext>{1,15}){0,2}@<label>(?:\.<label>){1,4}`,
+	"lower": `[a-z0-9]{1,20}(?:-[a-z0-9]{1,20})?`,
 	// At most 41 characters with one hyphen inside, so that six labels stay below a name's 253.
 	"label": `[A-Za-z0-9]{1,20}(?:-[A-Za-z0-9]{1,20})?`,
 	"octet": `(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])`,
@@ -478,9 +480,13 @@ var formatParts = map[string]string{
 		`(?:(?:<h16>:){0,1}<h16>)?::(?:<h16>:){3}<ls32>|(?:(?:<h16>:){0,2}<h16>)?::(?:<h16>:){2}<ls32>|` +
 		`(?:(?:<h16>:){0,3}<h16>)?::<h16>:<ls32>|(?:(?:<h16>:){0,4}<h16>)?::<ls32>|` +
 		`(?:(?:<h16>:){0,5}<h16>)?::<h16>|(?:(?:<h16>:){0,6}<h16>)?::)`,
-	"pchar": `(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%<hex>{2})`,
-	"query": `(?:<pchar>|[/?])`,
-	"uri": `[A-Za-z][A-Za-z0-9+.-]*:(?://(?:<label>(?:\.<label>)*|<octet>(?:\.<octet>){3}|\[<ipv6>\])(?::[0-9]{1,5})?(?:/<pchar>*)*|` +
+	"pchar":  `(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%<hex>{2})`,
+	"query":  `(?:<pchar>|[/?])`,
+	"origin": `[A-Za-z][A-Za-z0-9+.-]*://(?:<label>(?:\.<label>)*|<octet>(?:\.<octet>){3}|\[<ipv6>\])(?::[0-9]{1,5})?`,
+	"ichar":  `(?:<pchar>|[\u00A0-\uD7FF\uF900-\uFDCF\uFDF0-\uFFEF])`,
+	"times":  `(?:[*+?]|\{[1-9]\})`,
+	"atoms":  `(?:(?:[A-Za-z0-9 _/:,@=-]|\\[dDwWsS.*+?()\[\]{}|^$/]|\.|\[\^?(?:a-z|A-Z|0-9|_|\\[dws])+\])<times>?)+`,
+	"uri": `(?:<origin>(?:/<pchar>*)*|[A-Za-z][A-Za-z0-9+.-]*:` +
 		`/?<pchar>+(?:/<pchar>*)*)(?:\?<query>*)?(?:#<query>*)?`,
 	"jsonpointer": `(?:/(?:[^~/]|~[01])*)*`,
 }

@@ -245,9 +245,6 @@ func (r *reader) text(key string, v *value, at string) error {
 		if expr, known = formats[v.text]; !known {
 			return nil // a name that is not JSON Schema's: an annotation
 		}
-		if expr == "" {
-			return ErrUnenforceable.Because("grammar: format %q at %s cannot be enforced: use a pattern, or leave it out", v.text, at).At(at)
-		}
 		expr, whole = expandFormat(expr), true
 	}
 	p, err := parseRegex(expr)

@@ -60,7 +60,7 @@ func (m *maker) scalar() string {
 	case 2, 3:
 		return m.number()
 	case 4:
-		return fmt.Sprintf(`{"type":"string","format":%q}`, m.of("date", "time", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri", "uri-reference", "json-pointer", "relative-json-pointer"))
+		return fmt.Sprintf(`{"type":"string","format":%q}`, m.of("date", "time", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri", "uri-reference", "regex", "idn-email", "json-pointer", "relative-json-pointer"))
 	case 5, 6:
 		parts := []string{`"type":"string"`, fmt.Sprintf(`"pattern":%q`, m.of(`^[a-z]+$`, `[0-9]{3}`, `^(foo|bar)-[0-9]{1,4}$`, `x`, `^[^a]*$`, `^.{2,5}$`, `^$|^[A-Z]`, `é+`, `^(?!ab)[a-c]{2,6}$`, `^[\w.+-]+@[a-z]+\.com$`))}
 		m.maybe(&parts, `"minLength":%d`, m.IntN(4))
