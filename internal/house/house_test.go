@@ -193,7 +193,8 @@ func TestShapes(t *testing.T) {
 		}
 	}
 	for dir, n := range files {
-		if n > maxFiles {
+		if n > maxFiles && !strings.HasPrefix(dir, "cmd/") { // there each command has a file
+
 			t.Errorf("%s has %d files, at most %d: are there two ideas in it?", dir, n, maxFiles)
 		}
 		if !documented[dir] {
