@@ -140,6 +140,60 @@ func toF16(dst []uint16, x []float32) {
 	toF16Generic(dst, x)
 }
 
+func add(dst, x []float32) {
+	n := len(dst) &^ 7
+	if useAVX2 && n > 0 {
+		addAVX2(&dst[0], &x[0], n)
+		dst, x = dst[n:], x[n:]
+	}
+	addGeneric(dst, x)
+}
+
+func addScaled(dst, x []float32, f float32) {
+	n := len(dst) &^ 7
+	if useAVX2 && n > 0 {
+		addScaledAVX2(&dst[0], &x[0], n, f)
+		dst, x = dst[n:], x[n:]
+	}
+	addScaledGeneric(dst, x, f)
+}
+
+func scale(x []float32, f float32) {
+	n := len(x) &^ 7
+	if useAVX2 && n > 0 {
+		scaleAVX2(&x[0], n, f)
+		x = x[n:]
+	}
+	scaleGeneric(x, f)
+}
+
+func scaleBy(dst, x, w []float32, f float32) {
+	n := len(dst) &^ 7
+	if useAVX2 && n > 0 {
+		scaleByAVX2(&dst[0], &x[0], &w[0], n, f)
+		dst, x, w = dst[n:], x[n:], w[n:]
+	}
+	scaleByGeneric(dst, x, w, f)
+}
+
+func ropePairs(x, cos, sin []float32) {
+	n := len(cos) &^ 7
+	if useAVX2 && n > 0 {
+		ropePairsAVX2(&x[0], &cos[0], &sin[0], n)
+		x, cos, sin = x[2*n:], cos[n:], sin[n:]
+	}
+	ropePairsGeneric(x, cos, sin)
+}
+
+func ropeHalves(lo, hi, cos, sin []float32) {
+	n := len(cos) &^ 7
+	if useAVX2 && n > 0 {
+		ropeHalvesAVX2(&lo[0], &hi[0], &cos[0], &sin[0], n)
+		lo, hi, cos, sin = lo[n:], hi[n:], cos[n:], sin[n:]
+	}
+	ropeHalvesGeneric(lo, hi, cos, sin)
+}
+
 func scores(c *attendCall) {
 	switch {
 	case c.block != maxBlock || !useAVX2:

@@ -12,6 +12,12 @@ func sumSquares(x []float32) float32                { return sumSquaresGeneric(x
 func expSum(dst, x []float32, most float32) float32 { return expSumGeneric(dst, x, most) }
 func swiGLU(gate, up []float32)                     { swiGLUGeneric(gate, up) }
 func toF16(dst []uint16, x []float32)               { toF16Generic(dst, x) }
+func add(dst, x []float32)                          { addGeneric(dst, x) }
+func addScaled(dst, x []float32, f float32)         { addScaledGeneric(dst, x, f) }
+func scale(x []float32, f float32)                  { scaleGeneric(x, f) }
+func scaleBy(dst, x, w []float32, f float32)        { scaleByGeneric(dst, x, w, f) }
+func ropePairs(x, cos, sin []float32)               { ropePairsGeneric(x, cos, sin) }
+func ropeHalves(lo, hi, cos, sin []float32)         { ropeHalvesGeneric(lo, hi, cos, sin) }
 func scores(c *attendCall)                          { scoresGeneric(c) }
 func soften(c *attendCall)                          { softenGeneric(c) }
 func mix(c *attendCall)                             { mixGeneric(c) }

@@ -266,6 +266,20 @@ func TestVectorsMatchGeneric(t *testing.T) {
 		sa, sb := expSum(a[:n], a[:n], 30), expSumGeneric(b[:n], b[:n], 30)
 		same(t, dtype.F32, fmt.Sprint("exp ", n), append(a, sa), append(b, sb))
 		same(t, dtype.F32, "squares", []float32{sumSquares(x[:n])}, []float32{sumSquaresGeneric(x[:n])})
+		for name, f := range map[string][2]func(x, y, z []float32){
+			"add":         {func(x, y, _ []float32) { add(x, y) }, func(x, y, _ []float32) { addGeneric(x, y) }},
+			"addScaled":   {func(x, y, _ []float32) { addScaled(x, y, 0.3) }, func(x, y, _ []float32) { addScaledGeneric(x, y, 0.3) }},
+			"scale":       {func(x, _, _ []float32) { scale(x, 0.3) }, func(x, _, _ []float32) { scaleGeneric(x, 0.3) }},
+			"scaleBy":     {func(x, y, z []float32) { scaleBy(x, y, z, 0.3) }, func(x, y, z []float32) { scaleByGeneric(x, y, z, 0.3) }},
+			"rope pairs":  {func(x, y, z []float32) { k := len(x) / 2; ropePairs(x[:2*k], y[:k], z[:k]) }, func(x, y, z []float32) { k := len(x) / 2; ropePairsGeneric(x[:2*k], y[:k], z[:k]) }},
+			"rope halves": {func(x, y, z []float32) { k := len(x) / 2; ropeHalves(x[:k], x[k:2*k], y[:k], z[:k]) }, func(x, y, z []float32) { k := len(x) / 2; ropeHalvesGeneric(x[:k], x[k:2*k], y[:k], z[:k]) }},
+		} {
+			copy(a, x)
+			copy(b, x)
+			f[0](a[:n], up[:n], up[1:n+1])
+			f[1](b[:n], up[:n], up[1:n+1])
+			same(t, dtype.F32, fmt.Sprint(name, " ", n), a, b)
+		}
 	}
 }
 

@@ -18083,6 +18083,137 @@ half_loop:
 	VZEROUPPER
 	RET
 
+// func addAVX2
+TEXT ·addAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+add_loop:
+	VMOVUPS (DI), Y0
+	VADDPS (SI), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JG add_loop
+	VZEROUPPER
+	RET
+
+// func addScaledAVX2
+TEXT ·addScaledAVX2(SB), NOSPLIT, $0-28
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS f+24(FP), Y1
+add_scaled_loop:
+	VMULPS (SI), Y1, Y0
+	VADDPS (DI), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JG add_scaled_loop
+	VZEROUPPER
+	RET
+
+// func scaleAVX2
+TEXT ·scaleAVX2(SB), NOSPLIT, $0-20
+	MOVQ x+0(FP), DI
+	MOVQ n+8(FP), CX
+	VBROADCASTSS f+16(FP), Y1
+scale_loop:
+	VMULPS (DI), Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JG scale_loop
+	VZEROUPPER
+	RET
+
+// func scaleByAVX2
+TEXT ·scaleByAVX2(SB), NOSPLIT, $0-36
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ w+16(FP), DX
+	MOVQ n+24(FP), CX
+	VBROADCASTSS f+32(FP), Y1
+scale_by_loop:
+	VMULPS (SI), Y1, Y0
+	VMULPS (DX), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	ADDQ $32, DX
+	SUBQ $8, CX
+	JG scale_by_loop
+	VZEROUPPER
+	RET
+DATA ·twice+0(SB)/4, $0x00000000
+DATA ·twice+4(SB)/4, $0x00000000
+DATA ·twice+8(SB)/4, $0x00000001
+DATA ·twice+12(SB)/4, $0x00000001
+DATA ·twice+16(SB)/4, $0x00000002
+DATA ·twice+20(SB)/4, $0x00000002
+DATA ·twice+24(SB)/4, $0x00000003
+DATA ·twice+28(SB)/4, $0x00000003
+GLOBL ·twice(SB), RODATA|NOPTR, $32
+
+// func ropePairsAVX2
+TEXT ·ropePairsAVX2(SB), NOSPLIT, $0-32
+	MOVQ x+0(FP), DI
+	MOVQ cos+8(FP), SI
+	MOVQ sin+16(FP), DX
+	MOVQ n+24(FP), CX
+	SHLQ $1, CX
+	VMOVDQU ·twice(SB), Y5
+rope_pairs_loop:
+	VMOVUPS (SI), X1
+	VMOVUPS (DX), X2
+	VPERMPS Y1, Y5, Y1
+	VPERMPS Y2, Y5, Y2
+	VMOVUPS (DI), Y0
+	VPERMILPS $0xb1, Y0, Y3
+	VMULPS Y1, Y0, Y0
+	VMULPS Y2, Y3, Y3
+	VADDSUBPS Y3, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $16, SI
+	ADDQ $16, DX
+	SUBQ $8, CX
+	JG rope_pairs_loop
+	VZEROUPPER
+	RET
+
+// func ropeHalvesAVX2
+TEXT ·ropeHalvesAVX2(SB), NOSPLIT, $0-40
+	MOVQ lo+0(FP), DI
+	MOVQ hi+8(FP), BX
+	MOVQ cos+16(FP), SI
+	MOVQ sin+24(FP), DX
+	MOVQ n+32(FP), CX
+rope_halves_loop:
+	VMOVUPS (DI), Y0
+	VMOVUPS (BX), Y1
+	VMOVUPS (SI), Y2
+	VMOVUPS (DX), Y3
+	VMULPS Y2, Y0, Y4
+	VMULPS Y3, Y1, Y5
+	VSUBPS Y5, Y4, Y4
+	VMULPS Y3, Y0, Y0
+	VMULPS Y2, Y1, Y1
+	VADDPS Y1, Y0, Y0
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y0, (BX)
+	ADDQ $32, DI
+	ADDQ $32, BX
+	ADDQ $32, SI
+	ADDQ $32, DX
+	SUBQ $8, CX
+	JG rope_halves_loop
+	VZEROUPPER
+	RET
+
 // func quantizeAVX2
 TEXT ·quantizeAVX2(SB), NOSPLIT, $0-25
 	MOVQ x+0(FP), SI

@@ -321,3 +321,21 @@ func softenAVX2(c *attendCall)
 
 //go:noescape
 func softenAVX512(c *attendCall)
+
+//go:noescape
+func addAVX2(dst, x *float32, n int)
+
+//go:noescape
+func addScaledAVX2(dst, x *float32, n int, f float32)
+
+//go:noescape
+func scaleAVX2(x *float32, n int, f float32)
+
+//go:noescape
+func scaleByAVX2(dst, x, w *float32, n int, f float32)
+
+//go:noescape
+func ropePairsAVX2(x, cos, sin *float32, n int)
+
+//go:noescape
+func ropeHalvesAVX2(lo, hi, cos, sin *float32, n int)

@@ -9,8 +9,13 @@ import "math"
 // dst may be x. (Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467.)
 func RMSNorm(dst, x, w []float32, eps float32) {
 	scale := float32(1 / math.Sqrt(float64(sumSquares(x))/float64(len(x))+float64(eps)))
+	scaleBy(dst[:len(x)], x, w[:len(x)], scale)
+}
+
+// scaleByGeneric is dst[i] = x[i]·f·w[i].
+func scaleByGeneric(dst, x, w []float32, f float32) {
 	for i, v := range x {
-		dst[i] = float32(v*scale) * w[i]
+		dst[i] = float32(v*f) * w[i]
 	}
 }
 
@@ -52,23 +57,27 @@ func sumParts(p *[8]float32) float32 {
 }
 
 // Add is dst[i] += x[i].
-func Add(dst, x []float32) {
-	x = x[:len(dst)]
+func Add(dst, x []float32) { add(dst, x[:len(dst)]) }
+
+func addGeneric(dst, x []float32) {
 	for i := range dst {
 		dst[i] += x[i]
 	}
 }
 
 // AddScaled is dst[i] += f·x[i].
-func AddScaled(dst, x []float32, f float32) {
-	x = x[:len(dst)]
+func AddScaled(dst, x []float32, f float32) { addScaled(dst, x[:len(dst)], f) }
+
+func addScaledGeneric(dst, x []float32, f float32) {
 	for i := range dst {
 		dst[i] += float32(f * x[i])
 	}
 }
 
 // Scale is x[i] *= f.
-func Scale(x []float32, f float32) {
+func Scale(x []float32, f float32) { scale(x, f) }
+
+func scaleGeneric(x []float32, f float32) {
 	for i := range x {
 		x[i] *= f
 	}
@@ -122,16 +131,21 @@ func GELU(x []float32) {
 // Rope turns the pairs of one head x [2n] by angles given as cos, sin [n]. A pair is
 // (x[2i], x[2i+1]) if interleaved, else (x[i], x[i+n]). (Su et al., https://arxiv.org/abs/2104.09864.)
 func Rope(x, cos, sin []float32, interleaved bool) {
-	n := len(cos)
-	sin = sin[:n]
 	if interleaved {
-		for i, c := range cos {
-			a, b, s := x[2*i], x[2*i+1], sin[i]
-			x[2*i], x[2*i+1] = float32(a*c)-float32(b*s), float32(a*s)+float32(b*c)
-		}
+		ropePairs(x[:2*len(cos)], cos, sin[:len(cos)])
 		return
 	}
-	lo, hi := x[:n], x[n:2*n]
+	ropeHalves(x[:len(cos)], x[len(cos):2*len(cos)], cos, sin[:len(cos)])
+}
+
+func ropePairsGeneric(x, cos, sin []float32) {
+	for i, c := range cos {
+		a, b, s := x[2*i], x[2*i+1], sin[i]
+		x[2*i], x[2*i+1] = float32(a*c)-float32(b*s), float32(a*s)+float32(b*c)
+	}
+}
+
+func ropeHalvesGeneric(lo, hi, cos, sin []float32) {
 	for i, c := range cos {
 		a, b, s := lo[i], hi[i], sin[i]
 		lo[i], hi[i] = float32(a*c)-float32(b*s), float32(a*s)+float32(b*c)

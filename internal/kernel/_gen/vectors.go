@@ -132,8 +132,117 @@ func vectors() {
 	p("VZEROUPPER")
 	p("RET")
 
+	rows()
 	quantize()
 	attention()
+}
+
+// each runs body for every 8 numbers at DI, and SI, and DX where there are such; CX counts, a multiple of 8.
+func each(name string, pointers []string, body func()) {
+	label("%s_loop", name)
+	body()
+	for _, r := range pointers {
+		p("ADDQ $32, %s", r)
+	}
+	p("SUBQ $8, CX")
+	p("JG %s_loop", name)
+	p("VZEROUPPER")
+	p("RET")
+}
+
+// rows: the plain functions on rows; n is a multiple of 8 in all.
+func rows() {
+	text("addAVX2", 24)
+	p("MOVQ dst+0(FP), DI")
+	p("MOVQ x+8(FP), SI")
+	p("MOVQ n+16(FP), CX")
+	each("add", []string{"DI", "SI"}, func() {
+		p("VMOVUPS (DI), Y0")
+		p("VADDPS (SI), Y0, Y0")
+		p("VMOVUPS Y0, (DI)")
+	})
+
+	text("addScaledAVX2", 28)
+	p("MOVQ dst+0(FP), DI")
+	p("MOVQ x+8(FP), SI")
+	p("MOVQ n+16(FP), CX")
+	p("VBROADCASTSS f+24(FP), Y1")
+	each("add_scaled", []string{"DI", "SI"}, func() {
+		p("VMULPS (SI), Y1, Y0")
+		p("VADDPS (DI), Y0, Y0")
+		p("VMOVUPS Y0, (DI)")
+	})
+
+	text("scaleAVX2", 20)
+	p("MOVQ x+0(FP), DI")
+	p("MOVQ n+8(FP), CX")
+	p("VBROADCASTSS f+16(FP), Y1")
+	each("scale", []string{"DI"}, func() {
+		p("VMULPS (DI), Y1, Y0")
+		p("VMOVUPS Y0, (DI)")
+	})
+
+	text("scaleByAVX2", 36)
+	p("MOVQ dst+0(FP), DI")
+	p("MOVQ x+8(FP), SI")
+	p("MOVQ w+16(FP), DX")
+	p("MOVQ n+24(FP), CX")
+	p("VBROADCASTSS f+32(FP), Y1")
+	each("scale_by", []string{"DI", "SI", "DX"}, func() {
+		p("VMULPS (SI), Y1, Y0")
+		p("VMULPS (DX), Y0, Y0")
+		p("VMOVUPS Y0, (DI)")
+	})
+
+	// ropePairsAVX2(x, cos, sin *float32, n int): pairs stand side by side; n of them
+	constant("twice", 0, 0, 1, 1, 2, 2, 3, 3)
+	text("ropePairsAVX2", 32)
+	p("MOVQ x+0(FP), DI")
+	p("MOVQ cos+8(FP), SI")
+	p("MOVQ sin+16(FP), DX")
+	p("MOVQ n+24(FP), CX")
+	p("SHLQ $1, CX")
+	p("VMOVDQU ·twice(SB), Y5")
+	label("rope_pairs_loop")
+	p("VMOVUPS (SI), X1")
+	p("VMOVUPS (DX), X2")
+	p("VPERMPS Y1, Y5, Y1")
+	p("VPERMPS Y2, Y5, Y2")
+	p("VMOVUPS (DI), Y0")
+	p("VPERMILPS $0xb1, Y0, Y3")
+	p("VMULPS Y1, Y0, Y0")
+	p("VMULPS Y2, Y3, Y3")
+	p("VADDSUBPS Y3, Y0, Y0") // the first of a pair minus, the second plus
+	p("VMOVUPS Y0, (DI)")
+	p("ADDQ $32, DI")
+	p("ADDQ $16, SI")
+	p("ADDQ $16, DX")
+	p("SUBQ $8, CX")
+	p("JG rope_pairs_loop")
+	p("VZEROUPPER")
+	p("RET")
+
+	// ropeHalvesAVX2(lo, hi, cos, sin *float32, n int)
+	text("ropeHalvesAVX2", 40)
+	p("MOVQ lo+0(FP), DI")
+	p("MOVQ hi+8(FP), BX")
+	p("MOVQ cos+16(FP), SI")
+	p("MOVQ sin+24(FP), DX")
+	p("MOVQ n+32(FP), CX")
+	each("rope_halves", []string{"DI", "BX", "SI", "DX"}, func() {
+		p("VMOVUPS (DI), Y0")
+		p("VMOVUPS (BX), Y1")
+		p("VMOVUPS (SI), Y2")
+		p("VMOVUPS (DX), Y3")
+		p("VMULPS Y2, Y0, Y4")
+		p("VMULPS Y3, Y1, Y5")
+		p("VSUBPS Y5, Y4, Y4")
+		p("VMULPS Y3, Y0, Y0")
+		p("VMULPS Y2, Y1, Y1")
+		p("VADDPS Y1, Y0, Y0")
+		p("VMOVUPS Y4, (DI)")
+		p("VMOVUPS Y0, (BX)")
+	})
 }
 
 // quantize: quantizeAVX2(x *float32, lines *byte, blocks int) bool; stops with false at a block that is
