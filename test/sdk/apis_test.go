@@ -54,6 +54,9 @@ func document(b *strings.Builder, sf *api.Surface) {
 	fmt.Fprintf(b, "\n## /%s\n\n| endpoint | key's scope | |\n|---|---|---|\n", sf.Name)
 	for _, rt := range sf.Routes {
 		fate := "served"
+		if rt.Note != "" {
+			fate += ": " + rt.Note
+		}
 		if rt.Why != "" {
 			fate = "not served: " + rt.Why
 		}
