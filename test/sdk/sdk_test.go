@@ -6,6 +6,7 @@ package sdk
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,21 +22,24 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/apitest"
 	"github.com/galerne-ai/galerne/internal/api/azure"
+	"github.com/galerne-ai/galerne/internal/api/mistral"
+	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
+	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces() []*api.Surface {
 	own := openai.Surface(responses.Routes()...)
-	return []*api.Surface{own, azure.Surface(own), anthropic.Surface()}
+	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(), ollama.Surface(shelf{}), mistral.Surface()}
 }
 
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,
 // with plain functions named test_*; what a function raises is the failure.
 func TestOfficialClientsUnderstandUs(t *testing.T) {
-	pythonChecks(t, testdeps.Python(t), "openai", "anthropic")
+	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral")
 }
 
 // TestOlderClientsUnderstandUs runs the same files with the clients' older generation.
@@ -46,8 +50,12 @@ func TestOlderClientsUnderstandUs(t *testing.T) {
 func pythonChecks(t *testing.T, python string, vendors ...string) {
 	for _, vendor := range vendors {
 		t.Run(vendor, func(t *testing.T) {
-			if err := exec.Command(python, "-c", "import "+vendor).Run(); err != nil {
-				t.Skipf("NOT TESTED: the Python package %s is missing: run `make deps`", vendor)
+			name := vendor
+			if other, ok := map[string]string{"mistral": "mistralai", "hf": "huggingface_hub"}[vendor]; ok {
+				name = other
+			}
+			if err := exec.Command(python, "-c", "import "+name).Run(); err != nil {
+				t.Skipf("NOT TESTED: the Python package %s is missing: run `make deps`", name)
 			}
 			check(t, ".", python, "run.py", vendor+"_checks.py")
 		})
@@ -121,6 +129,23 @@ func (keys) Lookup(_ context.Context, c api.Credential) (*api.Key, error) {
 	return nil, api.ErrKey
 }
 
+// shelf is a store of models that can pull "m", and breaks while it pulls "broken".
+type shelf struct{}
+
+func (shelf) Pull(_ context.Context, name string, progress func(ollama.Progress)) error {
+	if name != "m" && name != "broken" {
+		return chat.ErrModel.Because("hub: nobody knows %q", name)
+	}
+	progress(ollama.Progress{Status: "pulling m.gguf", Total: 100, Done: 40})
+	if name == "broken" {
+		return errors.New("a secret of ours")
+	}
+	return nil
+}
+
+func (shelf) Copy(context.Context, string, string) error { return nil }
+func (shelf) Delete(context.Context, string) error       { return nil }
+
 // server is a server of all surfaces, beside what the checks ask of the test itself.
 type server struct {
 	*apitest.Backend
@@ -134,6 +159,7 @@ type server struct {
 //	GET  /test/live    how many answers are not closed
 //	POST /test/try/NAME/N/... the first N calls are answered 503 with retry-after-ms, later ones go on
 //	GET  /test/tries/NAME     their retry-count headers
+//	     /test/raw/NAME/...   the file testdata/traps/NAME, whatever was asked: its first line is the Content-Type
 func serve(t *testing.T, o api.Options) *httptest.Server {
 	t.Helper()
 	s := &server{Backend: &apitest.Backend{Scripts: map[string]string{}}, tries: map[string][]string{}}
@@ -191,6 +217,16 @@ func (s *server) around(inner http.Handler) http.Handler {
 			return
 		}
 		http.StripPrefix("/test/try/"+name+"/"+r.PathValue("n"), inner).ServeHTTP(w, r)
+	})
+	mux.HandleFunc("/test/raw/{name}/", func(w http.ResponseWriter, r *http.Request) {
+		text, err := os.ReadFile(filepath.Join("testdata", "traps", filepath.Base(r.PathValue("name"))))
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		kind, body, _ := strings.Cut(string(text), "\n")
+		w.Header().Set("Content-Type", kind)
+		_, _ = w.Write([]byte(strings.TrimSuffix(body, "(end)\n"))) // a file without its last newline is hard to keep
 	})
 	mux.HandleFunc("GET /test/tries/{name}", func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
