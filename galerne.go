@@ -124,8 +124,8 @@ func (m *Model) Name() string { return m.about.Name }
 // Context is the longest sequence, prompt and answer together, in tokens.
 func (m *Model) Context() int { return m.about.Context }
 
-// Embed gives one vector of length 1 for each text, from a model that embeds (all-minilm-l6-v2). A text
-// that is longer than the model reads is an error.
+// Embed gives one vector of length 1 for each text. Models that are made for it (all-minilm-l6-v2) do it
+// best. A text that is longer than the model reads is an error.
 func (m *Model) Embed(ctx context.Context, texts ...string) ([][]float32, error) {
 	if len(texts) == 0 {
 		return nil, nil

@@ -155,8 +155,8 @@ func TestWrongRequestsSayWhatIsWrong(t *testing.T) {
 			t.Errorf("%s: %v (%s), want %s with %q", c.name, err, galerne.ErrorCode(err), c.code, c.says)
 		}
 	}
-	if _, err := m.Embed(t.Context(), "x"); galerne.ErrorCode(err) != "model_cannot" {
-		t.Errorf("embeddings of a model that writes: %v", err)
+	if _, err := m.Embed(t.Context(), "x", ""); galerne.ErrorCode(err) != "invalid_request" {
+		t.Errorf("the vector of nothing: %v", err)
 	}
 	m.Close()
 	if _, err := m.Chat(t.Context(), galerne.Request{Messages: hello}); galerne.ErrorCode(err) != "shutting_down" {

@@ -20,6 +20,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/hub"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/serve"
+	"github.com/galerne-ai/galerne/internal/terminal"
 )
 
 type chatCmd struct {
@@ -154,10 +155,10 @@ type session struct {
 	maxTokens *int
 	stats     bool
 
-	terminal *terminal       // nil where nobody types
-	said     strings.Builder // the answer under way
-	midLine  bool            // the last thing written did not end its line
-	silent   bool            // nothing is written while the answer comes
+	terminal *terminal.Terminal // nil where nobody types
+	said     strings.Builder    // the answer under way
+	midLine  bool               // the last thing written did not end its line
+	silent   bool               // nothing is written while the answer comes
 }
 
 // request is the conversation as it stands.
@@ -295,10 +296,10 @@ func (s *session) talk() error {
 	if !isTerminal(out) {
 		out = s.a.err
 	}
-	s.terminal = openTerminal(s.a.in.(*os.File), out)
-	defer s.terminal.close()
+	s.terminal = terminal.Open(s.a.in.(*os.File), out)
+	defer s.terminal.Close()
 	s.a.say("Loading the model ...")
-	interrupted, err := s.terminal.during(ctx, func(ctx context.Context) error { return s.server.Load(ctx, "", nil) })
+	interrupted, err := s.terminal.During(ctx, func(ctx context.Context) error { return s.server.Load(ctx, "", nil) })
 	if interrupted {
 		return context.Canceled
 	}
@@ -312,9 +313,9 @@ func (s *session) talk() error {
 	s.a.say("%s, up to %d tokens. Ctrl-C stops an answer, /help shows what else there is, /bye ends.", printable(m.Name), m.Context)
 	interrupts := 0
 	for interrupts < 2 {
-		text, err := s.terminal.readMessage(">>> ")
+		text, err := s.terminal.Message(">>> ")
 		switch {
-		case errors.Is(err, errInterrupted):
+		case errors.Is(err, terminal.ErrInterrupted):
 			if interrupts++; interrupts < 2 {
 				s.a.say("(Ctrl-C again, /bye or Ctrl-D ends)")
 			}
@@ -353,9 +354,9 @@ func (s *session) turn(ctx context.Context, text string) (ended bool, err error)
 	} else if strings.HasPrefix(text, "//") {
 		text = text[1:]
 	}
-	interrupted, err := s.terminal.during(ctx, func(ctx context.Context) error { _, err := s.ask(ctx, text); return err })
+	interrupted, err := s.terminal.During(ctx, func(ctx context.Context) error { _, err := s.ask(ctx, text); return err })
 	switch {
-	case errors.Is(err, errTerminated):
+	case errors.Is(err, terminal.ErrTerminated):
 		return true, err
 	case interrupted:
 		s.a.say("(stopped)")

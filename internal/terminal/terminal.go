@@ -1,4 +1,6 @@
-package main
+// Package terminal answers: how does a person type to a program that also writes at length? Lines are
+// edited, with a history, and Ctrl-C ends what runs, not the program.
+package terminal
 
 import (
 	"bytes"
@@ -14,13 +16,15 @@ import (
 )
 
 var (
-	errInterrupted = errors.New("interrupted")       // Ctrl-C at the prompt
-	errTerminated  = errors.New("ended by a signal") // SIGTERM
+	// ErrInterrupted: Ctrl-C at the prompt.
+	ErrInterrupted = errors.New("interrupted")
+	// ErrTerminated: SIGTERM.
+	ErrTerminated = errors.New("ended by a signal")
 )
 
-// terminal reads lines that are edited on a terminal, with a history. While a line is read the terminal
-// is raw and Ctrl-C is a key; otherwise it is a signal, which ends what runs and not the program.
-type terminal struct {
+// Terminal is one person's. While a line is read it is raw and Ctrl-C is a key; otherwise that is a
+// signal. One goroutine uses it.
+type Terminal struct {
 	in      *os.File
 	out     io.Writer
 	line    *term.Terminal
@@ -53,16 +57,17 @@ func (k *keys) Read(p []byte) (int, error) {
 
 func (k *keys) Write(p []byte) (int, error) { return k.out.Write(p) }
 
-// openTerminal takes the signals of Ctrl-C and of the end over; close gives them back.
-func openTerminal(in *os.File, out io.Writer) *terminal {
-	t := &terminal{in: in, out: out, keys: &keys{in: in, out: out}, signals: make(chan os.Signal, 4), typed: make(chan typed)}
+// Open takes the signals of Ctrl-C and of the end over; Close gives them back. What is typed is echoed to out.
+func Open(in *os.File, out io.Writer) *Terminal {
+	t := &Terminal{in: in, out: out, keys: &keys{in: in, out: out}, signals: make(chan os.Signal, 4), typed: make(chan typed)}
 	t.line = term.NewTerminal(t.keys, "")
 	t.before, _ = term.GetState(int(in.Fd()))
 	signal.Notify(t.signals, os.Interrupt, syscall.SIGTERM)
 	return t
 }
 
-func (t *terminal) close() {
+// Close leaves the terminal as it was.
+func (t *Terminal) Close() {
 	signal.Stop(t.signals)
 	if t.reading && t.before != nil { // a signal ended what reads a line, or would have
 		_ = term.Restore(int(t.in.Fd()), t.before)
@@ -71,8 +76,8 @@ func (t *terminal) close() {
 }
 
 // readLine gives one line without its end. pasted tells that it came in one piece with what follows.
-// Errors: errInterrupted, errTerminated, io.EOF.
-func (t *terminal) readLine(prompt string) (text string, pasted bool, err error) {
+// Errors: ErrInterrupted, ErrTerminated, io.EOF.
+func (t *Terminal) readLine(prompt string) (text string, pasted bool, err error) {
 	if !t.reading { // else a signal ended the last call, and its reader still waits for the line
 		t.reading = true
 		go func() { t.typed <- t.edit(prompt) }()
@@ -87,15 +92,15 @@ func (t *terminal) readLine(prompt string) (text string, pasted bool, err error)
 			return got.text, false, got.err
 		case s := <-t.signals:
 			if s == os.Interrupt {
-				return "", false, errInterrupted
+				return "", false, ErrInterrupted
 			}
-			return "", false, errTerminated
+			return "", false, ErrTerminated
 		}
 	}
 }
 
 // edit reads one line from the raw terminal.
-func (t *terminal) edit(prompt string) typed {
+func (t *Terminal) edit(prompt string) typed {
 	fd := int(t.in.Fd())
 	before, err := term.MakeRaw(fd)
 	if err != nil {
@@ -110,7 +115,7 @@ func (t *terminal) edit(prompt string) typed {
 	defer t.line.SetBracketedPasteMode(false)
 	text, err := t.line.ReadLine()
 	if errors.Is(err, io.EOF) && t.keys.interrupted {
-		err = errInterrupted
+		err = ErrInterrupted
 		io.WriteString(t.keys, "^C\r\n")
 		history := t.line.History
 		t.line = term.NewTerminal(t.keys, "") // the old one keeps the line
@@ -120,9 +125,9 @@ func (t *terminal) edit(prompt string) typed {
 	return typed{text, err}
 }
 
-// readMessage reads a message: one line, or several between """ marks, behind a backslash at a line's
-// end, or pasted in one piece.
-func (t *terminal) readMessage(prompt string) (string, error) {
+// Message reads a message: one line, or several between """ marks, behind a backslash at a line's
+// end, or pasted in one piece. Errors: ErrInterrupted, ErrTerminated, io.EOF.
+func (t *Terminal) Message(prompt string) (string, error) {
 	const mark, more = `"""`, "... "
 	var all []string
 	quoted := false
@@ -158,9 +163,9 @@ func (t *terminal) readMessage(prompt string) (string, error) {
 	}
 }
 
-// during runs work that Ctrl-C ends; interrupted tells that it did. Errors: the work's own,
-// errTerminated.
-func (t *terminal) during(ctx context.Context, work func(context.Context) error) (interrupted bool, err error) {
+// During runs work that Ctrl-C ends; interrupted tells that it did. Errors: the work's own,
+// ErrTerminated.
+func (t *Terminal) During(ctx context.Context, work func(context.Context) error) (interrupted bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
@@ -170,7 +175,7 @@ func (t *terminal) during(ctx context.Context, work func(context.Context) error)
 		select {
 		case err := <-done:
 			if ended {
-				return true, errTerminated
+				return true, ErrTerminated
 			}
 			return interrupted, err
 		case s := <-t.signals:
