@@ -15,9 +15,11 @@ import (
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/azure"
+	"github.com/galerne-ai/galerne/internal/api/mistral"
 	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
+	"github.com/galerne-ai/galerne/internal/govern"
 	"github.com/galerne-ai/galerne/internal/hub"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/metric"
@@ -67,8 +69,16 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 	if err != nil {
 		return err
 	}
-	key := firstOf(f.Key, a.env.key)
-	if err := f.checkListen(key); err != nil {
+	store, err := a.database()
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	who := &door{keys: govern.NewKeys(store, nil)}
+	if key := firstOf(f.Key, a.env.key); key != "" {
+		who.one = api.OneKey(key)
+	}
+	if err := f.checkListen(who.Any()); err != nil {
 		return err
 	}
 	l, err := net.Listen("tcp", f.Listen)
@@ -91,14 +101,11 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 	defer closeUpstreams()
 	o := api.Options{Backend: all, Surfaces: surfaces(library), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
 		Ready: backend.Ready, Registry: registry, Log: log, Drain: f.Drain}
-	if key != "" {
-		o.Keys = api.OneKey(key)
-	}
 	server, err := api.New(o)
 	if err != nil {
 		return err
 	}
-	log.Info("listening", "address", l.Addr().String(), "key", key != "")
+	log.Info("listening", "address", l.Addr().String(), "key", who.Any())
 	if started != nil {
 		go started(l.Addr().String(), backend)
 	}
@@ -113,11 +120,12 @@ func surfaces(l *library) []*api.Surface {
 		azure.Surface(own),
 		anthropic.Surface(),
 		ollama.Surface(l),
+		mistral.Surface(),
 	}
 }
 
 // checkListen refuses an address that other machines reach unless somebody has thought of who may call.
-func (f *serveFlags) checkListen(key string) error {
+func (f *serveFlags) checkListen(key bool) error {
 	host, port, err := net.SplitHostPort(f.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen %s: %w: write HOST:PORT, as in %s", f.Listen, err, defaultListen)
@@ -125,13 +133,13 @@ func (f *serveFlags) checkListen(key string) error {
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return fmt.Errorf("--listen %s: the port must be a number from 0 to 65535", f.Listen)
 	}
-	if key != "" || f.NoAuth || strings.EqualFold(host, "localhost") {
+	if key || f.NoAuth || strings.EqualFold(host, "localhost") {
 		return nil
 	}
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("--listen %s: other machines reach this address: set a key (--key, or GALERNE_API_KEY), or say --no-auth if everybody may use it", f.Listen)
+	return fmt.Errorf("--listen %s: other machines reach this address: make a key (galerne key add NAME) or set one (--key, or GALERNE_API_KEY), or say --no-auth if everybody may use it", f.Listen)
 }
 
 func (f *serveFlags) logger(a *app) *slog.Logger {

@@ -24,7 +24,9 @@ type Encoder interface {
 	Event(out *Frames, ev *chat.Event) error
 	// Ping writes something that the vendor's clients pass over, to keep the connection alive.
 	Ping(out *Frames)
-	// Fail writes an error in the middle of a stream and, where the vendor has one, the end.
+	// Fail writes an error in the middle of a stream and, where the vendor has one, the end. After the
+	// Fail of an Encoder that has a method Cut(), the connection is cut: for vendors whose clients would
+	// take the part for the whole.
 	Fail(out *Frames, f *Failure)
 	// End writes what comes after the last event.
 	End(out *Frames)
@@ -208,6 +210,9 @@ func (p *pump) fail(err error) error {
 	p.e.Fail(&p.out, f)
 	if err := p.send(); err != nil {
 		return p.gone()
+	}
+	if _, ok := p.e.(interface{ Cut() }); ok {
+		panic(http.ErrAbortHandler)
 	}
 	return nil
 }
