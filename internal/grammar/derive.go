@@ -3,6 +3,7 @@ package grammar
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 )
 
 // step is what may follow once a byte of class c was read: the derivative of t. It is none where no
@@ -75,18 +76,24 @@ func (s *store) derive(t term, c uint8) term {
 	case isRule:
 		return s.frame(s.step(s.rules[n.a], c), empty)
 	case isAuto:
-		return s.step(s.unfold(n.a, int32(n.b)), c)
+		return s.step(s.unfold(n.a, int32(n.b), n.max), c)
 	}
 	return none
 }
 
 // unfold is a state of an automaton as a choice of what may come first.
-func (s *store) unfold(a term, state int32) term {
+func (s *store) unfold(a term, state, max int32) term {
+	if max == 0 {
+		return none
+	}
+	if max != noLimit {
+		max--
+	}
 	auto := s.autos[a]
 	var list []term
 	for c, to := range auto.next[state] {
 		if to >= 0 {
-			list = append(list, s.cat2(auto.class[c], s.auto(a, to)))
+			list = append(list, s.cat2(auto.class[c], s.auto(a, to, max)))
 		}
 	}
 	return s.alt(list...)
@@ -304,5 +311,99 @@ func mergeStates(next [][]int32, accept []bool, group []int32, count int) *autom
 		}
 		a.next[g], a.accept[g] = to, accept[i]
 	}
+	a.measure()
 	return a
+}
+
+// measure finds how far each state is from acceptance; states that do not lead there are farther than
+// any limit.
+func (a *automaton) measure() {
+	from := make([][]int32, len(a.next))
+	for i, row := range a.next {
+		for _, to := range row {
+			if to >= 0 {
+				from[to] = append(from[to], int32(i))
+			}
+		}
+	}
+	const never = 1<<31 - 1
+	a.dist = make([]int32, len(a.next))
+	var todo []int32
+	for i, ok := range a.accept {
+		a.dist[i] = never
+		if ok {
+			a.dist[i] = 0
+			todo = append(todo, int32(i))
+		}
+	}
+	for len(todo) > 0 {
+		i := todo[0]
+		todo = todo[1:]
+		a.far = a.dist[i]
+		for _, p := range from[i] {
+			if a.dist[p] == never {
+				a.dist[p] = a.dist[i] + 1
+				todo = append(todo, p)
+			}
+		}
+	}
+}
+
+// checkLeft refuses rules that begin with themselves: step would not end.
+func (s *store) checkLeft() error {
+	const (
+		open = 1
+		done = 2
+	)
+	state := make([]uint8, len(s.nodes))
+	var path []string
+	var visit func(t term) error
+	visit = func(t term) error {
+		n := &s.nodes[t]
+		if n.kind == isRule {
+			path = append(path, s.names[n.a])
+			defer func() { path = path[:len(path)-1] }()
+		}
+		switch state[t] {
+		case done:
+			return nil
+		case open:
+			return ErrGBNF.Because("grammar: rule %s begins with itself (%s): write the repetition with * or + instead",
+				path[len(path)-1], strings.Join(path, " → "))
+		}
+		state[t] = open
+		for _, x := range s.leftParts(n) {
+			if err := visit(x); err != nil {
+				return err
+			}
+		}
+		state[t] = done
+		return nil
+	}
+	for t := range s.nodes {
+		if s.nodes[t].kind == isRule {
+			if err := visit(term(t)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// leftParts are the terms that a text of n may begin with.
+func (s *store) leftParts(n *node) []term {
+	switch n.kind {
+	case isCat, isFrame:
+		if s.nullable(n.a) {
+			return []term{n.a, n.b}
+		}
+		return []term{n.a}
+	case isAlt:
+		return n.list
+	case isRep:
+		return []term{n.a}
+	case isRule:
+		return []term{s.rules[n.a]}
+	}
+	return nil
 }

@@ -256,7 +256,7 @@ func (c *compiler) number(m *merged) (term, error) {
 	for i, set := range classes {
 		written[i] = c.set(set)
 	}
-	return c.auto(c.addAuto(auto, written), 0), nil
+	return c.auto(c.addAuto(auto, written), 0, noLimit), nil
 }
 
 func (c *compiler) text(m *merged) (term, error) {

@@ -260,7 +260,7 @@ func (g *generation) collect(m *masks, v *Vocabulary, mask []uint64, state term)
 			g.collectString(m, v, mask, least, most, n.b)
 			return
 		}
-		h := g.headOf(m, v, n.a)
+		h := g.headOf(m, v, g.loosen(n.a, int32(v.longest)))
 		for i, w := range h.mask {
 			mask[i] |= w
 		}
@@ -275,7 +275,7 @@ func (g *generation) collect(m *masks, v *Vocabulary, mask []uint64, state term)
 			g.collect(m, v, mask, t)
 		}
 	default:
-		for i, w := range g.headOf(m, v, state).mask {
+		for i, w := range g.headOf(m, v, g.loosen(state, int32(v.longest))).mask {
 			mask[i] |= w
 		}
 	}
@@ -288,6 +288,21 @@ func (g *generation) hasFrame(list []term) bool {
 		}
 	}
 	return false
+}
+
+// loosen drops a limit that no token reaches: heads that count then share their masks.
+func (g *generation) loosen(t term, longest int32) term {
+	n := g.nodes[t]
+	if n.kind == isCat {
+		return g.cat2(g.loosen(n.a, longest), n.b)
+	}
+	switch {
+	case n.kind == isRep && n.max > longest:
+		return g.rep(n.a, n.min, noLimit)
+	case n.kind == isAuto && n.max != noLimit && n.max-g.autos[n.a].far > longest:
+		return g.auto(n.a, int32(n.b), noLimit)
+	}
+	return t
 }
 
 func (g *generation) headOf(m *masks, v *Vocabulary, t term) *head {

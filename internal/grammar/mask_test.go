@@ -119,7 +119,15 @@ func TestMasksAllowExactlyWhatReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	free := freeStrings(t)
-	for _, g := range []*Grammar{mustGBNF(t, jsonGBNF), counted, free} {
+	limited, err := stringGrammar(t, `a.*b`, 2, 3000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	repeated, err := CompileRegex(`(ab?){2,3000}x{1,9}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range []*Grammar{mustGBNF(t, jsonGBNF), counted, free, limited, repeated} {
 		for range 20 {
 			m := g.Mask(v)
 			for range 30 {

@@ -406,7 +406,7 @@ func (s *store) multiples(d decimal) (term, bool) {
 	for c := byte('0'); c <= '9'; c++ {
 		classes = append(classes, s.bytes(c, c))
 	}
-	return s.auto(s.addAuto(auto, append(classes, s.lit("."))), 0), true
+	return s.auto(s.addAuto(auto, append(classes, s.lit("."))), 0, noLimit), true
 }
 
 // same are the ways to write a number without an exponent.

@@ -137,6 +137,21 @@ func TestLongStringsAreCountedWithoutStates(t *testing.T) {
 	}
 }
 
+func TestAPatternWithAHighLimitIsCounted(t *testing.T) {
+	g := mustSchema(t, `{"type":"string","pattern":"ab","minLength":3,"maxLength":50000}`, Options{})
+	for n, want := range map[int]bool{0: false, 1: true, 49998: true, 49999: false} {
+		if got := g.Match([]byte(`"ab` + strings.Repeat("x", n) + `"`)); got != want {
+			t.Errorf("%d more characters: %v", n, got)
+		}
+		if got := g.Match([]byte(`"` + strings.Repeat("x", n) + `ab"`)); got != want {
+			t.Errorf("%d characters before: %v", n, got)
+		}
+	}
+	if n := g.Viable([]byte(`"` + strings.Repeat("x", 49999))); n != 49999 {
+		t.Errorf("viable up to %d: there must be room for ab", n)
+	}
+}
+
 func TestWideAndDeepSchemasCompile(t *testing.T) {
 	var props, values []string
 	for i := range 2000 {

@@ -3,7 +3,6 @@ package grammar
 import (
 	"encoding/binary"
 	"slices"
-	"strings"
 )
 
 // term is a language: the number of a node in a store. Equal nodes have equal numbers, so a term is
@@ -27,7 +26,7 @@ const (
 	isAlt        // any of list
 	isRep        // a, min to max times
 	isRule       // the body of rule a
-	isAuto       // what automaton a reads from state b
+	isAuto       // what automaton a reads from state b, in at most max symbols
 	isAnd        // all of list; never in a grammar, only in regular languages before they are made automata
 	isNot        // anything but a; like isAnd
 )
@@ -45,7 +44,7 @@ type node struct {
 	kind     kind
 	nullable bool
 	a, b     term
-	min, max int32
+	min, max int32  // isRep, isAuto
 	text     string // isLit: its bytes; isSet: a bitmap of 32 bytes
 	list     []term
 }
@@ -61,6 +60,8 @@ type nodeKey struct {
 type automaton struct {
 	next   [][]int32 // [state][class] → state, -1 where there is none
 	accept []bool
+	dist   []int32 // [state] → symbols to acceptance
+	far    int32   // the largest of dist
 }
 
 // alphabet is an automaton in a store: what each of its classes is written as.
@@ -348,8 +349,12 @@ func (s *store) addAuto(a *automaton, class []term) term {
 	return term(len(s.autos) - 1)
 }
 
-func (s *store) auto(a term, state int32) term {
-	return s.intern(node{kind: isAuto, a: a, b: term(state)}, "")
+// auto is what automaton a reads from a state on, in at most max symbols; max may be noLimit.
+func (s *store) auto(a term, state, max int32) term {
+	if max != noLimit && s.autos[a].dist[state] > max {
+		return none
+	}
+	return s.intern(node{kind: isAuto, a: a, b: term(state), max: max}, "")
 }
 
 // copier brings terms of one store into another.
@@ -402,7 +407,7 @@ func (c *copier) copy(t term) term {
 		if c.base == none {
 			a = c.copyAuto(a)
 		}
-		x = c.to.auto(a, int32(n.b))
+		x = c.to.auto(a, int32(n.b), n.max)
 	default:
 		panic("grammar: a term of a regular language is in a grammar")
 	}
@@ -534,63 +539,4 @@ func (s *store) computeProductive(n *node, ok []bool) bool {
 		return ok[s.rules[n.a]]
 	}
 	return true
-}
-
-// checkLeft refuses rules that begin with themselves: step would not end.
-func (s *store) checkLeft() error {
-	const (
-		open = 1
-		done = 2
-	)
-	state := make([]uint8, len(s.nodes))
-	var path []string
-	var visit func(t term) error
-	visit = func(t term) error {
-		n := &s.nodes[t]
-		if n.kind == isRule {
-			path = append(path, s.names[n.a])
-			defer func() { path = path[:len(path)-1] }()
-		}
-		switch state[t] {
-		case done:
-			return nil
-		case open:
-			return ErrGBNF.Because("grammar: rule %s begins with itself (%s): write the repetition with * or + instead",
-				path[len(path)-1], strings.Join(path, " → "))
-		}
-		state[t] = open
-		for _, x := range s.leftParts(n) {
-			if err := visit(x); err != nil {
-				return err
-			}
-		}
-		state[t] = done
-		return nil
-	}
-	for t := range s.nodes {
-		if s.nodes[t].kind == isRule {
-			if err := visit(term(t)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// leftParts are the terms that a text of n may begin with.
-func (s *store) leftParts(n *node) []term {
-	switch n.kind {
-	case isCat, isFrame:
-		if s.nullable(n.a) {
-			return []term{n.a, n.b}
-		}
-		return []term{n.a}
-	case isAlt:
-		return n.list
-	case isRep:
-		return []term{n.a}
-	case isRule:
-		return []term{s.rules[n.a]}
-	}
-	return nil
 }

@@ -220,7 +220,13 @@ func (s *store) texts(rules []textRule, min, max int32, char func(runeSet) term,
 	if alone {
 		limit = tryStates
 	}
-	t, ok, err := s.product(rules, min, max, char, limit)
+	if max != noLimit {
+		limit = tryStates
+	}
+	t, ok, err := s.product(rules, min, max, noLimit, char, limit)
+	if err == nil && !ok && max != noLimit {
+		t, ok, err = s.product(rules, min, noLimit, max, char, maxStates)
+	}
 	if err != nil || ok {
 		return t, err
 	}
@@ -270,8 +276,9 @@ func plainRepetition(r textRule) (set runeSet, lo, hi int32, ok bool) {
 }
 
 // product makes one automaton of all rules, over classes of characters; ok is false when it would
-// pass the limit.
-func (s *store) product(rules []textRule, min, max int32, char func(runeSet) term, limit int) (t term, ok bool, err error) {
+// pass the limit. Of the most characters, max is part of the automaton, and upTo is counted beside it,
+// which needs no states and more masks.
+func (s *store) product(rules []textRule, min, max, upTo int32, char func(runeSet) term, limit int) (t term, ok bool, err error) {
 	p, err := intersect(rules, min, max, limit)
 	s.explored += p.states
 	if err != nil || !p.ok || s.explored > maxExplored || p.auto == nil {
@@ -281,7 +288,7 @@ func (s *store) product(rules []textRule, min, max int32, char func(runeSet) ter
 	for i, set := range p.classes {
 		written[i] = char(set)
 	}
-	return s.auto(s.addAuto(p.auto, written), 0), true, nil
+	return s.auto(s.addAuto(p.auto, written), 0, upTo), true, nil
 }
 
 // joint is what intersect finds.
