@@ -175,6 +175,7 @@ func serve(t *testing.T, o api.Options) *httptest.Server {
 		s.Scripts[strings.TrimSuffix(filepath.Base(f), ".script")] = string(text)
 	}
 	s.Scripts[""] = s.Scripts["plain"]
+	s.Scripts["smollm2-135m"] = s.Scripts["plain"]
 	for _, name := range []string{"m", "org/m:q4"} {
 		m, _ := (&apitest.Backend{}).Model(context.Background(), "m")
 		m.Name = name
