@@ -28,8 +28,9 @@ type Route struct {
 	Scope   Scope
 	// Handle answers. An error that it returns is rendered by the surface.
 	Handle func(c *Call) error
-	// Why, in place of Handle, is why the path is not served, and what to do instead: for paths that
-	// another surface may serve, or whose clients deserve more than to be told that there is nothing.
+	// Why is why the path is not served, and what to do instead: for paths that another surface may
+	// serve, or whose clients deserve more than to be told that there is nothing. Without a Handle of
+	// its own the route says so with ErrRoute.
 	Why string
 
 	// Body and Fields are for docs/apis.md: a value of the struct that the body is decoded into, whose
@@ -71,7 +72,7 @@ func (s *Server) mount(sf *Surface) *mounted {
 	m := &mounted{sf, http.NewServeMux()}
 	for i := range sf.Routes {
 		rt := &sf.Routes[i]
-		if rt.Why != "" {
+		if rt.Handle == nil {
 			rt.Handle = func(*Call) error { return ErrRoute.Because("api: %s", rt.Why) }
 		}
 		m.mux.HandleFunc(rt.Method+" "+rt.Pattern, func(w http.ResponseWriter, r *http.Request) {

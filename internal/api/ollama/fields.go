@@ -61,6 +61,7 @@ func absent() []api.Absent {
 		{Method: "HEAD", Pattern: "/api/blobs/{digest}", Why: "files cannot be sent"},
 		{Method: "GET, POST", Pattern: "/api/me, /api/signout, /api/status", Why: account},
 		{Method: "POST", Pattern: "/api/web_search, /api/web_fetch", Why: account},
+		{Method: "POST", Pattern: "/v1/systemone", Why: "questions about a state are asked with a format in /api/chat"},
 		{Method: "all", Pattern: "/v1/...", Why: "served below /openai and /anthropic, and at the root"},
 	}
 }

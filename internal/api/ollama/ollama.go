@@ -54,9 +54,9 @@ func Surface(store Store) *api.Surface {
 			{Method: "POST", Pattern: "/api/pull", Scope: api.Manage, Handle: s.pull, Body: pullBody{}, Fields: pullFields()},
 			{Method: "POST", Pattern: "/api/copy", Scope: api.Manage, Handle: s.copy, Body: copyBody{}},
 			{Method: "DELETE", Pattern: "/api/delete", Scope: api.Manage, Handle: s.delete, Body: nameBody{}},
-			{Method: "POST", Pattern: "/api/create", Scope: api.Manage, Handle: refuse("models are not made from others here: send the system prompt and options with each request")},
-			{Method: "POST", Pattern: "/api/push", Scope: api.Manage, Handle: refuse("models are not sent anywhere from here")},
-			{Method: "POST", Pattern: "/api/blobs/{digest}", Scope: api.Manage, Handle: refuse("files cannot be sent: galerne pull file:PATH takes one from this machine's disk")},
+			refused("/api/create", "models are not made from others here: send the system prompt and options with each request"),
+			refused("/api/push", "models are not sent anywhere from here"),
+			refused("/api/blobs/{digest}", "files cannot be sent: galerne pull file:PATH takes one from the server's own disk"),
 		},
 		Error:  writeError,
 		Absent: absent(),
@@ -76,9 +76,11 @@ func tellVersion(c *api.Call) error {
 	return c.JSON(http.StatusOK, map[string]string{"version": version})
 }
 
-// refuse answers what cannot be done, so that nobody takes it for done.
-func refuse(why string) func(*api.Call) error {
-	return func(*api.Call) error { return chat.ErrUnsupported.Because("ollama: %s", why) }
+// refused is what cannot be done. It is no "not found", which would mean a model here.
+func refused(path, why string) api.Route {
+	return api.Route{Method: "POST", Pattern: path, Scope: api.Manage, Why: why, Handle: func(*api.Call) error {
+		return chat.ErrUnsupported.Because("ollama: %s", why)
+	}}
 }
 
 type errorLine struct {
