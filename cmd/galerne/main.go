@@ -27,6 +27,9 @@ type cli struct {
 	Show showCmd `cmd:"" help:"Show what a model is: architecture, sizes, licence, template, memory."`
 	Rm   rmCmd   `cmd:"" help:"Remove a model from this machine."`
 
+	Key   keyCmd   `cmd:"" help:"Make, list and revoke the keys that callers need."`
+	Usage usageCmd `cmd:"" help:"Sum what was asked: requests and tokens by key, model or day."`
+
 	Bench   benchCmd   `cmd:"" help:"Measure a model's speed on this machine."`
 	Inspect inspectCmd `cmd:"" help:"Look inside: tokens, prompts, logits, weights."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -54,7 +57,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer, env environment) in
 		kong.Name("galerne"), kong.Description(description), kong.UsageOnError(),
 		kong.Writers(out, errOut), kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
-		kong.Vars{"home": env.home, "listen": defaultListen},
+		kong.Vars{"home": env.home, "listen": defaultListen, "scopes": scopeNames()},
 	)
 	if err != nil {
 		fmt.Fprintln(errOut, "galerne:", err)

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"time"
 )
 
 // Scope is what a route does, as keys are limited to it.
@@ -59,6 +60,11 @@ type Key struct {
 	Scopes []Scope
 	Limits Limits
 	Models []string // names, or patterns as path.Match reads them; empty: every model
+
+	// Spent are the tokens of the day that SpentOn is in, as far as they have been written down, by all
+	// servers of the same keys; for Limits.Daily.
+	Spent   int
+	SpentOn time.Time
 }
 
 // may reports whether the key is good for a scope; no scopes means all.
@@ -153,6 +159,7 @@ func (s *Server) authorise(r *http.Request, scope Scope) (*Key, error) {
 		return nil, s.keyless(r)
 	}
 	found := credentials(r)
+	refused := ErrKey.Because("api: the key is not one of this server's")
 	for _, c := range found {
 		key, err := s.o.Keys.Lookup(r.Context(), c)
 		switch {
@@ -163,11 +170,12 @@ func (s *Server) authorise(r *http.Request, scope Scope) (*Key, error) {
 		case !errors.Is(err, ErrKey):
 			return nil, err
 		}
+		errors.As(err, &refused) // a good key that has ended says so
 	}
 	if len(found) == 0 {
 		return nil, ErrKey.Because("api: a key is needed: send it as \"Authorization: Bearer KEY\"")
 	}
-	return nil, ErrKey.Because("api: the key is not one of this server's")
+	return nil, refused
 }
 
 // keyless decides while no key exists: this machine may call, and web pages that it served; a page

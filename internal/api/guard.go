@@ -43,16 +43,39 @@ func (g *guarded) Respond(ctx context.Context, r *chat.Request) (chat.Stream, er
 		return nil, err
 	}
 	r.ID, r.Tenant = g.c.ID, g.tenant()
-	l := g.c.server.limiter
-	if err := l.answer(g.c.Key); err != nil {
+	h, err := g.c.server.limiter.answer(g.c.Key, need(r))
+	if err != nil {
 		return nil, err
 	}
 	s, err := g.inner.Respond(ctx, r)
 	if err != nil {
-		l.ended(g.c.Key)
+		h.settle(0)
 		return nil, err
 	}
-	return &measured{Stream: s, c: g.c, m: g.c.server.metrics, surface: g.c.surface.Name, last: g.c.began}, nil
+	return &measured{Stream: s, c: g.c, hold: h, m: g.c.server.metrics, surface: g.c.surface.Name, last: g.c.began}, nil
+}
+
+// bytesPerToken is how long tokens of text are, about; the true number is settled at the end.
+const bytesPerToken = 4
+
+// need is how many tokens a request may take, about: its text, and as many as it lets each answer have.
+func need(r *chat.Request) int {
+	bytes, tokens := 0, 0
+	for _, m := range r.Messages {
+		for _, p := range m.Parts {
+			bytes += len(p.Text) + len(p.Arguments)
+		}
+	}
+	for _, d := range r.Documents {
+		bytes += len(d.Text)
+	}
+	if r.Raw != nil {
+		bytes, tokens = bytes+len(r.Raw.Text), len(r.Raw.Tokens)
+	}
+	if r.MaxTokens != nil {
+		tokens += min(*r.MaxTokens, 1<<24) * max(1, r.N)
+	}
+	return tokens + bytes/bytesPerToken
 }
 
 // textOnly refuses what no network here can read, rather than answering without it.
@@ -72,26 +95,52 @@ func (g *guarded) Embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embedd
 	if err := g.allow(r.Model); err != nil {
 		return nil, err
 	}
-	out, err := g.inner.Embed(ctx, r)
-	if err == nil {
-		g.c.server.metrics.tokens.WithLabelValues(g.c.surface.Name, "prompt").Add(float64(out.Tokens))
-		g.c.server.limiter.used(g.c.Key, out.Tokens)
-		g.c.used.add(chat.Usage{Prompt: out.Tokens})
+	bytes, tokens := 0, 0
+	for _, text := range r.Texts {
+		bytes += len(text)
 	}
-	return out, err
+	for _, ids := range r.Tokens {
+		tokens += len(ids)
+	}
+	h, err := g.c.server.limiter.answer(g.c.Key, tokens+bytes/bytesPerToken)
+	if err != nil {
+		return nil, err
+	}
+	out, err := g.inner.Embed(ctx, r)
+	if err != nil {
+		h.settle(0)
+		return nil, err
+	}
+	g.read(h, out.Tokens)
+	return out, nil
+}
+
+// read notes the tokens of what has no answer.
+func (g *guarded) read(h *hold, tokens int) {
+	h.settle(tokens)
+	g.c.server.metrics.tokens.WithLabelValues(g.c.surface.Name, "prompt").Add(float64(tokens))
+	g.c.used.add(chat.Usage{Prompt: tokens})
 }
 
 func (g *guarded) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking, error) {
 	if err := g.allow(r.Model); err != nil {
 		return nil, err
 	}
-	out, err := g.inner.Rank(ctx, r)
-	if err == nil {
-		g.c.server.metrics.tokens.WithLabelValues(g.c.surface.Name, "prompt").Add(float64(out.Tokens))
-		g.c.server.limiter.used(g.c.Key, out.Tokens)
-		g.c.used.add(chat.Usage{Prompt: out.Tokens})
+	bytes := len(r.Query) * len(r.Documents)
+	for _, text := range r.Documents {
+		bytes += len(text)
 	}
-	return out, err
+	h, err := g.c.server.limiter.answer(g.c.Key, bytes/bytesPerToken)
+	if err != nil {
+		return nil, err
+	}
+	out, err := g.inner.Rank(ctx, r)
+	if err != nil {
+		h.settle(0)
+		return nil, err
+	}
+	g.read(h, out.Tokens)
+	return out, nil
 }
 
 func (g *guarded) Tokenize(ctx context.Context, model, text string, special bool) ([]chat.Token, error) {
@@ -151,6 +200,7 @@ type measured struct {
 	chat.Stream
 	c       *Call
 	m       *metrics
+	hold    *hold
 	surface string
 	last    time.Time  // of the part before, at first of the request
 	first   bool       // whether a part has come
@@ -162,9 +212,7 @@ func (s *measured) Close() {
 	s.Stream.Close()
 	s.closed.Do(func() {
 		s.c.used.add(s.used)
-		l := s.c.server.limiter
-		l.used(s.c.Key, s.used.Prompt+s.used.Answer)
-		l.ended(s.c.Key)
+		s.hold.settle(s.used.Prompt + s.used.Answer)
 		s.m.tokens.WithLabelValues(s.surface, "prompt").Add(float64(s.used.Prompt))
 		s.m.tokens.WithLabelValues(s.surface, "answer").Add(float64(s.used.Answer))
 	})

@@ -10,6 +10,7 @@ type Limits struct {
 	Requests int // a minute
 	Tokens   int // a minute, read and made
 	Answers  int // under way at once
+	Daily    int // tokens a day (UTC), read and made
 }
 
 // Quota is what is left of a limit.
@@ -30,8 +31,10 @@ type limiter struct {
 type allowance struct {
 	at       time.Time
 	requests float64
-	tokens   float64 // may be negative: an answer's length is known only when it has ended
+	tokens   float64 // less what answers under way may take; negative where one took more
 	answers  int
+	day      int64 // since 1970
+	spent    int   // tokens of that day, with what answers under way may take
 }
 
 // of gives a key's allowance as it is now; the lock is held.
@@ -46,6 +49,12 @@ func (l *limiter) of(k *Key) *allowance {
 	a.at = now
 	a.requests = min(float64(k.Limits.Requests), a.requests+minutes*float64(k.Limits.Requests))
 	a.tokens = min(float64(k.Limits.Tokens), a.tokens+minutes*float64(k.Limits.Tokens))
+	if day := now.Unix() / 86400; day != a.day {
+		a.day, a.spent = day, 0
+	}
+	if k.SpentOn.Unix()/86400 == a.day {
+		a.spent = max(a.spent, k.Spent)
+	}
 	return a
 }
 
@@ -70,43 +79,57 @@ func (l *limiter) request(k *Key) error {
 	return nil
 }
 
-// answer begins an answer, unless the key has no tokens left or too many answers under way.
-func (l *limiter) answer(k *Key) error {
-	if k == nil || k.Limits.Tokens == 0 && k.Limits.Answers == 0 {
-		return nil
+// hold is a place among the answers under way, with the tokens that this one may take.
+type hold struct {
+	l    *limiter
+	k    *Key
+	need int
+	day  int64
+	once sync.Once
+}
+
+// answer begins an answer that may take need tokens, unless the key has too few left or too many
+// answers under way. What is longer than the whole allowance of a minute may begin when that is full.
+func (l *limiter) answer(k *Key, need int) (*hold, error) {
+	if k == nil || k.Limits.Tokens == 0 && k.Limits.Answers == 0 && k.Limits.Daily == 0 {
+		return nil, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := l.of(k)
-	if k.Limits.Tokens > 0 && a.tokens < 1 {
-		after := wait(1-a.tokens, k.Limits.Tokens)
-		return ErrRate.Because("api: this key may use %d tokens a minute, and they are used up: try again in %s", k.Limits.Tokens, round(after)).After(after)
+	if k.Limits.Daily > 0 && a.spent >= k.Limits.Daily {
+		return nil, ErrQuota.Because("api: this key may use %d tokens a day, and they are used up: it may go on at midnight UTC", k.Limits.Daily)
+	}
+	if enough := float64(max(1, min(need, k.Limits.Tokens))); k.Limits.Tokens > 0 && a.tokens < enough {
+		after := wait(enough-a.tokens, k.Limits.Tokens)
+		return nil, ErrRate.Because("api: this key may use %d tokens a minute and has %d left, which is too few for this request: try again in %s",
+			k.Limits.Tokens, int(max(a.tokens, 0)), round(after)).After(after)
 	}
 	if k.Limits.Answers > 0 && a.answers >= k.Limits.Answers {
-		return ErrRate.Because("api: this key may have %d answers under way at once, and has: wait for one to end", k.Limits.Answers).After(time.Second)
+		return nil, ErrRate.Because("api: this key may have %d answers under way at once, and has: wait for one to end", k.Limits.Answers).After(time.Second)
 	}
 	a.answers++
-	return nil
+	a.tokens -= float64(need)
+	a.spent += need
+	return &hold{l: l, k: k, need: need, day: a.day}, nil
 }
 
-// ended is the end of an answer that began.
-func (l *limiter) ended(k *Key) {
-	if k == nil || k.Limits.Tokens == 0 && k.Limits.Answers == 0 {
+// settle ends an answer that began, and took so many tokens.
+func (h *hold) settle(tokens int) {
+	if h == nil {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.of(k).answers--
-}
-
-// used takes tokens off the key's allowance.
-func (l *limiter) used(k *Key, tokens int) {
-	if k == nil || k.Limits.Tokens == 0 || tokens == 0 {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.of(k).tokens -= float64(tokens)
+	h.once.Do(func() {
+		h.l.mu.Lock()
+		defer h.l.mu.Unlock()
+		a := h.l.of(h.k)
+		a.answers--
+		a.tokens = min(float64(h.k.Limits.Tokens), a.tokens+float64(h.need-tokens))
+		if a.day == h.day {
+			a.spent = max(0, a.spent-h.need)
+		}
+		a.spent += tokens
+	})
 }
 
 func round(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
