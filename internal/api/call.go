@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -80,8 +81,27 @@ func (c *Call) JSON(status int, v any) error {
 	}
 	c.W.Header().Set("Content-Type", "application/json")
 	c.W.WriteHeader(status)
-	_, _ = c.W.Write(data) // a caller who left needs no answer
+	c.write(data)
 	return nil
+}
+
+// piece is how much must be taken within a write timeout.
+const piece = 64 << 10
+
+// write sends an answer; who takes nothing of it for the write timeout is dropped. A caller who left
+// needs no answer, so there is no error.
+func (c *Call) write(data []byte) {
+	for len(data) > 0 {
+		n := min(len(data), piece)
+		_ = c.control.SetWriteDeadline(time.Now().Add(c.server.o.WriteTimeout)) // not every writer has deadlines
+		if _, err := c.W.Write(data[:n]); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				c.server.metrics.slow.WithLabelValues(c.surface.Name).Inc()
+			}
+			return
+		}
+		data = data[n:]
+	}
 }
 
 // Encode is JSON as every surface writes it: compact, without a newline, no character escaped that

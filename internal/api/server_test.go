@@ -246,19 +246,27 @@ func TestWhoLeavesEndsTheAnswer(t *testing.T) {
 
 func TestReadersWhoDoNotReadAreDropped(t *testing.T) {
 	script := "start\n" + strings.Repeat("text \""+strings.Repeat("x", 64<<10)+"\"\n", 400) + "finish stop\nend"
-	b := &apitest.Backend{Scripts: map[string]string{"": script}}
-	h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, WriteTimeout: 100 * time.Millisecond})
-	conn, err := net.Dial("tcp", h.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
+	for _, stream := range []bool{true, false} {
+		b := &apitest.Backend{Scripts: map[string]string{"": script}}
+		ended := make(chan api.Record, 1)
+		h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, WriteTimeout: 100 * time.Millisecond, Done: func(r api.Record) { ended <- r }})
+		conn, err := net.Dial("tcp", h.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := fmt.Sprintf(`{"model":"m","stream":%t}`, stream)
+		fmt.Fprintf(conn, "POST /v1/say HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		select {
+		case r := <-ended:
+			if stream && r.Status != 499 {
+				t.Errorf("status %d", r.Status)
+			}
+		case <-time.After(20 * time.Second):
+			t.Errorf("stream %t: who does not read holds a handler", stream)
+		}
+		waitIdle(t, b)
+		conn.Close()
 	}
-	defer conn.Close()
-	body := `{"model":"m","stream":true}`
-	fmt.Fprintf(conn, "POST /v1/say HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	for b.Live() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	waitIdle(t, b)
 }
 
 func TestShutdownLetsAnswersEndThenCutsThem(t *testing.T) {
