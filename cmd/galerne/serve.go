@@ -99,7 +99,13 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 		return err
 	}
 	defer closeUpstreams()
-	o := api.Options{Backend: all, Surfaces: surfaces(library), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
+	meter := govern.NewMeter(store, log)
+	defer func() {
+		if err := meter.Close(); err != nil {
+			log.Error("usage was lost", "error", err)
+		}
+	}()
+	o := api.Options{Backend: all, Keys: who, Done: noteUsage(meter), Surfaces: surfaces(library), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
 		Ready: backend.Ready, Registry: registry, Log: log, Drain: f.Drain}
 	server, err := api.New(o)
 	if err != nil {
