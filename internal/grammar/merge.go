@@ -195,6 +195,7 @@ type merged struct {
 	minItems, maxItems int32
 	minProps, maxProps int32
 	required           []string
+	some               []someProperty
 }
 
 func (c *compiler) merge(flat []*schema) (*merged, error) {
@@ -205,6 +206,7 @@ func (c *compiler) merge(flat []*schema) (*merged, error) {
 		m.divisors = append(m.divisors, s.divisors...)
 		m.excluded = append(m.excluded, s.excluded...)
 		m.texts = append(m.texts, s.texts...)
+		m.some = append(m.some, s.some...)
 		m.minLen, m.maxLen = max(m.minLen, s.minLen), minLimit(m.maxLen, s.maxLen)
 		m.minItems, m.maxItems = max(m.minItems, s.minItems), minLimit(m.maxItems, s.maxItems)
 		m.minProps, m.maxProps = max(m.minProps, s.minProps), minLimit(m.maxProps, s.maxProps)
@@ -555,8 +557,20 @@ func (c *compiler) negateObjects(s *schema, at string, add func(typeSet, func(*s
 			n.props = []property{{p.name, c.opposite(p.s, at)}}
 		})
 	}
-	if len(s.patterns) > 0 || s.additional != nil || len(s.names) > 0 || len(s.divisors) > 0 {
-		return unenforceable(at, "patternProperties, additionalProperties, propertyNames and multipleOf cannot be turned round")
+	var names []string
+	for _, p := range s.props {
+		names = append(names, p.name)
+	}
+	others := c.listedTexts(names)
+	for _, p := range s.patterns {
+		others = append(others, textRule{p: p.p, not: true})
+		add(typeObject, func(n *schema) { n.some = []someProperty{{at, []textRule{{p: p.p}}, c.opposite(p.s, at)}} })
+	}
+	if s.additional != nil {
+		add(typeObject, func(n *schema) { n.some = []someProperty{{at, others, c.opposite(s.additional, at)}} })
+	}
+	if len(s.names) > 0 || len(s.divisors) > 0 || len(s.some) > 0 {
+		return unenforceable(at, "propertyNames and multipleOf cannot be turned round")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 // member is a listed property of an object.
 type member struct {
 	text     term // name, colon and value
+	some     term // the same, where it is the property that someProperty asks for; none if it is not
 	required bool
 }
 
@@ -17,29 +18,36 @@ type members struct {
 	m        *merged
 	list     []member
 	free     term  // name, colon and value of a property that is not listed, none if there is none
+	some     term  // the same, where it is the property that someProperty asks for
+	wanted   bool  // there is a someProperty
 	counted  bool  // minProps or maxProps say more than required and the list do
 	min, max int32 // properties
-	memo     map[[2]int32]term
+	memo     map[[3]int32]term
 }
 
 func (c *compiler) object(m *merged) (term, error) {
-	w := &members{compiler: c, m: m, min: m.minProps, max: m.maxProps, memo: map[[2]int32]term{}}
+	w := &members{compiler: c, m: m, min: m.minProps, max: m.maxProps, memo: map[[3]int32]term{}}
 	names, open := c.listed(m)
 	for _, name := range names {
 		required := slices.Contains(m.required, name)
-		text, err := c.member(m, name)
+		text, some, err := c.member(m, name)
 		if err != nil {
 			return none, err
 		}
 		if text != none {
-			w.list = append(w.list, member{text, required})
+			w.list = append(w.list, member{text, some, required})
 		} else if required {
 			return none, nil
 		}
 	}
 	var err error
-	if w.free, err = c.free(m, names, open); err != nil {
+	if w.free, err = c.free(m, names, open, nil); err != nil {
 		return none, err
+	}
+	if w.wanted = len(m.some) > 0; w.wanted {
+		if w.some, err = c.free(m, names, open, &m.some[0]); err != nil {
+			return none, err
+		}
 	}
 	required := int32(len(m.required))
 	w.counted = w.min > required || w.max != noLimit && (w.free != none || w.max < int32(len(w.list)))
@@ -50,7 +58,10 @@ func (c *compiler) object(m *merged) (term, error) {
 	if w.counted && (int64(len(w.list)+1)*int64(minLimit(w.max, int32(len(w.list)))+1) > maxMembers) {
 		return none, unenforceable(pointer(m.flat[0].at, "maxProperties"), "counting %d properties needs more than %d places", len(w.list), maxMembers)
 	}
-	body := w.from(0, 0)
+	if len(m.some) > 1 || w.wanted && w.counted {
+		return none, unenforceable(m.some[0].at, "what it excludes asks for several properties of one object")
+	}
+	body := w.from(0, 0, !w.wanted)
 	if c.full {
 		return none, errTooLarge()
 	}
@@ -85,36 +96,59 @@ func (c *compiler) listed(m *merged) (names []string, open bool) {
 	return names, open
 }
 
-// member is a listed property's text, none if it cannot be there.
-func (c *compiler) member(m *merged, name string) (term, error) {
+// member is a listed property's text, none if it cannot be there, and the same where it is the
+// property that the case's someProperty asks for.
+func (c *compiler) member(m *merged, name string) (text, some term, err error) {
 	for _, s := range m.flat {
 		for _, rule := range s.names {
 			if ok, err := c.holds(rule, &value{kind: '"', text: name}, 0); !ok || err != nil {
-				return none, err
+				return none, none, err
 			}
 		}
 	}
 	schemas, err := c.property(m, name)
 	if err != nil {
-		return none, err
+		return none, none, err
 	}
+	head := c.cat(c.lit(quoteJSON(name)+":"), c.colon)
 	v, err := c.value(schemas)
-	return c.cat(c.lit(quoteJSON(name)+":"), c.colon, v), err
+	if err != nil || len(m.some) == 0 {
+		return c.cat2(head, v), none, err
+	}
+	if ok, err := c.isSome(m.some[0], name); !ok || err != nil {
+		return c.cat2(head, v), none, err
+	}
+	found, err := c.value(append(slices.Clip(schemas), m.some[0].s))
+	return c.cat2(head, v), c.cat2(head, found), err
 }
 
-// from is the object from its i-th listed property on, when n were written.
-func (w *members) from(i int, n int32) term {
+// isSome reports whether a name satisfies the rules.
+func (c *compiler) isSome(p someProperty, name string) (bool, error) {
+	for _, r := range p.names {
+		if ok, err := c.matches(r, name); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// from is the object from its i-th listed property on, when n were written; found tells whether the
+// property that is asked for was among them.
+func (w *members) from(i int, n int32, found bool) term {
 	if !w.counted {
 		n = min(n, 1) // only whether a comma comes next
 	}
 	if w.counted && w.max == noLimit {
 		n = min(n, w.min)
 	}
-	state := [2]int32{int32(i), n}
+	state := [3]int32{int32(i), n, 0}
+	if found {
+		state[2] = 1
+	}
 	if t, ok := w.memo[state]; ok {
 		return t
 	}
-	t := w.place(i, n)
+	t := w.place(i, n, found)
 	if i%16 == 0 && t != none && t != empty {
 		t = w.named("properties", t) // so that lists of optional properties do not grow into each other
 	}
@@ -122,23 +156,38 @@ func (w *members) from(i int, n int32) term {
 	return t
 }
 
-func (w *members) place(i int, n int32) term {
+func (w *members) place(i int, n int32, found bool) term {
 	separator := empty
 	if n > 0 {
 		separator = w.cat(w.lit(","), w.gap)
 	}
 	if i == len(w.list) {
+		if !found {
+			return w.last(n)
+		}
 		return w.rest(n, separator)
 	}
 	p := w.list[i]
 	var list []term
 	if w.max == noLimit || n < w.max {
-		list = append(list, w.cat(separator, p.text, w.from(i+1, n+1)))
+		list = append(list, w.cat(separator, p.text, w.from(i+1, n+1, found)))
+		if !found && p.some != none {
+			list = append(list, w.cat(separator, p.some, w.from(i+1, n+1, true)))
+		}
 	}
 	if !p.required {
-		list = append(list, w.from(i+1, n))
+		list = append(list, w.from(i+1, n, found))
 	}
 	return w.alt(list...)
+}
+
+// last ends with the property that is asked for: behind it, the same name might come again.
+func (w *members) last(n int32) term {
+	again := w.cat(w.lit(","), w.gap)
+	if n > 0 {
+		return w.cat(w.rep(w.cat(again, w.free), 0, noLimit), again, w.some)
+	}
+	return w.alt(w.some, w.cat(w.free, w.rep(w.cat(again, w.free), 0, noLimit), again, w.some))
 }
 
 // rest is what follows the listed properties.
@@ -164,8 +213,9 @@ func (w *members) rest(n int32, separator term) term {
 }
 
 // free is a property that is not listed. What it must satisfy depends on the patterns that its name
-// matches, so that each set of patterns is a choice of its own.
-func (c *compiler) free(m *merged, names []string, open bool) (term, error) {
+// matches, so that each set of patterns is a choice of its own. With some, it is the property that is
+// asked for.
+func (c *compiler) free(m *merged, names []string, open bool, some *someProperty) (term, error) {
 	var patterns []patternProperty
 	for _, s := range m.flat {
 		for _, p := range s.patterns {
@@ -178,6 +228,9 @@ func (c *compiler) free(m *merged, names []string, open bool) (term, error) {
 		return none, unenforceable(patterns[maxPatternProps].at, "an object has more than %d patterns of names", maxPatternProps)
 	}
 	not := c.listedTexts(names)
+	if some != nil {
+		not = append(not, some.names...)
+	}
 	out := none
 	for set := range 1 << len(patterns) {
 		if set == 0 && !open {
@@ -190,6 +243,9 @@ func (c *compiler) free(m *merged, names []string, open bool) (term, error) {
 			rules = append(rules, textRule{p: p.p, not: !in[p.p]})
 		}
 		schemas := c.unlisted(m, in)
+		if some != nil {
+			schemas = append(schemas, some.s)
+		}
 		name, err := c.name(m, rules)
 		if err != nil {
 			return none, err

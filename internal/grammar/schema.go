@@ -64,6 +64,7 @@ type schema struct {
 	required           []string
 	names              []*schema
 	minProps, maxProps int32
+	some               []someProperty
 
 	all         []*schema
 	groups      []group
@@ -86,6 +87,14 @@ type contained struct {
 type property struct {
 	name string
 	s    *schema
+}
+
+// someProperty asks for a property whose name satisfies the rules and whose value the schema, if any.
+// No keyword says so; the negation of some does.
+type someProperty struct {
+	at    string
+	names []textRule
+	s     *schema
 }
 
 type patternProperty struct {

@@ -532,6 +532,22 @@ func (c *compiler) holdsObject(s *schema, v *value, depth int) (bool, error) {
 			return false, nil
 		}
 	}
+	for _, some := range s.some {
+		found := false
+		for i, name := range v.keys {
+			ok, err := c.isSome(some, name)
+			if ok && err == nil {
+				ok, err = c.holds(some.s, &v.list[i], depth+1)
+			}
+			if err != nil {
+				return false, err
+			}
+			found = found || ok
+		}
+		if !found {
+			return false, nil
+		}
+	}
 	alone := *s // without what its choices add
 	alone.unevaluated = [2]*schema{}
 	m := &merged{flat: []*schema{&alone}}
