@@ -107,6 +107,36 @@ def test_models_are_listed():
     assert client.models.retrieve("default").id
 
 
+def test_responses_are_what_chats_are():
+    chat = ask(max_tokens=20).choices[0].message.content
+    whole = client.responses.create(model=SMALL, input=CAPITAL, temperature=0, max_output_tokens=20)
+    assert whole.output_text == chat and whole.status == "completed", whole
+    with client.responses.stream(model=SMALL, input=CAPITAL, temperature=0, max_output_tokens=20) as s:
+        numbers = [e.sequence_number for e in s]
+        assert s.get_final_response().output_text == chat
+    assert numbers == list(range(len(numbers)))
+
+
+def test_many_prompts_are_answered_in_their_places():
+    prompts = ["The capital of France is", "One, two, three,", "Once upon a"] * 5
+    alone = [client.completions.create(model=SMALL, prompt=p, temperature=0, max_tokens=4).choices[0].text for p in prompts[:3]]
+    together = client.completions.create(model=SMALL, prompt=prompts, temperature=0, max_tokens=4)
+    assert [c.text for c in together.choices] == alone * 5, together
+    streamed = [""] * 15
+    for part in client.completions.create(model=SMALL, prompt=prompts, temperature=0, max_tokens=4, stream=True):
+        streamed[part.choices[0].index] += part.choices[0].text
+    assert streamed == alone * 5
+
+
+def test_a_model_that_cannot_moderate_says_so():
+    try:
+        client.moderations.create(model=SMALL, input="I will kill you.")
+    except openai.BadRequestError as e:
+        assert "cannot moderate" in str(e) and e.param == "model", e.body
+    else:
+        raise AssertionError("a small model passed for a moderator")
+
+
 if __name__ == "__main__":
     names = [n for n in sorted(globals()) if n.startswith("test_") and (len(sys.argv) < 3 or sys.argv[2] in n)]
     failed = 0
