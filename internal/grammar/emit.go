@@ -202,7 +202,7 @@ func (c *compiler) bracket(kind byte, body term) term {
 
 func (c *compiler) number(m *merged) (term, error) {
 	types := m.types & typeNumber
-	conditions := len(m.divisors) > 0 || types == typeFraction
+	conditions := len(m.divisors)+len(m.odd) > 0 || types == typeFraction
 	for _, x := range m.excluded {
 		conditions = conditions || x.kind == '0'
 	}
@@ -225,13 +225,11 @@ func (c *compiler) number(m *merged) (term, error) {
 	if types == typeFraction {
 		all = append(all, s.cat(s.opt(s.lit("-")), s.rep(s.digit(), 1, noLimit), s.lit("."), s.rep(s.digit(), 0, noLimit), s.bytes('1', '9')))
 	}
-	for _, d := range m.divisors {
-		t, ok := s.multiples(d.v)
-		if !ok {
-			return none, unenforceable(d.at, "its digits make a number above %d", maxModulus)
-		}
-		all = append(all, t)
+	divided, err := s.divided(m)
+	if err != nil {
+		return none, err
 	}
+	all = append(all, divided...)
 	for i := range m.excluded {
 		if m.excluded[i].kind == '0' {
 			all = append(all, s.not(s.same(m.excluded[i].num)))
@@ -257,6 +255,22 @@ func (c *compiler) number(m *merged) (term, error) {
 		written[i] = c.set(set)
 	}
 	return c.auto(c.addAuto(auto, written), 0, noLimit), nil
+}
+
+// divided are the conditions on a number's divisors.
+func (s *store) divided(m *merged) (all []term, err error) {
+	for i, d := range append(slices.Clip(m.divisors), m.odd...) {
+		t, ok := s.multiples(d.v)
+		if !ok {
+			return nil, unenforceable(d.at, "its digits make a number above %d", maxModulus)
+		}
+		if i >= len(m.divisors) { // with useless zeros too: they are numbers all the same
+			zeros := s.rep(s.lit("0"), 0, noLimit)
+			t = s.not(s.alt(s.cat(t, zeros), s.cat(t, s.lit("."), zeros)))
+		}
+		all = append(all, t)
+	}
+	return all, nil
 }
 
 func (c *compiler) text(m *merged) (term, error) {

@@ -189,6 +189,7 @@ type merged struct {
 	excluded  []value
 	low, high *bound
 	divisors  []keyed[decimal]
+	odd       []keyed[decimal]
 
 	minLen, maxLen     int32
 	texts              []textRule
@@ -203,7 +204,7 @@ func (c *compiler) merge(flat []*schema) (*merged, error) {
 	for _, s := range flat {
 		m.types &= s.types
 		m.low, m.high = tighter(m.low, s.low, false), tighter(m.high, s.high, true)
-		m.divisors = append(m.divisors, s.divisors...)
+		m.divisors, m.odd = append(m.divisors, s.divisors...), append(m.odd, s.odd...)
 		m.excluded = append(m.excluded, s.excluded...)
 		m.texts = append(m.texts, s.texts...)
 		m.some = append(m.some, s.some...)
@@ -241,15 +242,6 @@ func (c *compiler) merge(flat []*schema) (*merged, error) {
 		}
 	}
 	return m, nil
-}
-
-// literalPattern matches one text.
-func literalPattern(text string) *pattern {
-	p := &pattern{op: opCat}
-	for _, r := range text {
-		p.subs = append(p.subs, one(runeSet{{r, r}}))
-	}
-	return p
 }
 
 // property is what a value must satisfy under a name: the schemas of every schema of the case.
@@ -482,6 +474,12 @@ func (c *compiler) negateScalars(s *schema, add func(typeSet, func(*schema))) {
 	if s.high != nil {
 		add(typeNumber, func(n *schema) { n.low = &bound{s.high.decimal, !s.high.strict} })
 	}
+	for _, d := range s.divisors {
+		add(typeNumber, func(n *schema) { n.odd = []keyed[decimal]{d} })
+	}
+	for _, d := range s.odd {
+		add(typeNumber, func(n *schema) { n.divisors = []keyed[decimal]{d} })
+	}
 	if s.minLen > 0 {
 		add(typeString, func(n *schema) { n.maxLen = s.minLen - 1 })
 	}
@@ -569,8 +567,8 @@ func (c *compiler) negateObjects(s *schema, at string, add func(typeSet, func(*s
 	if s.additional != nil {
 		add(typeObject, func(n *schema) { n.some = []someProperty{{at, others, c.opposite(s.additional, at)}} })
 	}
-	if len(s.names) > 0 || len(s.divisors) > 0 || len(s.some) > 0 {
-		return unenforceable(at, "propertyNames and multipleOf cannot be turned round")
+	if len(s.names) > 0 || len(s.some) > 0 {
+		return unenforceable(at, "propertyNames cannot be turned round")
 	}
 	return nil
 }

@@ -50,6 +50,10 @@ func TestNumbersAgreeWithArithmetic(t *testing.T) {
 		if excluded != "" {
 			parts = append(parts, `"not":{"const":`+excluded+`}`)
 		}
+		odd := rapid.SampledFrom([]string{"", "", "2", "0.5", "0.05"}).Draw(t, "odd")
+		if odd != "" {
+			parts = append(parts, `"allOf":[{"not":{"multipleOf":`+odd+`}}]`)
+		}
 		g, err := CompileSchema([]byte(object(parts)), Options{})
 		for range 10 {
 			text := decimalText().Draw(t, "number")
@@ -58,6 +62,7 @@ func TestNumbersAgreeWithArithmetic(t *testing.T) {
 				(least == "" || x.Cmp(rat(low)) > 0 || x.Cmp(rat(low)) == 0 && least == "minimum") &&
 				(most == "" || x.Cmp(rat(high)) < 0 || x.Cmp(rat(high)) == 0 && most == "maximum") &&
 				(divisor == "" || new(big.Rat).Quo(x, rat(divisor)).IsInt()) &&
+				(odd == "" || !new(big.Rat).Quo(x, rat(odd)).IsInt()) &&
 				(excluded == "" || x.Cmp(rat(excluded)) != 0)
 			if err == nil && g.Match([]byte(text)) != ok || err != nil && ok {
 				t.Fatalf("%s on %s: want %v (%v)", object(parts), text, ok, err)

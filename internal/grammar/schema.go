@@ -46,6 +46,7 @@ type schema struct {
 	excluded  []value
 	low, high *bound
 	divisors  []keyed[decimal]
+	odd       []keyed[decimal] // numbers that must not divide
 
 	minLen, maxLen int32
 	texts          []textRule

@@ -34,7 +34,7 @@ func TestWhatCannotBeEnforcedIsRefusedByKeywordAndPlace(t *testing.T) {
 		{`{"type":"object","minProperties":3}`, "/minProperties", "minProperties", ErrUnenforceable},
 		{`{"oneOf":[{"patternProperties":{"a":true}},{"minProperties":1}]}`, "/oneOf", "several properties", ErrUnenforceable},
 		{`{"not":{"propertyNames":{"maxLength":2}}}`, "/not", "not", ErrUnenforceable},
-		{`{"oneOf":[{"multipleOf":2},{"multipleOf":3}]}`, "/oneOf", "alternatives 0 and 1 may both hold", ErrUnenforceable},
+		{`{"oneOf":[{"propertyNames":{"maxLength":2}},{"required":["a"]}]}`, "/oneOf", "alternatives 0 and 1 may both hold", ErrUnenforceable},
 		{`{"type":"array","contains":true,"allOf":[{"contains":{"const":1}}]}`, "/allOf/0/contains", "contains", ErrUnenforceable},
 		{`{"$dynamicRef":"#a","$defs":{"x":{"$dynamicAnchor":"a"},"y":{"$id":"z","$dynamicAnchor":"a"}}}`, "/$dynamicRef", "several places", ErrUnenforceable},
 		{`{"type":"text"}`, "/type", "a type is", ErrSchema},

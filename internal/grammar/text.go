@@ -427,6 +427,15 @@ func (c *compiler) matches(r textRule, text string) (bool, error) {
 	return (g != nil && g.Match([]byte(text))) != r.not, nil
 }
 
+// literalPattern matches one text.
+func literalPattern(text string) *pattern {
+	p := &pattern{op: opCat}
+	for _, r := range text {
+		p.subs = append(p.subs, one(runeSet{{r, r}}))
+	}
+	return p
+}
+
 // CompileRegex makes a grammar of the texts that the regular expression matches from beginning to end.
 // The dialect is ECMA-262's with the u flag, and RE2's flags, \A, \z and names; no back references,
 // no lookbehind, no word borders.

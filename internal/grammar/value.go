@@ -466,6 +466,11 @@ func (c *compiler) holdsHere(s *schema, v *value, depth int) (bool, error) {
 				return false, nil
 			}
 		}
+		for _, d := range s.odd {
+			if v.num.dividedBy(d.v) {
+				return false, nil
+			}
+		}
 		return s.low.admits(v.num, false) && s.high.admits(v.num, true), nil
 	case '"':
 		n := int32(utf8.RuneCountInString(v.text))
