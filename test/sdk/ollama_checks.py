@@ -199,3 +199,14 @@ async def test_async_clients():
     c = ollama.AsyncClient(host=URL, trust_env=False)
     answers = await asyncio.gather(*(c.chat("plain", messages=HI) for _ in range(8)))
     assert {a.message.content for a in answers} == {TEXT}
+
+
+def trap(name):
+    return ollama.Client(host=URL + "/test/raw/" + name, trust_env=False)
+
+
+def test_traps_are_still_there():
+    raises(Exception, lambda: list(trap("ollama_blank_line").chat("m", messages=HI, stream=True)))
+    raises(Exception, trap("ollama_text_arguments").chat, "m", messages=HI)
+    raises(Exception, trap("ollama_no_message").chat, "m", messages=HI)
+    raises(Exception, trap("ollama_no_model_info").show, "m")

@@ -44,7 +44,7 @@ func TestOfficialClientsUnderstandUs(t *testing.T) {
 
 // TestOlderClientsUnderstandUs runs the same files with the clients' older generation.
 func TestOlderClientsUnderstandUs(t *testing.T) {
-	pythonChecks(t, testdeps.Dep(t, "venv-old/bin/python"), "openai")
+	pythonChecks(t, testdeps.Dep(t, "venv-old/bin/python"), "openai", "anthropic")
 }
 
 func pythonChecks(t *testing.T, python string, vendors ...string) {
@@ -89,7 +89,7 @@ func TestOfficialNodeClientsUnderstandUs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, vendor := range []string{"openai", "ai"} {
+	for _, vendor := range []string{"openai", "ai", "anthropic", "ollama"} {
 		t.Run(vendor, func(t *testing.T) { check(t, folder, node, "run.mjs", vendor+"_checks.mjs") })
 	}
 }

@@ -1,0 +1,80 @@
+// What Anthropic's own client for Node makes of the Anthropic surface.
+import assert from "node:assert/strict";
+import Anthropic from "@anthropic-ai/sdk";
+import { KEYED_URL, URL, asked, get, raises, untilIdle } from "./common.mjs";
+
+const client = new Anthropic({ baseURL: URL, apiKey: "any", maxRetries: 0 });
+const messages = [{ role: "user", content: "hi" }];
+const tools = ["weather", "clock"].map((name) => ({ name, input_schema: { type: "object", properties: { city: { type: "string" } } } }));
+const ask = (model, more = {}, options = {}) => client.messages.create({ model, messages, max_tokens: 64, ...more }, options);
+const stream = (model, more = {}) => client.messages.stream({ model, messages, max_tokens: 64, ...more });
+
+export async function streamed_and_whole_answers_are_one() {
+  for (const model of ["plain", "thinks", "short", "refuses", "tools"]) {
+    const whole = await ask(model);
+    const streamed = await stream(model).finalMessage();
+    const shown = (m) => ({ id: m.id, model: m.model, reason: m.stop_reason, sequence: m.stop_sequence, input: m.usage.input_tokens, output: m.usage.output_tokens,
+      content: m.content.map(({ citations, parsed_output, parsed, ...block }) => block) });
+    assert.deepEqual(shown(streamed), shown(whole));
+  }
+  assert.equal((await ask("plain")).content[0].text, "Hello, wörld 🌊.");
+}
+
+export async function events_come_in_order() {
+  const names = [];
+  for await (const e of await ask("thinks", { stream: true })) names.push(e.type + (e.delta?.type ? " " + e.delta.type : ""));
+  assert.deepEqual(names, ["message_start", "content_block_start", "content_block_delta thinking_delta", "content_block_delta thinking_delta",
+    "content_block_delta signature_delta", "content_block_stop", "content_block_start", "content_block_delta text_delta", "content_block_stop",
+    "message_delta", "message_stop"]);
+}
+
+export async function inputs_of_tools_are_objects() {
+  const m = await stream("tools", { tools, tool_choice: { type: "tool", name: "weather" } }).finalMessage();
+  assert.deepEqual(m.content.map((b) => [b.type, b.name, b.input]), [["tool_use", "weather", { city: "Brest" }], ["tool_use", "clock", {}]]);
+  assert.deepEqual((await asked()).ToolChoice, { Mode: 3, Names: ["weather"] });
+  const results = m.content.map((b) => ({ type: "tool_result", tool_use_id: b.id, content: "sunny" }));
+  await ask("plain", { messages: [...messages, { role: "assistant", content: m.content }, { role: "user", content: results }], tools });
+  const parts = (await asked()).Messages.flatMap((one) => one.Parts).filter((p) => p.CallID);
+  assert.deepEqual(parts.map((p) => [p.Name, p.Text]), [["weather", "sunny"], ["clock", "sunny"]]);
+}
+
+export async function tokens_are_counted_and_models_listed() {
+  assert.equal((await client.messages.countTokens({ model: "m", messages })).input_tokens, 2);
+  const ids = [];
+  for await (const m of client.models.list({ limit: 1 })) ids.push(m.id);
+  assert.deepEqual(ids, ["m", "org/m:q4"]);
+}
+
+export async function errors_are_the_right_classes() {
+  for (const [model, kind, status] of [["too_long", Anthropic.BadRequestError, 400], ["nope", Anthropic.NotFoundError, 404], ["limited", Anthropic.RateLimitError, 429],
+    ["busy", Anthropic.APIError, 529], ["quota", Anthropic.APIError, 402]]) {
+    const e = await raises(kind, ask(model));
+    assert.equal(e.status, status);
+    assert.match(e.requestID, /^req_/);
+  }
+  await raises(Anthropic.AuthenticationError, new Anthropic({ baseURL: KEYED_URL, apiKey: "wrong", maxRetries: 0 }).models.list());
+  assert.ok((await new Anthropic({ baseURL: KEYED_URL, apiKey: "right", maxRetries: 0 }).models.list()).data.length);
+  await raises(Anthropic.APIError, stream("breaks").finalMessage());
+}
+
+export async function who_leaves_frees_the_slot() {
+  const s = await ask("hangs", { stream: true });
+  for await (const e of s) {
+    if (e.type === "content_block_delta") break;
+  }
+  await untilIdle();
+  const stop = new AbortController();
+  setTimeout(() => stop.abort(), 200);
+  await raises(Anthropic.APIUserAbortError, ask("hangs_early", {}, { signal: stop.signal }));
+  await untilIdle();
+}
+
+export async function pings_are_passed_over() {
+  assert.equal(await stream("slow_start").finalText(), "At last");
+}
+
+// A stream without message_stop: the reason why one is always sent.
+export async function trap_no_message_stop() {
+  const trapped = new Anthropic({ baseURL: URL + "/test/raw/anthropic_no_stop", apiKey: "any", maxRetries: 0 });
+  await raises(Anthropic.AnthropicError, trapped.messages.stream({ model: "m", messages, max_tokens: 9 }).finalMessage());
+}
