@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	maxCases  = 4096   // ways through the choices of one schema
-	maxMerges = 50_000 // schemas and sets of schemas looked at for one document
+	maxCases     = 4096   // ways through the choices of one schema
+	maxVoidDepth = 5      // of objects and arrays in which a contradiction is looked for
+	maxMerges    = 50_000 // schemas and sets of schemas looked at for one document
 )
 
 // compiler turns sets of schemas that hold for the same value into terms.
@@ -378,9 +379,6 @@ func (c *compiler) void(schemas []*schema, depth int) bool {
 	c.voids[k] = true
 	return true
 }
-
-// maxVoidDepth is how deep in objects and arrays a contradiction is looked for.
-const maxVoidDepth = 5
 
 func (c *compiler) voidCase(m *merged, depth int) bool {
 	if m.hasEnum {
