@@ -246,10 +246,10 @@ func (c *Call) log() {
 		status = http.StatusOK
 	}
 	took := time.Since(c.began)
-	c.server.metrics.request(c.surface.Name, c.route.Pattern, status, took)
+	c.server.metrics.request(c.surface.Name, c.route.name(), status, took)
 	attrs := []slog.Attr{
 		slog.String("id", c.ID), slog.String("method", c.R.Method), slog.String("surface", c.surface.Name),
-		slog.String("route", c.route.Pattern), slog.Int("status", status), slog.Int64("bytes", c.out.bytes), slog.Duration("took", took),
+		slog.String("route", c.route.name()), slog.Int("status", status), slog.Int64("bytes", c.out.bytes), slog.Duration("took", took),
 	}
 	if c.Key != nil {
 		attrs = append(attrs, slog.String("key", c.Key.ID))
@@ -270,7 +270,7 @@ func (c *Call) record(status int, took time.Duration) {
 	}
 	c.used.mu.Lock()
 	defer c.used.mu.Unlock()
-	r := Record{ID: c.ID, Surface: c.surface.Name, Route: c.route.Pattern, Model: c.model, Status: status, Usage: c.used.sum, Began: c.began, Took: took}
+	r := Record{ID: c.ID, Surface: c.surface.Name, Route: c.route.name(), Model: c.model, Status: status, Usage: c.used.sum, Began: c.began, Took: took}
 	if c.Key != nil {
 		r.Key, r.Tenant = c.Key.ID, c.Key.Tenant
 	}

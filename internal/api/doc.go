@@ -20,7 +20,7 @@
 //
 //  1. x.go: the package comment, and Surface() *api.Surface: Name (it is the prefix too), Marks, Routes,
 //     Error, Head (own headers; Call.Quotas has what is left of the key's limits). Patterns are http.ServeMux's: {name} is one segment, unescaped, {name...} the rest.
-//     A segment such as {model}:generate is not possible there: take {rest...} and split it. The root
+//     A segment such as {model}:generate is not possible there: take {model...} and a Verb. The root
 //     path alone is "/{$}"; a pattern "/" would take everything.
 //  2. Wire types with json tags, one file a route. Unions stay json.RawMessage and are read with
 //     api.Decode(path, raw, &v, strict), so that errors name the field: messages[2].content.

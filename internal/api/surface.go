@@ -25,6 +25,7 @@ type Surface struct {
 type Route struct {
 	Method  string
 	Pattern string // as http.ServeMux reads it; segments are unescaped one by one
+	Verb    string // what the path ends in beside that, such as :generateContent; no pattern can say it
 	Scope   Scope
 	// Handle answers. An error that it returns is rendered by the surface.
 	Handle func(c *Call) error
@@ -39,6 +40,9 @@ type Route struct {
 	Fields []Field
 	Note   string // what a reader of the docs must know
 }
+
+// name is the route for logs and measurements.
+func (rt *Route) name() string { return rt.Pattern + rt.Verb }
 
 // Absent is an endpoint that the vendor has and this server has not, for docs/apis.md.
 type Absent struct {
@@ -65,27 +69,49 @@ func (m Mark) matches(h http.Header) bool {
 // mounted is a surface with its routes.
 type mounted struct {
 	*Surface
-	mux *http.ServeMux
+	mux   *http.ServeMux
+	verbs map[string][]*Route // by pattern, the routes that differ in their Verb alone
 }
 
 func (s *Server) mount(sf *Surface) *mounted {
-	m := &mounted{sf, http.NewServeMux()}
+	m := &mounted{sf, http.NewServeMux(), map[string][]*Route{}}
 	for i := range sf.Routes {
 		rt := &sf.Routes[i]
 		if rt.Handle == nil {
 			rt.Handle = func(*Call) error { return ErrRoute.Because("api: %s", rt.Why) }
 		}
-		m.mux.HandleFunc(rt.Method+" "+rt.Pattern, func(w http.ResponseWriter, r *http.Request) {
-			s.run(w, r, sf, rt)
+		pattern := rt.Method + " " + rt.Pattern
+		if rt.Verb != "" {
+			m.verbs[pattern] = append(m.verbs[pattern], rt)
+			if len(m.verbs[pattern]) > 1 {
+				continue
+			}
+		}
+		m.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			own := rt
+			if rt.Verb != "" {
+				own = m.verb(pattern, r)
+			}
+			s.run(w, r, sf, own)
 		})
 	}
 	return m
 }
 
+// verb gives the route of a pattern whose verb the path ends in, nil if there is none.
+func (m *mounted) verb(pattern string, r *http.Request) *Route {
+	for _, rt := range m.verbs[pattern] {
+		if strings.HasSuffix(r.URL.Path, rt.Verb) {
+			return rt
+		}
+	}
+	return nil
+}
+
 // serves reports whether a route of the surface takes the request.
 func (m *mounted) serves(r *http.Request) bool {
 	_, pattern := m.mux.Handler(r)
-	return pattern != ""
+	return pattern != "" && (len(m.verbs[pattern]) == 0 || m.verb(pattern, r) != nil)
 }
 
 // ServeHTTP finds the surface and the route of a request.

@@ -60,7 +60,7 @@ func document(b *strings.Builder, sf *api.Surface) {
 		if rt.Why != "" {
 			fate = "not served: " + rt.Why
 		}
-		fmt.Fprintf(b, "| %s `%s` | %s | %s |\n", rt.Method, rt.Pattern, rt.Scope, fate)
+		fmt.Fprintf(b, "| %s `%s` | %s | %s |\n", rt.Method, rt.Pattern+rt.Verb, rt.Scope, fate)
 	}
 	for _, a := range sf.Absent {
 		fmt.Fprintf(b, "| %s `%s` | | not served: %s |\n", a.Method, a.Pattern, a.Why)
@@ -82,7 +82,7 @@ func document(b *strings.Builder, sf *api.Surface) {
 			}
 		}
 		slices.Sort(hints)
-		fmt.Fprintf(b, "\n### %s %s\n\n**Served:** %s.\n", rt.Method, rt.Pattern, strings.Join(served, ", "))
+		fmt.Fprintf(b, "\n### %s %s\n\n**Served:** %s.\n", rt.Method, rt.Pattern+rt.Verb, strings.Join(served, ", "))
 		if len(hints) > 0 {
 			fmt.Fprintf(b, "\n**Hints:** %s.\n", strings.Join(hints, ", "))
 		}

@@ -22,7 +22,7 @@ func Door(t *testing.T, sf *api.Surface, golden string) {
 	t.Helper()
 	var rows strings.Builder
 	for _, rt := range sf.Routes {
-		fmt.Fprintf(&rows, "%-6s %-48s %s\n", rt.Method, rt.Pattern, rt.Scope)
+		fmt.Fprintf(&rows, "%-6s %-48s %s\n", rt.Method, rt.Pattern+rt.Verb, rt.Scope)
 	}
 	if *update {
 		if err := os.WriteFile(golden, []byte(rows.String()), 0o644); err != nil {
@@ -40,7 +40,7 @@ func Door(t *testing.T, sf *api.Surface, golden string) {
 		if rt.Scope == api.Open {
 			t.Errorf("%s %s is open to all: only the server's own health is", rt.Method, rt.Pattern)
 		}
-		t.Run(rt.Method+" "+rt.Pattern, func(t *testing.T) { door(t, sf, rt) })
+		t.Run(rt.Method+" "+rt.Pattern+rt.Verb, func(t *testing.T) { door(t, sf, rt) })
 	}
 }
 
@@ -86,7 +86,7 @@ var wildcard = regexp.MustCompile(`\{[^}]*\}`)
 
 // pathOf is a path that a route takes, below the surface's prefix.
 func pathOf(sf *api.Surface, rt *api.Route) string {
-	return "/" + sf.Name + wildcard.ReplaceAllString(strings.TrimSuffix(rt.Pattern, "{$}"), "m")
+	return "/" + sf.Name + wildcard.ReplaceAllString(strings.TrimSuffix(rt.Pattern, "{$}"), "m") + rt.Verb
 }
 
 // unread is a body that must not be read.
