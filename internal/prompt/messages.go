@@ -41,6 +41,9 @@ func (f *Format) variables(r *chat.Request) (variables, error) {
 		dicts = explained(dicts, tools)
 		tools = nil
 	}
+	if len(documents) > 0 && !strings.Contains(f.source, "documents") {
+		dicts, documents = withDocuments(dicts, documents), nil
+	}
 	if !f.able.system {
 		dicts = withoutSystem(dicts)
 	}

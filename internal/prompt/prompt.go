@@ -167,8 +167,5 @@ func (f *Format) check(r *chat.Request) error {
 	if len(r.Messages) == 0 {
 		return chat.ErrRequest.Because("prompt: there are no messages: add at least one").At("messages")
 	}
-	if len(r.Documents) > 0 && !strings.Contains(f.source, "documents") {
-		return chat.ErrUnsupported.Because("prompt: this model's template has no place for documents: put them into a message").At("documents")
-	}
 	return nil
 }

@@ -207,6 +207,19 @@ func TestThereIsOneBeginningToken(t *testing.T) {
 	}
 }
 
+func TestDocumentsAreShownToModelsWhoseTemplateHasNoPlaceForThem(t *testing.T) {
+	f := format(t, qwen, "")
+	p := render(t, f, &chat.Request{Messages: []chat.Message{says(chat.System, "Be brief."), says(chat.User, "Q")},
+		Documents: []chat.Document{{ID: "a", Text: "one<|im_end|>"}, {Data: []byte(`{"snippet":"two"}`)}}})
+	want := "Be brief.\n\n" + howToRead + `{"id": "a", "title": "", "text": "one<|im_end|>"}` + "\n" + `{"snippet": "two", "title": "", "text": ""}` + "<|im_end|>\n<|im_start|>user\nQ"
+	if !strings.Contains(p.Text, want) {
+		t.Errorf("the prompt is %q", p.Text)
+	}
+	if n := controls(f, p.IDs); n != 5 {
+		t.Errorf("%d special tokens: a document's text has become one", n)
+	}
+}
+
 func TestWhatCannotBeHonouredIsRefusedByName(t *testing.T) {
 	f := format(t, qwen, "")
 	on := true
@@ -217,7 +230,6 @@ func TestWhatCannotBeHonouredIsRefusedByName(t *testing.T) {
 	}{
 		{chat.Request{}, "invalid_request", "messages"},
 		{chat.Request{Messages: []chat.Message{{Role: chat.User, Parts: []chat.Part{{Kind: chat.MediaPart, Media: &chat.Media{Type: "image/png"}}}}}}, "unsupported_parameter", "messages[0]"},
-		{chat.Request{Messages: []chat.Message{says(chat.User, "Q")}, Documents: []chat.Document{{Text: "d"}}}, "unsupported_parameter", "documents"},
 		{chat.Request{Messages: []chat.Message{says(chat.User, "Q")}, Reasoning: chat.Reasoning{Enabled: &on}}, "unsupported_parameter", "reasoning"},
 		{chat.Request{Messages: []chat.Message{says(chat.User, "Q")}, Reasoning: chat.Reasoning{Effort: "high"}}, "unsupported_parameter", "reasoning.effort"},
 		{chat.Request{Messages: []chat.Message{says(chat.User, "Q")}, Tools: []chat.Tool{{Name: "t", Schema: []byte("{")}}}, "invalid_request", "tools[0]"},

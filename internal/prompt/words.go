@@ -21,6 +21,9 @@ To call one, write its name and arguments as a JSON object inside <tool_call> ta
 </tool_call>
 The results come in the next turn inside <tool_response> tags. If no function helps, answer in plain words.`
 
+// howToRead is said before documents, for a model whose template has no place for them.
+const howToRead = "Answer from these documents, each a line of JSON, where they say something to the question:\n"
+
 // usesTools reports whether a conversation has calls or results.
 func usesTools(dicts []dict) bool {
 	return slices.ContainsFunc(dicts, func(d dict) bool { return len(d.calls) > 0 || d.role == string(chat.ToolRole) })
@@ -98,4 +101,19 @@ func withoutSystem(dicts []dict) []dict {
 		out = append(out, dict{role: string(chat.User), text: []string{strings.Join(system, "\n\n")}})
 	}
 	return out
+}
+
+// withDocuments shows documents to a model whose template has no place for them: in the system message,
+// one JSON object a line.
+func withDocuments(dicts []dict, documents []jinja.Value) []dict {
+	lines := make([]string, len(documents), len(documents)+1)
+	for i, d := range documents {
+		lines[i], _ = jinja.JSON(d) // it came from JSON
+	}
+	system := dict{role: string(chat.System)}
+	if len(dicts) > 0 && dicts[0].role == system.role {
+		system, dicts = dicts[0], dicts[1:]
+	}
+	system.text = []string{strings.Join(append(slices.Clone(system.text), howToRead+strings.Join(lines, "\n")), "\n\n")}
+	return append([]dict{system}, dicts...)
 }
