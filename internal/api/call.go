@@ -138,6 +138,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, sf *Surface, rt *Ro
 	s.metrics.active.Inc()
 	defer s.metrics.active.Dec()
 	defer c.close()
+	c.expectBody(s.o.BodyTimeout)
 	if s.draining.Load() && rt.Scope != Open {
 		c.W.Header().Set("Connection", "close")
 		c.Fail(ErrDraining.Because("api: the server is shutting down: call again in a moment").After(time.Second))

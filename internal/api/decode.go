@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 const (
 	maxDepth = 128              // of arrays and objects in a body
-	bodyTime = 60 * time.Second // longest time that a body may take to arrive
+	bodyTime = 10 * time.Minute // that a body may take to arrive
 )
 
 // Field is a field of a request that needs no code of the surface: a hint, or one that this server
@@ -35,14 +36,13 @@ func (c *Call) Body() ([]byte, error) {
 		return nil, ErrMediaType.Because("api: the body is encoded as %q: send it as it is", e)
 	}
 	limit := c.server.o.BodyBytes
-	// A body that trickles must not hold its connection for ever; the deadline is lifted again,
-	// since it would end the wait for the client's departure too.
-	_ = c.control.SetReadDeadline(time.Now().Add(bodyTime))
-	data, err := io.ReadAll(http.MaxBytesReader(c.W, c.R.Body, limit))
-	_ = c.control.SetReadDeadline(time.Time{})
+	data, err := io.ReadAll(c.Reader(limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, ErrTooLarge.Because("api: the body is larger than %d bytes, the most that this server takes", limit)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, ErrSlow.Because("api: nothing of the body came for %s: send it without pauses", c.server.o.BodyTimeout)
 	}
 	if err != nil {
 		return nil, ErrBody.Because("api: the body ended early: %w", err)
@@ -50,6 +50,46 @@ func (c *Call) Body() ([]byte, error) {
 	c.body = data
 	return data, nil
 }
+
+// Reader is the body as it comes, for routes that do not want it whole: at most limit bytes, then an
+// *http.MaxBytesError. Read it to its end, or to an error.
+func (c *Call) Reader(limit int64) io.Reader {
+	return &arriving{r: http.MaxBytesReader(c.W, c.R.Body, limit), c: c, until: time.Now().Add(bodyTime)}
+}
+
+// arriving is a body that must keep coming: one that trickles must not hold its connection for ever.
+type arriving struct {
+	r     io.Reader
+	c     *Call
+	until time.Time
+}
+
+func (a *arriving) Read(p []byte) (int, error) {
+	deadline := time.Now().Add(a.c.server.o.BodyTimeout)
+	if deadline.After(a.until) {
+		deadline = a.until
+	}
+	_ = a.c.control.SetReadDeadline(deadline) // not every reader has deadlines
+	n, err := a.r.Read(p)
+	if errors.Is(err, io.EOF) {
+		a.c.arrived()
+	}
+	return n, err
+}
+
+// drainTime is how long the rest of a body that nobody wants may take: net/http reads it before the
+// answer is sent, so that the connection can be used again.
+const drainTime = time.Second
+
+// expectBody bounds the wait for a body that no route reads.
+func (c *Call) expectBody(most time.Duration) {
+	if c.R.ContentLength != 0 {
+		_ = c.control.SetReadDeadline(time.Now().Add(most))
+	}
+}
+
+// arrived lifts the deadline: it would end the wait for the caller's departure too.
+func (c *Call) arrived() { _ = c.control.SetReadDeadline(time.Time{}) }
 
 // Decode reads the body as one JSON object into v. It refuses invalid UTF-8, duplicate keys,
 // trailing bytes and deep nesting, then the fields that cannot be honoured; a strict server also

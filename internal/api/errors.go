@@ -28,6 +28,8 @@ var (
 	ErrTooLarge = fault.New(fault.Invalid, "request_too_large", "api: the body is too large")
 	// ErrBody: the body is not the JSON that the route takes.
 	ErrBody = fault.New(fault.Invalid, "invalid_request", "api: the body cannot be read")
+	// ErrSlow: the body does not arrive.
+	ErrSlow = fault.New(fault.Invalid, "request_timeout", "api: the body does not arrive")
 	// ErrUnknownField: a strict server does not know a field.
 	ErrUnknownField = fault.New(fault.Invalid, "unknown_parameter", "api: unknown field")
 	// ErrRefused: a field is known and cannot be honoured.
@@ -63,6 +65,7 @@ var statuses = map[string]int{
 	ErrMethod.Code:    http.StatusMethodNotAllowed,
 	ErrTooLarge.Code:  http.StatusRequestEntityTooLarge,
 	ErrMediaType.Code: http.StatusUnsupportedMediaType,
+	ErrSlow.Code:      http.StatusRequestTimeout,
 	ErrRate.Code:      http.StatusTooManyRequests,
 	ErrQuota.Code:     http.StatusTooManyRequests,
 }
@@ -133,7 +136,8 @@ func (f *Failure) headers(h http.Header) {
 // Fail answers with an error in the surface's words. After the first byte of an answer there is
 // nothing left to say: the connection is cut, so that no client takes the part for the whole.
 func (c *Call) Fail(err error) {
-	if c.R.Context().Err() != nil {
+	// net/http ends the context when a body does not arrive; that caller is still there.
+	if c.R.Context().Err() != nil && !errors.Is(err, ErrSlow) {
 		c.out.status = statusClosed
 		return
 	}
@@ -145,6 +149,9 @@ func (c *Call) Fail(err error) {
 	}
 	if c.out.status != 0 {
 		panic(http.ErrAbortHandler)
+	}
+	if c.body == nil {
+		c.expectBody(drainTime)
 	}
 	f.headers(c.W.Header())
 	c.surface.Error(c, f)

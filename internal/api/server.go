@@ -32,6 +32,7 @@ type Options struct {
 	Log      *slog.Logger
 
 	BodyBytes    int64         // largest body. Default 32 MiB.
+	BodyTimeout  time.Duration // longest pause of a body that arrives. Default 30 s.
 	KeepAlive    time.Duration // longest silence of a stream. Default 10 s.
 	WriteTimeout time.Duration // how long a reader may take nothing. Default 30 s.
 	Drain        time.Duration // how long answers under way may take at shutdown. Default 30 s.
@@ -46,7 +47,7 @@ func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		value     *time.Duration
 		otherwise time.Duration
-	}{{&o.KeepAlive, 10 * time.Second}, {&o.WriteTimeout, 30 * time.Second}, {&o.Drain, 30 * time.Second}} {
+	}{{&o.BodyTimeout, 30 * time.Second}, {&o.KeepAlive, 10 * time.Second}, {&o.WriteTimeout, 30 * time.Second}, {&o.Drain, 30 * time.Second}} {
 		if *d.value <= 0 {
 			*d.value = d.otherwise
 		}

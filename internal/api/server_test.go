@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -506,5 +507,48 @@ func TestRequestsFromInsidePassTheSameDoor(t *testing.T) {
 	}
 	if r := done[2]; r.Status != 403 || r.Code != "permission_denied" || r.Usage != (chat.Usage{}) {
 		t.Errorf("on record: %+v", r)
+	}
+}
+
+func TestABodyThatStopsComingEndsTheRequest(t *testing.T) {
+	h := apitest.Serve(t, api.Options{Backend: &apitest.Backend{}, Surfaces: []*api.Surface{plain("x")}, BodyTimeout: 200 * time.Millisecond})
+	conn, err := net.Dial("tcp", h.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprint(conn, "POST /v1/say HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
+	for range 4 { // longer than the pause that is allowed, without one
+		time.Sleep(80 * time.Millisecond)
+		fmt.Fprint(conn, "{")
+	}
+	w, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(w.Body)
+	if w.StatusCode != 408 || !strings.Contains(string(text), "200ms") {
+		t.Errorf("%d %s", w.StatusCode, text)
+	}
+}
+
+// net/http waits for the rest of a body before it sends an answer, for ever unless it is told.
+func TestABodyThatNobodyReadsHoldsNoAnswer(t *testing.T) {
+	h := apitest.Serve(t, api.Options{Backend: &apitest.Backend{}, Surfaces: []*api.Surface{plain("x")}, Keys: api.OneKey("k"), BodyTimeout: 200 * time.Millisecond})
+	for path, want := range map[string]int{"POST /v1/say": 401, "GET /healthz": 200, "POST /nothing": 404} {
+		conn, err := net.Dial("tcp", h.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n", path)
+		w, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+		} else if w.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, w.StatusCode, want)
+		}
+		conn.Close()
 	}
 }
