@@ -136,6 +136,12 @@ func (s *stream) Next(ctx context.Context) (chat.Event, error) {
 		case st.Hang:
 			<-ctx.Done()
 			return chat.Event{}, ctx.Err()
+		case st.Pause > 0:
+			<-ctx.Done()
+			if s.steps[0].Pause--; s.steps[0].Pause == 0 {
+				s.steps = s.steps[1:]
+			}
+			return chat.Event{}, ctx.Err()
 		case st.Wait > 0:
 			began := time.Now()
 			select {

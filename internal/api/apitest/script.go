@@ -20,6 +20,7 @@ type Step struct {
 	Err   error
 	Wait  time.Duration
 	Hang  bool // until the caller leaves
+	Pause int  // waits that the caller gives up; two of the server's make a keep-alive
 	Panic bool
 }
 
@@ -38,7 +39,7 @@ var created = time.Unix(1700000000, 0).UTC()
 //	finish stop | stop_string "END" | length | full | tool_call | filtered | refused
 //	end prompt=5 cached=2 answer=3 reasoning=1
 //	fail busy queue_full 2s "engine: the queue is full"
-//	wait 50ms   hang   panic
+//	wait 50ms   hang   panic   pause 2 (two waits given up: one keep-alive, on however slow a machine)
 func Script(text string) ([]Step, error) {
 	p := &player{open: map[int]chat.BlockKind{}, blocks: map[int]int{}}
 	for i, line := range strings.Split(text, "\n") {
@@ -86,7 +87,7 @@ func (p *player) line(line string) error {
 		return assign(&p.steps[len(p.steps)-1].Event, words)
 	case "think", "text", "refuse", "args", "call", "cite", "finish":
 		return p.part(choice, verb, words, tokens)
-	case "fail", "wait", "hang", "panic":
+	case "fail", "wait", "hang", "panic", "pause":
 		return p.trouble(verb, words)
 	default:
 		return fmt.Errorf("unknown step %q", verb)
@@ -173,7 +174,14 @@ func (p *player) trouble(verb string, words []string) error {
 		p.steps = append(p.steps, Step{Hang: true})
 	case "panic":
 		p.steps = append(p.steps, Step{Panic: true})
+	case "pause":
+		n, err := strconv.Atoi(strings.Join(words, " "))
+		p.steps = append(p.steps, Step{Pause: n})
+		return err
 	case "wait":
+		if len(words) != 1 {
+			return fmt.Errorf("wait needs a duration")
+		}
 		d, err := time.ParseDuration(words[0])
 		p.steps = append(p.steps, Step{Wait: d})
 		return err
