@@ -19,7 +19,7 @@ def asked():
     return get("/test/asked")
 
 
-def until_idle(seconds=2):
+def until_idle(seconds=10):
     """Wait until no answer is under way; fail if one still is."""
     end = time.monotonic() + seconds
     while (live := get("/test/live")) and time.monotonic() < end:

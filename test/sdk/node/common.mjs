@@ -11,7 +11,7 @@ export const get = async (path) => (await fetch(URL + path)).json();
 export const asked = () => get("/test/asked");
 
 // untilIdle waits until no answer is under way, and fails if one still is.
-export async function untilIdle(milliseconds = 2000) {
+export async function untilIdle(milliseconds = 10000) {
   const end = Date.now() + milliseconds;
   while ((await get("/test/live")) !== 0 && Date.now() < end) await new Promise((done) => setTimeout(done, 10));
   assert.equal(await get("/test/live"), 0);
