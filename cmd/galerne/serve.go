@@ -15,6 +15,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/azure"
+	"github.com/galerne-ai/galerne/internal/api/cohere"
 	"github.com/galerne-ai/galerne/internal/api/mistral"
 	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/api/openai"
@@ -127,6 +128,7 @@ func surfaces(l *library) []*api.Surface {
 		anthropic.Surface(),
 		ollama.Surface(l),
 		mistral.Surface(),
+		cohere.Surface(),
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/apitest"
 	"github.com/galerne-ai/galerne/internal/api/azure"
+	"github.com/galerne-ai/galerne/internal/api/cohere"
 	"github.com/galerne-ai/galerne/internal/api/mistral"
 	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/api/openai"
@@ -33,13 +34,13 @@ import (
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces() []*api.Surface {
 	own := openai.Surface(responses.Routes()...)
-	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(), ollama.Surface(shelf{}), mistral.Surface()}
+	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(), ollama.Surface(shelf{}), mistral.Surface(), cohere.Surface()}
 }
 
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,
 // with plain functions named test_*; what a function raises is the failure.
 func TestOfficialClientsUnderstandUs(t *testing.T) {
-	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral")
+	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral", "cohere")
 }
 
 // TestOlderClientsUnderstandUs runs the same files with the clients' older generation.

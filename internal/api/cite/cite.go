@@ -3,11 +3,11 @@
 // Models that mark their sources are few. For all others, words are compared: a stretch of an answer is
 // cited when the same words, in the same order, stand in a document, and tell something. Words are runs
 // of letters and digits, compared without regard to case; of scripts without spaces, every character is
-// one. A word tells something if it has a digit or at least four letters; a stretch begins and ends with
-// such words, and is cited when
+// one. A word tells something if it is a number of two figures or more, or has at least four letters; a
+// stretch begins and ends with such words, and is cited when
 //
 //   - it has two of them, or
-//   - one that is a number or, inside a sentence, has a capital letter: a name, or
+//   - one that is such a number or, inside a sentence, has a capital letter: a name, or
 //   - four characters of a script without spaces.
 //
 // So a citation proves that the words are there, not that the answer is right; what is said in other
@@ -100,7 +100,10 @@ type word struct {
 	whole      bool // a character of a script without spaces
 }
 
-func (w *word) tells() bool { return w.digit || w.letters >= 4 }
+// number reports a word with digits that is no single figure: those stand everywhere.
+func (w *word) number() bool { return w.digit && w.end-w.start > 1 }
+
+func (w *word) tells() bool { return w.number() || w.letters >= 4 }
 
 // wordless are scripts that write no spaces between words.
 func wordless(r rune) bool {
@@ -232,7 +235,7 @@ func worth(run []word) int {
 			switch {
 			case w.whole:
 				characters++
-			case w.digit || w.tells() && w.name:
+			case w.number() || w.tells() && w.name:
 				return n
 			case w.tells():
 				telling++

@@ -20,10 +20,11 @@ func documents(texts ...string) (out []chat.Document) {
 }
 
 func TestStretchesThatStandInADocumentAreCited(t *testing.T) {
-	docs := documents("Emperor penguins are the tallest penguins, up to 122 cm in height.", "King penguins live in Antarctica; emperor penguins too.", "企鹅生活在南极洲")
+	docs := documents("Emperor penguins are the tallest penguins, up to 122 cm in height.", "King penguins live in Antarctica; emperor penguins too.", "企鹅生活在南极洲", "3 eggs")
 	for _, c := range []struct{ text, want string }{
 		{"The tallest are emperor penguins.", "[emperor penguins 0 1]"},
 		{"They reach 122 cm.", "[122 0]"},
+		{"There are 3 kings.", ""},
 		{"They live in Antarctica.", "[live in Antarctica 1]"},
 		{"Antarctica is cold.", ""}, // the first of a sentence has a capital anyway
 		{"It is up to you, in all the cases.", ""},
