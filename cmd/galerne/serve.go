@@ -16,6 +16,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/azure"
 	"github.com/galerne-ai/galerne/internal/api/cohere"
+	"github.com/galerne-ai/galerne/internal/api/gemini"
 	"github.com/galerne-ai/galerne/internal/api/mistral"
 	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/api/openai"
@@ -127,6 +128,7 @@ func surfaces(l *library) []*api.Surface {
 		azure.Surface(own),
 		anthropic.Surface(),
 		ollama.Surface(l),
+		gemini.Surface(),
 		mistral.Surface(),
 		cohere.Surface(),
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/apitest"
 	"github.com/galerne-ai/galerne/internal/api/azure"
 	"github.com/galerne-ai/galerne/internal/api/cohere"
+	"github.com/galerne-ai/galerne/internal/api/gemini"
 	"github.com/galerne-ai/galerne/internal/api/mistral"
 	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/api/openai"
@@ -34,25 +35,25 @@ import (
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces() []*api.Surface {
 	own := openai.Surface(responses.Routes()...)
-	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(), ollama.Surface(shelf{}), mistral.Surface(), cohere.Surface()}
+	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface()}
 }
 
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,
 // with plain functions named test_*; what a function raises is the failure.
 func TestOfficialClientsUnderstandUs(t *testing.T) {
-	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral", "cohere")
+	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral", "cohere", "gemini")
 }
 
 // TestOlderClientsUnderstandUs runs the same files with the clients' older generation.
 func TestOlderClientsUnderstandUs(t *testing.T) {
-	pythonChecks(t, testdeps.Dep(t, "venv-old/bin/python"), "openai", "anthropic")
+	pythonChecks(t, testdeps.Dep(t, "venv-old/bin/python"), "openai", "anthropic", "gemini")
 }
 
 func pythonChecks(t *testing.T, python string, vendors ...string) {
 	for _, vendor := range vendors {
 		t.Run(vendor, func(t *testing.T) {
 			name := vendor
-			if other, ok := map[string]string{"mistral": "mistralai", "hf": "huggingface_hub"}[vendor]; ok {
+			if other, ok := map[string]string{"mistral": "mistralai", "hf": "huggingface_hub", "gemini": "google.genai"}[vendor]; ok {
 				name = other
 			}
 			if err := exec.Command(python, "-c", "import "+name).Run(); err != nil {
