@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 	"time"
 
@@ -43,6 +44,7 @@ func (g *guarded) Respond(ctx context.Context, r *chat.Request) (chat.Stream, er
 		return nil, err
 	}
 	r.ID, r.Tenant = g.c.ID, g.tenant()
+	narrow(&r.Sampling)
 	h, err := g.c.server.limiter.answer(g.c.Key, need(r))
 	if err != nil {
 		return nil, err
@@ -76,6 +78,14 @@ func need(r *chat.Request) int {
 		tokens += min(*r.MaxTokens, 1<<24) * max(1, r.N)
 	}
 	return tokens + bytes/bytesPerToken
+}
+
+// narrow reads top_p 0 as every vendor does: the likeliest token alone. Package sample's 0 is all.
+func narrow(s *chat.Sampling) {
+	if s.TopP != nil && *s.TopP == 0 {
+		least := float64(math.SmallestNonzeroFloat32)
+		s.TopP = &least
+	}
 }
 
 // textOnly refuses what no network here can read, rather than answering without it.

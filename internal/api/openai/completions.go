@@ -83,6 +83,9 @@ func (b *textBody) requests() ([]*chat.Request, error) {
 	if err = b.counts(first); err != nil {
 		return nil, err
 	}
+	if b.Suffix != nil && *b.Suffix == "" {
+		b.Suffix = nil // some clients send it always
+	}
 	if b.Suffix != nil && tokens != nil {
 		return nil, Invalid("suffix", "suffix needs a prompt that is text, not tokens")
 	}
