@@ -6,6 +6,7 @@
 package sample
 
 import (
+	"errors"
 	"math"
 
 	"github.com/galerne-ai/galerne/internal/fault"
@@ -65,7 +66,8 @@ func (o *Options) Validate(vocab int) error {
 	return nil
 }
 
-// Mask restricts what may come next: constrained decoding.
+// Mask restricts what may come next: constrained decoding. One that allows nothing may say why in a
+// method Err() error.
 type Mask interface {
 	// Allowed gives a bit for each token, 64 a word, or nil if everything is allowed.
 	Allowed() []uint64
@@ -113,6 +115,9 @@ func New(o Options, choice int, prompt []int32, mask Mask) *Sampler {
 func (s *Sampler) Next(logits []float32) (int32, error) {
 	x := s.adjust(logits)
 	id, err := s.pick(x)
+	if m, ok := s.mask.(interface{ Err() error }); ok && errors.Is(err, ErrNothing) && m.Err() != nil {
+		err = m.Err() // the mask knows why
+	}
 	if err != nil {
 		return 0, err
 	}
