@@ -223,7 +223,7 @@ func (m *memory) Flush() {}
 // close contains a panic of the route, and logs.
 func (c *Call) close() {
 	cause := recover()
-	if cause != nil && cause != http.ErrAbortHandler { //nolint:errorlint // it is the value itself
+	if cause != nil && cause != http.ErrAbortHandler {
 		c.server.o.Log.Error("request panicked", slog.String("id", c.ID), slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
 		if c.out.status == 0 {
 			c.Fail(errPanic)
