@@ -27,8 +27,7 @@ type loaded struct {
 	format  *prompt.Format
 	memory  engine.Memory
 	context int
-	types   string // the quantization: the type of most weights
-	bytes   int64  // of the file
+	facts   *facts
 	took    time.Duration
 
 	constraints *constraints
@@ -49,7 +48,7 @@ func (s *Server) open(sl *slot) (m *loaded, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m = &loaded{server: s, slot: sl, types: f.MainType().String(), bytes: f.FileBytes()}
+	m = &loaded{server: s, slot: sl}
 	o := engine.Options{Context: s.o.Context, CacheType: s.o.CacheType, Slots: s.o.Slots, Queue: s.o.Queue, Observe: s.metrics.observer(sl.entry.Name)}
 	if m.memory, err = fit(plan, s.o.Memory, &o); err != nil {
 		return nil, err
@@ -63,6 +62,7 @@ func (s *Server) open(sl *slot) (m *loaded, err error) {
 	if m.format, err = prompt.New(m.tokens); err != nil {
 		return nil, err
 	}
+	m.facts = factsOf(f, plan, m.tokens, m.format)
 	m.constraints = newConstraints(m)
 	m.pool = kernel.NewPool(s.o.Threads)
 	if m.network, err = zoo.Open(f, zoo.Options{Pool: m.pool}); err != nil {
@@ -211,11 +211,6 @@ func (m *loaded) token(id int32) chat.Token {
 
 // describe adds what is known of a loaded model.
 func (m *loaded) describe(to *chat.Model) {
-	c := &m.network.Config
-	to.Loaded, to.Arch, to.Context, to.MemoryBytes, to.Bytes, to.Quantization = true, c.Arch, m.context, m.memory.Total, m.bytes, m.types
-	to.Tokenizer = m.tokens.Kind()
-	to.Template, to.Chats = m.tokens.ChatTemplate("")
-	to.Chats = to.Chats && m.engine != nil
-	to.CallsTools, to.Thinks, to.FillsMiddle = to.Chats && m.format.CallsTools(), m.format.Thinks(), m.format.FillsMiddle()
-	to.Embeds = true
+	m.facts.describe(to)
+	to.Loaded, to.Context, to.MemoryBytes = true, m.context, m.memory.Total
 }

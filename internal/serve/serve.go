@@ -67,6 +67,8 @@ type Server struct {
 	o       Options
 	metrics *metrics
 
+	files reading
+
 	mu     sync.Mutex
 	slots  map[string]*slot // by the entry's name
 	closed bool
@@ -188,7 +190,7 @@ func (s *Server) Models(ctx context.Context) ([]chat.Model, error) {
 	}
 	out := make([]chat.Model, 0, len(all))
 	for _, e := range all {
-		out = append(out, s.describe(e))
+		out = append(out, s.describe(e, false))
 	}
 	return out, nil
 }
@@ -199,7 +201,7 @@ func (s *Server) Model(ctx context.Context, name string) (*chat.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := s.describe(e)
+	m := s.describe(e, true)
 	return &m, nil
 }
 

@@ -155,7 +155,7 @@ func TestErrorsNameTheirKind(t *testing.T) {
 }
 
 func TestAnIdleModelMakesRoomAndABusyOneDoesNot(t *testing.T) {
-	s := real(t, Options{Memory: 700 << 20, Context: 512, Slots: 4})
+	s := real(t, Options{Memory: 600 << 20, Context: 512, Slots: 4})
 	whole(t, s, complete("x", 2))
 	st, err := s.Respond(context.Background(), complete("Count to a hundred:", 300))
 	if err != nil {

@@ -186,19 +186,33 @@ func (s *Server) stats() map[string]engine.Stats {
 	return out
 }
 
-// describe tells callers what a model is; what only its file knows is there once it is loaded.
-func (s *Server) describe(e Entry) chat.Model {
+// describe tells callers what a model is. Of one that is not in memory the file is asked, for what the
+// model can do (deep) down to its tokenizer.
+func (s *Server) describe(e Entry, deep bool) chat.Model {
 	m := chat.Model{Name: e.Name, Aliases: slices.Clone(e.Aliases), Licence: e.Licence, Digest: e.Digest, Created: e.Created, Parameters: e.Parameters}
+	if !s.describeLoaded(&m) {
+		if f := s.files.of(e.Path, deep); f != nil {
+			f.describe(&m)
+			if s.o.Context > 0 {
+				m.Context = min(m.Context, s.o.Context)
+			}
+		}
+	}
+	return m
+}
+
+// describeLoaded adds what is known of a model in memory, and reports whether it is there.
+func (s *Server) describeLoaded(m *chat.Model) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sl := s.slots[e.Name]
+	sl := s.slots[m.Name]
 	if sl == nil || !sl.loaded() {
-		return m
+		return false
 	}
-	sl.model.describe(&m)
+	sl.model.describe(m)
 	m.Pinned = sl.pinned
 	if sl.users == 0 && sl.keep >= 0 {
 		m.Expires = sl.idle.Add(sl.keep)
 	}
-	return m
+	return true
 }
