@@ -117,8 +117,7 @@ type shown struct {
 	Modified     string         `json:"modified_at"`
 }
 
-// show answers POST /api/show. What a model can do is known once its file has been read, so a model
-// that is not in memory is brought there.
+// show answers POST /api/show.
 func show(c *api.Call) error {
 	var b showBody
 	if err := c.Decode(&b, showFields()); err != nil {
@@ -133,11 +132,6 @@ func show(c *api.Call) error {
 		return err
 	}
 	m, err := c.Backend.Model(c.R.Context(), name)
-	if err == nil && !m.Loaded {
-		if err = c.Backend.Load(c.R.Context(), name, nil); err == nil {
-			m, err = c.Backend.Model(c.R.Context(), name)
-		}
-	}
 	if err != nil {
 		return about(asked, err)
 	}
