@@ -20,9 +20,11 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/mistral"
 	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/api/openai/batches"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
 	"github.com/galerne-ai/galerne/internal/govern"
 	"github.com/galerne-ai/galerne/internal/hub"
+	"github.com/galerne-ai/galerne/internal/jobs"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/metric"
 	"github.com/galerne-ai/galerne/internal/serve"
@@ -107,12 +109,14 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 			log.Error("usage was lost", "error", err)
 		}
 	}()
-	o := api.Options{Backend: all, Keys: who, Done: noteUsage(meter), Surfaces: surfaces(library), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
+	kept := newJobs(a.home, store, log)
+	o := api.Options{Backend: all, Keys: who, Done: noteUsage(meter), Surfaces: surfaces(library, kept), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
 		Ready: backend.Ready, Registry: registry, Log: log, Drain: f.Drain}
 	server, err := api.New(o)
 	if err != nil {
 		return err
 	}
+	defer goOn(a.ctx, kept, who.do(server))()
 	log.Info("listening", "address", l.Addr().String(), "key", who.Any())
 	if started != nil {
 		go started(l.Addr().String(), backend)
@@ -121,8 +125,8 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 }
 
 // surfaces are the vendors' APIs that are served.
-func surfaces(l *library) []*api.Surface {
-	own := openai.Surface(responses.Routes()...)
+func surfaces(l *library, kept *jobs.Store) []*api.Surface {
+	own := openai.Surface(append(responses.Routes(), batches.Routes(kept)...)...)
 	return []*api.Surface{
 		own,
 		azure.Surface(own),

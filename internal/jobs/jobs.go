@@ -60,7 +60,7 @@ type Options struct {
 	LineBytes int           // longest request of a batch. Default 8 MiB.
 	MaxLines  int           // most requests of a batch. Default 50,000.
 	Parallel  int           // requests of batches under way at once. Default 8.
-	Hold      time.Duration // after how long without a sign of life another process takes over. Default 10 s.
+	Hold      time.Duration // after how long without a sign of life another process takes over. Default 5 s.
 	Now       func() time.Time
 	NewID     func() string
 }
@@ -79,7 +79,7 @@ func (o Options) withDefaults() Options {
 		o.Parallel = 8
 	}
 	if o.Hold <= 0 {
-		o.Hold = 10 * time.Second
+		o.Hold = 5 * time.Second
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -114,13 +114,13 @@ func TestABatchGoesFromAFileToFiles(t *testing.T) {
 {"custom_id":"b","method":"POST","url":"/v1/chat/completions","body":{"model":"m"}}
 `
 	code, text := w.upload("a", map[string]string{"purpose": "batch"}, lines)
-	if want := fmt.Sprintf(`{"id":"file-2","object":"file","bytes":%d,"created_at":1700000000,"expires_at":null,"filename":"in.jsonl","purpose":"batch","status":"processed","status_details":null}`, len(lines)); code != 200 || text != want {
+	if want := fmt.Sprintf(`{"id":"file-1","object":"file","bytes":%d,"created_at":1700000000,"expires_at":null,"filename":"in.jsonl","purpose":"batch","status":"processed","status_details":null}`, len(lines)); code != 200 || text != want {
 		t.Fatalf("%d %s, want %s", code, text, want)
 	}
-	if code, text = w.call("a", "GET", "/v1/files/file-2/content", "", nil); code != 200 || text != lines {
+	if code, text = w.call("a", "GET", "/v1/files/file-1/content", "", nil); code != 200 || text != lines {
 		t.Errorf("%d %q", code, text)
 	}
-	code, text = w.call("a", "POST", "/v1/batches", "application/json", []byte(`{"input_file_id":"file-2","endpoint":"/v1/chat/completions","completion_window":"24h","metadata":{"k":"v"}}`))
+	code, text = w.call("a", "POST", "/v1/batches", "application/json", []byte(`{"input_file_id":"file-1","endpoint":"/v1/chat/completions","completion_window":"24h","metadata":{"k":"v"}}`))
 	var b batch
 	if err := json.Unmarshal([]byte(text), &b); err != nil || code != 200 || b.Status != "in_progress" || b.Counts.Total != 2 || string(b.Metadata) != `{"k":"v"}` {
 		t.Fatalf("%d %s", code, text)
@@ -146,7 +146,7 @@ func TestABatchGoesFromAFileToFiles(t *testing.T) {
 		t.Error(text)
 	}
 	// What belongs to a tenant is nobody else's.
-	for _, path := range []string{"/v1/files/file-2", "/v1/files/file-2/content", "/v1/files/" + *b.Output, "/v1/batches/" + b.ID} {
+	for _, path := range []string{"/v1/files/file-1", "/v1/files/file-1/content", "/v1/files/" + *b.Output, "/v1/batches/" + b.ID} {
 		if code, text := w.call("b", "GET", path, "", nil); code != 404 {
 			t.Errorf("%s: %d %s", path, code, text)
 		}
@@ -154,10 +154,10 @@ func TestABatchGoesFromAFileToFiles(t *testing.T) {
 	if _, text := w.call("b", "GET", "/v1/files", "", nil); text != `{"object":"list","data":[],"first_id":null,"last_id":null,"has_more":false}` {
 		t.Error(text)
 	}
-	if code, text := w.call("b", "DELETE", "/v1/files/file-2", "", nil); code != 404 {
+	if code, text := w.call("b", "DELETE", "/v1/files/file-1", "", nil); code != 404 {
 		t.Errorf("%d %s", code, text)
 	}
-	if _, text := w.call("a", "DELETE", "/v1/files/file-2", "", nil); text != `{"id":"file-2","object":"file","deleted":true}` {
+	if _, text := w.call("a", "DELETE", "/v1/files/file-1", "", nil); text != `{"id":"file-1","object":"file","deleted":true}` {
 		t.Error(text)
 	}
 }

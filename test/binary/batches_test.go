@@ -1,0 +1,152 @@
+package binary
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+type batch struct {
+	ID       string
+	Status   string
+	Output   string                                 `json:"output_file_id"`
+	Failures string                                 `json:"error_file_id"`
+	Counts   struct{ Total, Completed, Failed int } `json:"request_counts"`
+}
+
+// decode reads the JSON of an answer that must be good.
+func decode[T any](t *testing.T, code int, text string) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(text), &v); err != nil || code != 200 {
+		t.Fatalf("%d %s (%v)", code, text, err)
+	}
+	return v
+}
+
+func (s *server) upload(key, content string) string {
+	s.t.Helper()
+	var b bytes.Buffer
+	form := multipart.NewWriter(&b)
+	part, _ := form.CreateFormFile("file", "in.jsonl")
+	_, _ = io.WriteString(part, content)
+	_ = form.WriteField("purpose", "batch")
+	form.Close()
+	r, err := http.NewRequest("POST", s.url+"/v1/files", &b)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+key)
+	r.Header.Set("Content-Type", form.FormDataContentType())
+	w, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer w.Body.Close()
+	var f struct{ ID string }
+	if err := json.NewDecoder(w.Body).Decode(&f); err != nil || w.StatusCode != 200 {
+		s.t.Fatalf("%d %v", w.StatusCode, err)
+	}
+	return f.ID
+}
+
+// TestABatchSurvivesKills kills the server in the middle of a batch, several times, without a word of
+// warning; at the end every request has one answer, and those that had one before a kill kept it.
+func TestABatchSurvivesKills(t *testing.T) {
+	const n, kills = 60, 2
+	home := t.TempDir()
+	key := addKey(t, home, "ci")
+	s := start(t, home, "serve", small(t))
+	var lines strings.Builder
+	for i := range n {
+		fmt.Fprintf(&lines, `{"custom_id":"item %d","method":"POST","url":"/v1/chat/completions","body":{"model":"","messages":[{"role":"user","content":"Say %d."}],"max_tokens":12,"temperature":1}}`+"\n", i, i)
+	}
+	code, _, text := s.call("POST", "/v1/batches", key, fmt.Sprintf(`{"input_file_id":"%s","endpoint":"/v1/chat/completions","completion_window":"24h"}`, s.upload(key, lines.String())))
+	b := decode[batch](t, code, text)
+	look := func() batch {
+		code, _, text := s.call("GET", "/v1/batches/"+b.ID, key, "")
+		return decode[batch](t, code, text)
+	}
+	for kill := range kills {
+		had := look().Counts.Completed
+		for deadline := time.Now().Add(time.Minute); look().Counts.Completed < had+5; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the batch does not go on after %d kills: %+v\n%s", kill, look(), s.log)
+			}
+		}
+		before := look()
+		if before.Status != "in_progress" {
+			t.Fatalf("there was nothing left to kill: %+v", before)
+		}
+		_ = s.stop(syscall.SIGKILL)
+		s = start(t, home, "serve", small(t))
+		if after := look(); after.Counts.Completed < before.Counts.Completed {
+			t.Fatalf("%+v before the kill, %+v after it", before, after)
+		}
+	}
+	for deadline := time.Now().Add(2 * time.Minute); b.Status != "completed"; time.Sleep(50 * time.Millisecond) {
+		if b = look(); time.Now().After(deadline) {
+			t.Fatalf("%+v\n%s", b, s.log)
+		}
+	}
+	if b.Counts.Total != n || b.Counts.Completed != n || b.Failures != "" {
+		t.Errorf("%+v", b)
+	}
+	code, _, text = s.call("GET", "/v1/files/"+b.Output+"/content", key, "")
+	seen, requests := map[string]int{}, map[string]int{}
+	for line := range strings.Lines(text) {
+		var l struct {
+			ID       string `json:"custom_id"`
+			Response struct {
+				Status    int    `json:"status_code"`
+				RequestID string `json:"request_id"`
+				Body      struct{ Choices []any }
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &l); err != nil || l.Response.Status != 200 || len(l.Response.Body.Choices) != 1 {
+			t.Fatalf("%v in %s", err, line)
+		}
+		seen[l.ID]++
+		requests[l.Response.RequestID]++
+	}
+	for i := range n {
+		if id := fmt.Sprintf("item %d", i); seen[id] != 1 {
+			t.Errorf("%s is there %d times", id, seen[id])
+		}
+	}
+	if code != 200 || len(seen) != n || len(requests) != n {
+		t.Errorf("%d: %d names, %d requests", code, len(seen), len(requests))
+	}
+}
+
+func TestABatchEndsWithTheKeyThatMadeIt(t *testing.T) {
+	home := t.TempDir()
+	key, other := addKey(t, home, "ci", "--tenant", "team"), addKey(t, home, "other", "--tenant", "team")
+	s := start(t, home, "serve", small(t))
+	line := `{"custom_id":"%d","method":"POST","url":"/v1/chat/completions","body":{"messages":[{"role":"user","content":"Tell a story."}],"max_tokens":400,"ignore_eos":true}}` + "\n"
+	var lines strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&lines, line, i)
+	}
+	code, _, text := s.call("POST", "/v1/batches", key, fmt.Sprintf(`{"input_file_id":"%s","endpoint":"/v1/chat/completions","completion_window":"24h"}`, s.upload(key, lines.String())))
+	b := decode[batch](t, code, text)
+	if _, errOut, code := output(t, home, "key", "revoke", "ci"); code != 0 {
+		t.Fatal(errOut)
+	}
+	for deadline := time.Now().Add(time.Minute); b.Status != "failed"; time.Sleep(50 * time.Millisecond) {
+		code, _, text = s.call("GET", "/v1/batches/"+b.ID, other, "") // of the same tenant
+		if b = decode[batch](t, code, text); time.Now().After(deadline) {
+			t.Fatalf("%+v", b)
+		}
+	}
+	if !strings.Contains(text, "was revoked") {
+		t.Error(text)
+	}
+}
