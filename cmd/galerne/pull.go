@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -134,16 +135,27 @@ func (l *library) Copy(ctx context.Context, from, to string) error {
 	if err == nil {
 		l.add(m)
 	}
-	return err
+	return l.notOurs(from, err)
 }
 
-// Delete implements ollama.Store. A model that was named by its path is not the hub's to remove.
+// Delete implements ollama.Store.
 func (l *library) Delete(ctx context.Context, name string) error {
 	r, err := l.hub.Remove(ctx, name, false)
 	if err == nil {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.named = slices.DeleteFunc(l.named, func(e serve.Entry) bool { return e.Name == r.Name })
+	}
+	return l.notOurs(name, err)
+}
+
+// notOurs tells of a model that is served from its path and was never pulled.
+func (l *library) notOurs(name string, err error) error {
+	if !errors.Is(err, hub.ErrUnknown) {
+		return err
+	}
+	if e, found := l.find(name); found == nil {
+		return hub.ErrName.Because("hub: %s is a file that was not pulled (%s): it can be used, not changed", name, filepath.Base(e.Path))
 	}
 	return err
 }
