@@ -11,6 +11,10 @@ func TestAnswersAreAnthropicsToTheByte(t *testing.T) {
 	apitest.Golden(t, "testdata", api.Options{Surfaces: []*api.Surface{Surface()}})
 }
 
+func TestAStrictServerKnowsTheReferencesFields(t *testing.T) {
+	apitest.Golden(t, "testdata/strict", api.Options{Surfaces: []*api.Surface{Surface()}, Strict: true})
+}
+
 func TestEveryRouteAsksWhoCalls(t *testing.T) {
 	apitest.Door(t, Surface(), "testdata/routes.txt")
 }

@@ -18,6 +18,8 @@ type tool struct {
 	DeferLoading   bool              `json:"defer_loading"`
 	AllowedCallers []string          `json:"allowed_callers"`
 	InputExamples  []json.RawMessage `json:"input_examples"`
+	CacheControl   json.RawMessage   `json:"cache_control"`         // every prefix is kept as long as there is room
+	EagerInput     *bool             `json:"eager_input_streaming"` // input streams as it comes
 }
 
 type toolChoice struct {

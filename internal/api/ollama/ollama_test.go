@@ -99,6 +99,10 @@ func TestModelsAreLoadedAndUnloadedWithoutAQuestion(t *testing.T) {
 	}
 }
 
+func TestAStrictServerKnowsTheReferencesFields(t *testing.T) {
+	apitest.Golden(t, "testdata/strict", api.Options{Surfaces: []*api.Surface{Surface(nil)}, Strict: true})
+}
+
 func TestEveryRouteAsksWhoCalls(t *testing.T) {
 	apitest.Door(t, Surface(shelf{}), "testdata/routes.txt")
 }
