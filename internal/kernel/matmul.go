@@ -20,14 +20,18 @@ func (j *Job) rows() int {
 	return j.In.Rows
 }
 
-// partBytes bounds the weights of a part, which every tile of rows reads again: a quarter of a 2 MiB
-// second-level cache.
-const partBytes = 512 << 10
+const (
+	// partBytes bounds the weights of a part, which every tile of its rows reads again: half of a 2 MiB
+	// second-level cache.
+	partBytes = 1 << 20
+	// partRows bounds the input rows of a part: parts that follow each other share their weights.
+	partRows = 64
+)
 
 // product is the one task behind MatMul; a pool has one, reused.
 type product struct {
 	jobs    []Job
-	perPart int // panels, of one job
+	perPart int // panels, of one job, each with partRows rows at most
 	scratch []tile
 	calls   []dotCall
 }
@@ -52,7 +56,7 @@ type dotCall struct {
 func (p *Pool) MatMul(jobs []Job) {
 	t := &p.product
 	t.jobs = jobs
-	panels, most := 0, 0
+	units, most := 0, 0 // of a panel and partRows rows
 	for i := range jobs {
 		j := &jobs[i]
 		if j.W.Cols != j.In.Cols {
@@ -63,18 +67,16 @@ func (p *Pool) MatMul(jobs []Job) {
 		} else {
 			p.floats(j.In)
 		}
-		if j.rows() > 0 {
-			panels += j.W.panels()
-			most = max(most, j.W.panelBytes)
-		}
+		units += j.W.panels() * j.chunks()
+		most = max(most, j.W.panelBytes)
 	}
-	if panels == 0 {
+	if units == 0 {
 		return
 	}
 	if len(t.scratch) < p.threads {
 		t.scratch, t.calls = make([]tile, p.threads), make([]dotCall, p.threads)
 	}
-	t.perPart = max(1, min(panels/(p.threads*8), partBytes/most))
+	t.perPart = max(1, min(units/(p.threads*8), partBytes/most))
 	parts := 0
 	for i := range jobs {
 		parts += t.parts(&jobs[i])
@@ -85,39 +87,42 @@ func (p *Pool) MatMul(jobs []Job) {
 
 func (m *Matrix) panels() int { return (m.Rows + panelRows - 1) / panelRows }
 
+// chunks is how many runs of partRows rows a job has.
+func (j *Job) chunks() int { return (j.rows() + partRows - 1) / partRows }
+
 // parts is how many parts a job has.
 func (t *product) parts(j *Job) int {
-	if j.rows() == 0 {
-		return 0
-	}
-	return (j.W.panels() + t.perPart - 1) / t.perPart
+	return (j.W.panels() + t.perPart - 1) / t.perPart * j.chunks()
 }
 
-// Part computes perPart panels of one job.
+// Part computes perPart panels of one job for some of its rows.
 func (t *product) Part(part, worker int) {
 	for i := range t.jobs {
 		j := &t.jobs[i]
 		n := t.parts(j)
 		if part < n {
-			j.compute(part*t.perPart, min((part+1)*t.perPart, j.W.panels()), &t.scratch[worker], &t.calls[worker])
+			panel, row := part/j.chunks()*t.perPart, part%j.chunks()*partRows
+			to := min(panel+t.perPart, j.W.panels())
+			j.compute(panel, to, row, min(row+partRows, j.rows()), &t.scratch[worker], &t.calls[worker])
 			return
 		}
 		part -= n
 	}
 }
 
-// compute runs rows tile by tile past the panels, which stay in the second-level cache meanwhile.
-func (j *Job) compute(from, to int, out *tile, call *dotCall) {
+// compute runs output rows [row, end) tile by tile past the panels, which stay in the second-level cache
+// meanwhile.
+func (j *Job) compute(from, to, row, end int, out *tile, call *dotCall) {
 	whole := min(to, j.W.Rows/panelRows)
-	for i, left := 0, j.rows(); left > 0; {
-		n := j.W.form.tileRows(left)
+	for row < end {
+		n := j.W.form.tileRows(end - row)
 		if whole > from {
-			j.tile(from, whole, i, n, call)
+			j.tile(from, whole, row, n, call)
 		}
 		if to > whole { // the last panel has fewer rows than lanes
-			j.ragged(i, n, out, call)
+			j.ragged(row, n, out, call)
 		}
-		i, left = i+n, left-n
+		row += n
 	}
 }
 
