@@ -11,8 +11,8 @@ import (
 
 // The choice is made once, at start, and never changes: package state that is constant in effect.
 var (
-	useAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA && hasF16C() && trial(dotsAVX2, tileRowsAVX2)
-	useAVX512 = useAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512VNNI && trial(dotsAVX512, anyRows)
+	useAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA && hasF16C() && trial(dotTileAVX2)
+	useAVX512 = useAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512VNNI && trial(dotAVX512)
 )
 
 // Implementations lists what this machine runs, slowest first.
@@ -35,7 +35,10 @@ func (f *form) tileRows(left int) int {
 	if !useAVX512 {
 		return tileRowsAVX2(f, left)
 	}
-	return 1 << (bits.Len(uint(min(left, maxRows))) - 1)
+	if left >= 4 {
+		return min(left, maxRows) &^ 3
+	}
+	return min(left, 2)
 }
 
 func tileRowsAVX2(f *form, left int) int {
@@ -48,17 +51,50 @@ func tileRowsAVX2(f *form, left int) int {
 	return 1
 }
 
+// dotTileAVX2 takes as many rows a call as its kernels do.
+func dotTileAVX2(f *form, c *dotCall, n int) {
+	for {
+		rows := tileRowsAVX2(f, n)
+		dotsAVX2(f.kind, rows)(c)
+		if n -= rows; n == 0 {
+			return
+		}
+		c.x, c.dst = unsafe.Add(c.x, uintptr(rows)*c.xStride), unsafe.Add(c.dst, uintptr(rows)*c.dstStride)
+	}
+}
+
 // dot computes n rows, a number that tileRows gave, against whole panels.
 func dot(f *form, c *dotCall, n int) {
 	switch {
 	case f.bits == 0 && useAVX2:
 		dotFloats(f, c, n)
 	case useAVX512:
-		dotsAVX512(f.kind, n)(c)
+		dotAVX512(f, c, n)
 	case useAVX2:
-		dotsAVX2(f.kind, n)(c)
+		dotTileAVX2(f, c, n)
 	default:
 		dotGeneric(f, c, n)
+	}
+}
+
+// dotAVX512 takes panels by pairs where there are rows enough to be worth it, and the rest in tiles.
+func dotAVX512(f *form, c *dotCall, n int) {
+	if pairs := c.panels &^ 1; n >= 8 && pairs > 0 {
+		left := c.panels - pairs
+		c.panels = pairs
+		pairsAVX512(f.kind)(c)
+		if left == 0 {
+			return
+		}
+		c.w, c.dst, c.panels = unsafe.Add(c.w, pairs*c.size), unsafe.Add(c.dst, 4*panelRows*pairs), left
+	}
+	for {
+		rows := 1 << (bits.Len(uint(min(n, 16))) - 1)
+		dotsAVX512(f.kind, rows)(c)
+		if n -= rows; n == 0 {
+			return // see dotFloats
+		}
+		c.x, c.dst = unsafe.Add(c.x, uintptr(rows)*c.xStride), unsafe.Add(c.dst, uintptr(rows)*c.dstStride)
 	}
 }
 

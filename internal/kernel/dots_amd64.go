@@ -41,3 +41,22 @@ func dotsAVX512(k kind, rows int) func(*dotCall) {
 	}
 	return kernels[k][bits.Len(uint(rows))-1]
 }
+
+// pairsAVX512 is the kernel of a form for pairs of panels and any multiple of 4 rows.
+func pairsAVX512(k kind) func(*dotCall) {
+	kernels := [...]func(*dotCall){
+		kind4z: pairs4zAVX512,
+		kind4m: pairs4mAVX512,
+		kind4k: pairs4kAVX512,
+		kind5z: pairs5zAVX512,
+		kind5m: pairs5mAVX512,
+		kind5k: pairs5kAVX512,
+		kind6s: pairs6sAVX512,
+		kind4s: pairs4sAVX512,
+		kind4t: pairs4tAVX512,
+		kind8:  pairs8AVX512,
+		kind8w: pairs8wAVX512,
+		kind8x: pairs8xAVX512,
+	}
+	return kernels[k]
+}

@@ -37,9 +37,9 @@ type product struct {
 }
 
 // maxRows is the most input rows of one kernel call.
-const maxRows = 16
+const maxRows = 32
 
-type tile [maxRows * panelRows]float32
+type tile [maxRows * 2 * panelRows]float32
 
 // dotCall is what a kernel is given: some input rows against neighbouring panels. Strides are in bytes.
 type dotCall struct {
@@ -50,6 +50,9 @@ type dotCall struct {
 	dstStride uintptr
 	blocks    uintptr // of 32 weights along k; for floats the number of columns
 	panels    uintptr
+	sums      unsafe.Pointer // [rows][2][panelRows] scratch of kernels that take panels by pairs
+	rows      uintptr
+	size      uintptr // bytes of a panel
 }
 
 // MatMul runs all jobs as one phase. It allocates nothing after its first calls.
@@ -117,7 +120,7 @@ func (j *Job) compute(from, to, row, end int, out *tile, call *dotCall) {
 	for row < end {
 		n := j.W.form.tileRows(end - row)
 		if whole > from {
-			j.tile(from, whole, row, n, call)
+			j.tile(from, whole, row, n, out, call)
 		}
 		if to > whole { // the last panel has fewer rows than lanes
 			j.ragged(row, n, out, call)
@@ -127,8 +130,9 @@ func (j *Job) compute(from, to, row, end int, out *tile, call *dotCall) {
 }
 
 // tile computes n rows from output row i on against whole panels.
-func (j *Job) tile(from, to, i, n int, call *dotCall) {
+func (j *Job) tile(from, to, i, n int, out *tile, call *dotCall) {
 	call.dst, call.dstStride = unsafe.Pointer(&j.Dst[i*j.Stride+from*panelRows]), uintptr(4*j.Stride)
+	call.sums = unsafe.Pointer(out)
 	j.call(from, to, i, n, call)
 }
 
@@ -144,7 +148,7 @@ func (j *Job) ragged(i, n int, out *tile, call *dotCall) {
 
 func (j *Job) call(from, to, i, n int, call *dotCall) {
 	row, m, in := j.First+i, j.W, j.In
-	call.w, call.panels = m.panel(from), uintptr(to-from)
+	call.w, call.panels, call.rows, call.size = m.panel(from), uintptr(to-from), uintptr(n), uintptr(m.panelBytes)
 	if m.form.bits == 0 {
 		call.x, call.xStride, call.blocks = unsafe.Pointer(&in.x[row*in.Cols]), uintptr(4*in.Cols), uintptr(in.Cols)
 	} else {

@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"slices"
 	"unsafe"
 
 	"github.com/galerne-ai/galerne/internal/dtype"
@@ -16,12 +17,11 @@ func cpuidECX(leaf uint32) uint32
 
 // trial runs every quantized form once and compares bits with generic Go, since machines advertise
 // what they do not do.
-// tile is how many rows a kernel takes of those left.
-func trial(kernels func(k kind, rows int) func(*dotCall), tile func(f *form, left int) int) bool {
-	const cols, panels = 256, 3
+func trial(run func(f *form, c *dotCall, n int)) bool {
+	const cols, panels, most = 256, 3, 16
 	random := lcg(1)
 	x := make([]float32, cols)
-	in := Input{Rows: maxRows, Cols: cols}
+	in := Input{Rows: most, Cols: cols}
 	in.reserve()
 	for r := range in.Rows {
 		for i := range x {
@@ -39,23 +39,26 @@ func trial(kernels func(k kind, rows int) func(*dotCall), tile func(f *form, lef
 		for i := range panels {
 			random.fill(f, w[i*size:(i+1)*size], cols)
 		}
-		for _, left := range []int{1, 2, 4, 8, 16} {
-			n := tile(&f, left)
-			var got, want [maxRows * panels * panelRows]float32
-			c := dotCall{w: unsafe.Pointer(&w[0]), x: unsafe.Pointer(&in.lines[0]), dst: unsafe.Pointer(&got[0]),
-				xStride: uintptr(in.stride), dstStride: 4 * panels * panelRows, blocks: cols / 32, panels: panels}
-			kernels(f.kind, n)(&c)
-			c.dst = unsafe.Pointer(&want[0])
-			dotGeneric(&f, &c, n)
-			if got != want {
+		var sums tile
+		var got, want [most * panels * panelRows]float32
+		c := dotCall{w: unsafe.Pointer(&w[0]), x: unsafe.Pointer(&in.lines[0]), dst: unsafe.Pointer(&want[0]),
+			xStride: uintptr(in.stride), dstStride: 4 * panels * panelRows, blocks: cols / 32, panels: panels,
+			sums: unsafe.Pointer(&sums), size: uintptr(size)}
+		again := c
+		dotGeneric(&f, &again, most)
+		for _, n := range []int{1, 2, 4, 8, 12, most} {
+			clear(got[:])
+			again = c
+			again.dst, again.rows = unsafe.Pointer(&got[0]), uintptr(n)
+			run(&f, &again, n)
+			end := n * panels * panelRows
+			if !slices.Equal(got[:end], want[:end]) || slices.ContainsFunc(got[end:], func(v float32) bool { return v != 0 }) {
 				return false
 			}
 		}
 	}
 	return true
 }
-
-func anyRows(_ *form, left int) int { return left }
 
 // lcg is a small generator of numbers that look random.
 type lcg uint32

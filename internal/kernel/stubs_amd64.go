@@ -339,3 +339,39 @@ func ropePairsAVX2(x, cos, sin *float32, n int)
 
 //go:noescape
 func ropeHalvesAVX2(lo, hi, cos, sin *float32, n int)
+
+//go:noescape
+func pairs4zAVX512(c *dotCall)
+
+//go:noescape
+func pairs4mAVX512(c *dotCall)
+
+//go:noescape
+func pairs4kAVX512(c *dotCall)
+
+//go:noescape
+func pairs5zAVX512(c *dotCall)
+
+//go:noescape
+func pairs5mAVX512(c *dotCall)
+
+//go:noescape
+func pairs5kAVX512(c *dotCall)
+
+//go:noescape
+func pairs6sAVX512(c *dotCall)
+
+//go:noescape
+func pairs4sAVX512(c *dotCall)
+
+//go:noescape
+func pairs4tAVX512(c *dotCall)
+
+//go:noescape
+func pairs8AVX512(c *dotCall)
+
+//go:noescape
+func pairs8wAVX512(c *dotCall)
+
+//go:noescape
+func pairs8xAVX512(c *dotCall)

@@ -364,7 +364,7 @@ func dotAVX512(f form, rows int) {
 		for sub := range 32 / f.group {
 			base := sub * f.groupBytes()
 			loadScales("Z", f, base, 0, 16)
-			unpackAVX512(f, base+f.codesAt())
+			unpack(f, "BX", base+f.codesAt(), 0)
 			for first := 0; first < rows; first += 4 {
 				rowsAVX512(f, first, min(first+4, rows), sub)
 			}
@@ -378,38 +378,40 @@ func dotAVX512(f form, rows int) {
 	p("RET")
 }
 
-// unpackAVX512 leaves unsigned codes, with their zero at 128 where the bias is of n128 or n16.
-func unpackAVX512(f form, codes int) {
+// unpack leaves unsigned codes in registers from first on, with their zero at 128 where the bias is of n128
+// or n16. Z13 has the mask; Z8 to Z12 are spoiled.
+func unpack(f form, w string, codes, first int) {
 	vectors := f.group / 4
 	if f.bits == 8 {
 		for v := range vectors {
-			p("VPXORD %d(BX), Z13, Z%d", codes+64*v, v) // signed w to unsigned w+128
+			p("VPXORD %d(%s), Z13, Z%d", codes+64*v, w, first+v) // signed w to unsigned w+128
 		}
 		return
 	}
 	for v := range vectors / 2 {
-		p("VMOVDQU32 %d(BX), Z%d", codes+64*v, v)
-		p("VPSRLW $4, Z%d, Z%d", v, v+vectors/2)
-		p("VPANDD Z13, Z%d, Z%d", v, v)
-		p("VPANDD Z13, Z%d, Z%d", v+vectors/2, v+vectors/2)
+		lo, hi := first+v, first+v+vectors/2
+		p("VMOVDQU32 %d(%s), Z%d", codes+64*v, w, lo)
+		p("VPSRLW $4, Z%d, Z%d", lo, hi)
+		p("VPANDD Z13, Z%d, Z%d", lo, lo)
+		p("VPANDD Z13, Z%d, Z%d", hi, hi)
 	}
 	if f.bits > 4 {
 		for v := range vectors {
 			vector, bit := f.plane(v)
 			if bit == 0 {
-				p("VMOVDQU32 %d(BX), Z12", codes+64*(vectors/2+vector))
+				p("VMOVDQU32 %d(%s), Z12", codes+64*(vectors/2+vector), w)
 			}
 			from := 12
 			if bit != 4 {
 				from = 8 + v%4
 				toFourth("Z", bit, 12, from)
 			}
-			p("VPTERNLOGD.BCST $0xf8, ·upper%d(SB), Z%d, Z%d", f.bits, from, v) // v |= from & upper
+			p("VPTERNLOGD.BCST $0xf8, ·upper%d(SB), Z%d, Z%d", f.bits, from, first+v) // |= from & upper
 		}
 	}
 	if f.zero > 0 && !f.eighths() {
 		for v := range vectors {
-			p("VPADDB ·to128from%d(SB), Z%d, Z%d", f.zero, v, v)
+			p("VPADDB ·to128from%d(SB), Z%d, Z%d", f.zero, first+v, first+v)
 		}
 	}
 }
@@ -538,6 +540,7 @@ func main() {
 		for _, rows := range []int{1, 2, 4, 8, 16} {
 			dotAVX512(f, rows)
 		}
+		pairsAVX512(f)
 	}
 	for _, rows := range []int{1, 2} {
 		floatsAVX2("f32", 4, rows)

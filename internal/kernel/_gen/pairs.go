@@ -1,0 +1,164 @@
+package main
+
+import "fmt"
+
+// pairsAVX512 takes panels two by two, so that an input number fetched and spread serves both: with one
+// panel loads are as scarce as arithmetic. Sums stand in memory, so that any number of rows, a multiple
+// of 4, uses what was unpacked once.
+//
+//	BX, R9 panels A, B   R15, R10 their headers   R8 row 0 at the block   SI rows of the quad, R11, R12 strides
+//	DX sums of the quad [4][32]   AX quads left   CX blocks left   R14 panels left   DI dst
+//	Z0-Z7, Z16-Z23 codes   Z15, Z31 scales   Z14, Z30 offsets   Z8-Z11, Z24-Z27 products of the quad's rows
+func pairsAVX512(f form) {
+	name := "pairs" + f.name + "AVX512"
+	text(name, 8)
+	p("MOVQ c+0(FP), AX")
+	p("MOVQ 0(AX), BX")
+	p("MOVQ 16(AX), DI")
+	p("MOVQ 24(AX), R11")
+	p("LEAQ (R11)(R11*2), R12")
+	p("MOVQ 48(AX), R14")
+	label("%s_pair", name)
+	p("MOVQ c+0(FP), AX")
+	p("MOVQ BX, R9")
+	p("ADDQ 72(AX), R9")
+	p("MOVQ 8(AX), R8")
+	p("MOVQ 40(AX), CX")
+	clearSums(name)
+	label("%s_loop", name)
+	if f.header() > 0 {
+		p("TESTQ $7, CX")
+		p("JNZ %s_block", name)
+		p("MOVQ BX, R15")
+		p("MOVQ R9, R10")
+		p("ADDQ $%d, BX", f.header())
+		p("ADDQ $%d, R9", f.header())
+		label("%s_block", name)
+	}
+	for line := 0; line < f.groupBytes()*32/f.group; line += lineBytes {
+		p("PREFETCHT0 %d(BX)", ahead+line)
+		p("PREFETCHT0 %d(R9)", ahead+line)
+	}
+	for sub := range 32 / f.group {
+		pairGroup(fmt.Sprintf("%s_quad%d", name, sub), f, sub)
+	}
+	p("ADDQ $%d, BX", f.groupBytes()*32/f.group)
+	p("ADDQ $%d, R9", f.groupBytes()*32/f.group)
+	p("ADDQ $%d, R8", lineBytes)
+	p("DECQ CX")
+	p("JNZ %s_loop", name)
+	storeSums(name)
+	p("MOVQ R9, BX")
+	p("ADDQ $128, DI")
+	p("SUBQ $2, R14")
+	p("JG %s_pair", name)
+	p("VZEROUPPER")
+	p("RET")
+}
+
+// clearSums zeroes the sums of all rows.
+func clearSums(name string) {
+	p("MOVQ 56(AX), DX")
+	p("MOVQ 64(AX), AX")
+	p("VPXORD Z0, Z0, Z0")
+	label("%s_clear", name)
+	p("VMOVUPS Z0, (DX)")
+	p("VMOVUPS Z0, 64(DX)")
+	p("ADDQ $128, DX")
+	p("DECQ AX")
+	p("JNZ %s_clear", name)
+}
+
+// storeSums copies the sums to dst.
+func storeSums(name string) {
+	p("MOVQ c+0(FP), AX")
+	p("MOVQ 56(AX), DX")
+	p("MOVQ 32(AX), SI")
+	p("MOVQ 64(AX), AX")
+	p("MOVQ DI, R8")
+	label("%s_store", name)
+	p("VMOVUPS (DX), Z0")
+	p("VMOVUPS 64(DX), Z1")
+	p("VMOVUPS Z0, (R8)")
+	p("VMOVUPS Z1, 64(R8)")
+	p("ADDQ $128, DX")
+	p("ADDQ SI, R8")
+	p("DECQ AX")
+	p("JNZ %s_store", name)
+}
+
+// pairGroup is one group of both panels for all rows.
+func pairGroup(name string, f form, sub int) {
+	base := sub * f.groupBytes()
+	for i, at := range []struct{ w, header string }{{"BX", "R15"}, {"R9", "R10"}} {
+		if f.bits < 8 {
+			p("VPBROADCASTD ·low4(SB), Z13")
+		} else {
+			p("VPBROADCASTD ·high1(SB), Z13")
+		}
+		pairScales(f, base, at.w, at.header, 15+16*i)
+		unpack(f, at.w, base+f.codesAt(), 16*i)
+	}
+	p("MOVQ R8, SI")
+	p("MOVQ c+0(FP), AX")
+	p("MOVQ 56(AX), DX")
+	p("MOVQ 64(AX), AX")
+	label("%s", name)
+	for r := range 4 {
+		for _, acc := range []int{8, 24} {
+			if f.bits == 8 || f.zero > 0 {
+				p("VPBROADCASTD %s, Z%d", f.biasAt(sub, r), acc+r)
+			} else {
+				p("VPXORD Z%d, Z%d, Z%d", acc+r, acc+r, acc+r)
+			}
+		}
+	}
+	spread := []int{12, 13, 28, 29}
+	for v := range f.group / 4 {
+		for r := range 4 {
+			p("VPBROADCASTD %s, Z%d", rowAt(sub*f.group+4*v, r), spread[r])
+			p("VPDPBUSD Z%d, Z%d, Z%d", spread[r], v, 8+r)
+			p("VPDPBUSD Z%d, Z%d, Z%d", spread[r], 16+v, 24+r)
+		}
+	}
+	for r := range 4 {
+		p("VBROADCASTSS %s, Z12", rowAt(lineScale, r))
+		if f.offset {
+			p("VBROADCASTSS %s, Z28", f.sumAt(sub, r))
+		}
+		for i, acc := range []int{8, 24} {
+			p("VCVTDQ2PS Z%d, Z%d", acc+r, acc+r)
+			p("VMULPS Z12, Z%d, Z13", 15+16*i)
+			p("VFMADD213PS %d(DX), Z13, Z%d", 128*r+64*i, acc+r)
+			if f.offset {
+				p("VFMADD231PS Z28, Z%d, Z%d", 14+16*i, acc+r)
+			}
+			p("VMOVUPS Z%d, %d(DX)", acc+r, 128*r+64*i)
+		}
+	}
+	p("LEAQ (SI)(R11*4), SI")
+	p("ADDQ $512, DX")
+	p("SUBQ $4, AX")
+	p("JG %s", name)
+}
+
+// pairScales fills register to with scales and the one before it with offsets; Z12 is spoiled.
+func pairScales(f form, base int, w, header string, to int) {
+	for i, reg := range []int{to, to - 1} {
+		if i == 1 && !f.offset {
+			return
+		}
+		at := base + 16*i*f.scaleBytes
+		switch f.scaleBytes {
+		case 1:
+			p("VPMOVSXBD %d(%s), Z%d", at, w, reg)
+			p("VCVTDQ2PS Z%d, Z%d", reg, reg)
+			p("VCVTPH2PS %d(%s), Z12", 32*i, header)
+			p("VMULPS Z12, Z%d, Z%d", reg, reg)
+		case 2:
+			p("VCVTPH2PS %d(%s), Z%d", at, w, reg)
+		case 4:
+			p("VMOVUPS %d(%s), Z%d", at, w, reg)
+		}
+	}
+}
