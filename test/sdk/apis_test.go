@@ -29,7 +29,7 @@ told by its headers. Of a request's fields, *served* ones do what they say; *hin
 *refused* ones get a 400 that names them, unless they ask for what happens anyway. Fields that are not listed are passed over;
 ` + "`galerne serve --strict`" + ` refuses them too.
 `)
-	for _, sf := range surfaces() {
+	for _, sf := range surfaces(nil) {
 		document(&b, sf)
 	}
 	path := filepath.Join(testdeps.Root(t), "docs", "apis.md")

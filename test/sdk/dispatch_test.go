@@ -28,7 +28,7 @@ var segment = regexp.MustCompile(`\{[^}]*\}`)
 // root path that several vendors have when nothing tells them apart is a golden table.
 func TestEveryClientFindsItsVendor(t *testing.T) {
 	var at api.Record
-	all := surfaces()
+	all := surfaces(nil)
 	s, err := api.New(api.Options{Backend: &apitest.Backend{}, Surfaces: all, Keys: nobody{}, Done: func(r api.Record) { at = r }})
 	if err != nil {
 		t.Fatal(err)

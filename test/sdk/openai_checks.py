@@ -2,6 +2,7 @@
 import asyncio
 import json
 import math
+import time
 
 import openai
 from pydantic import BaseModel
@@ -322,3 +323,65 @@ def test_trap_a_role_that_is_said_twice():
 
 def test_trap_a_last_event_without_its_blank_line():
     assert "".join(c.choices[0].delta.content or "" for c in trapped("openai_no_blank_line").create(model="m", messages=HI, stream=True)) == "a"
+
+
+# Files and batches.
+
+def test_files():
+    f = client.files.create(file=("a name.jsonl", b"one\ntwo\n"), purpose="user_data", expires_after={"anchor": "created_at", "seconds": 3600})
+    assert f.id.startswith("file-") and f.bytes == 8 and f.filename == "a name.jsonl" and f.status == "processed"
+    assert f.expires_at - f.created_at in (3599, 3600, 3601)
+    assert client.files.retrieve(f.id) == f
+    assert client.files.content(f.id).read() == b"one\ntwo\n"
+    more = [client.files.create(file=("x", b""), purpose="vision").id for _ in range(3)]
+    assert {x.id for x in client.files.list(limit=2)} >= {f.id, *more}  # the client asks for page after page
+    assert {x.purpose for x in client.files.list(purpose="vision", order="asc", limit=1)} == {"vision"}
+    for id in [f.id, *more]:
+        assert client.files.delete(id).deleted
+    raises(openai.NotFoundError, client.files.retrieve, f.id)
+    raises(openai.NotFoundError, client.files.content, f.id)
+    assert raises(openai.BadRequestError, client.files.create, file=("x", b"x"), purpose="fun").param == "purpose"
+
+
+def batch_of(n, **more):
+    lines = [{"custom_id": f"c{i}", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "plain", "messages": HI}} for i in range(n)]
+    f = client.files.create(file=("in.jsonl", "\n".join(map(json.dumps, lines)).encode()), purpose="batch")
+    return client.batches.create(input_file_id=f.id, endpoint="/v1/chat/completions", completion_window="24h", **more)
+
+
+def wait(b, *states):
+    for _ in range(600):
+        b = client.batches.retrieve(b.id)
+        if b.status in states:
+            return b
+        time.sleep(0.05)
+    raise AssertionError(b)
+
+
+def test_a_batch():
+    b = batch_of(30, metadata={"who": "me"})
+    assert b.object == "batch" and b.metadata == {"who": "me"} and b.request_counts.total == 30
+    b = wait(b, "completed")
+    assert b.request_counts.completed == 30 and b.request_counts.failed == 0 and b.error_file_id is None and b.errors is None
+    got = [json.loads(line) for line in client.files.content(b.output_file_id).text.splitlines()]
+    assert sorted(x["custom_id"] for x in got) == sorted(f"c{i}" for i in range(30))
+    assert all(x["response"]["status_code"] == 200 and x["response"]["body"]["choices"][0]["message"]["content"] == "Hello, wörld 🌊." for x in got)
+    assert b.id in [x.id for x in client.batches.list(limit=1)]
+
+
+def test_a_batch_that_is_wrong():
+    f = client.files.create(file=("in.jsonl", b"{}\n"), purpose="batch")
+    b = client.batches.create(input_file_id=f.id, endpoint="/v1/chat/completions", completion_window="24h")
+    assert b.status == "failed" and b.errors.data[0].line == 1 and b.errors.data[0].param == "custom_id"
+    e = raises(openai.NotFoundError, client.batches.create, input_file_id="file-nobody", endpoint="/v1/chat/completions", completion_window="24h")
+    assert e.param == "input_file_id"
+
+
+def test_a_batch_that_is_cancelled():
+    lines = [{"custom_id": f"c{i}", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "hangs_early", "messages": HI}} for i in range(3)]
+    f = client.files.create(file=("in.jsonl", "\n".join(map(json.dumps, lines)).encode()), purpose="batch")
+    b = client.batches.create(input_file_id=f.id, endpoint="/v1/chat/completions", completion_window="24h")
+    assert client.batches.cancel(b.id).status == "cancelling"
+    b = wait(b, "cancelled")
+    assert b.cancelled_at and b.request_counts.completed == 0
+    until_idle()

@@ -27,14 +27,16 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/mistral"
 	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/api/openai/batches"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
 	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/jobs"
 	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 // surfaces are all vendors, in the order of the real wiring.
-func surfaces() []*api.Surface {
-	own := openai.Surface(responses.Routes()...)
+func surfaces(kept *jobs.Store) []*api.Surface {
+	own := openai.Surface(append(responses.Routes(), batches.Routes(kept)...)...)
 	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface()}
 }
 
@@ -183,11 +185,13 @@ func serve(t *testing.T, o api.Options) *httptest.Server {
 		m.Name = name
 		s.List = append(s.List, *m)
 	}
-	o.Backend, o.Surfaces, o.KeepAlive = s, surfaces(), 200*time.Millisecond
+	kept, work := keep(t)
+	o.Backend, o.Surfaces, o.KeepAlive = s, surfaces(kept), 200*time.Millisecond
 	inner, err := api.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	work(inner)
 	h := httptest.NewServer(s.around(inner))
 	t.Cleanup(h.Close)
 	return h

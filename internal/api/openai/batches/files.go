@@ -46,63 +46,73 @@ func (h *handler) upload(c *api.Call) error {
 	}
 	control := http.NewResponseController(c.W)
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	form := multipart.NewReader(&steady{c.R.Body, control.SetReadDeadline}, params["boundary"])
-	var got *jobs.Upload
-	file := jobs.File{Owner: owner(c)}
-	texts := map[string]string{}
-	defer func() {
-		if got != nil {
-			got.Discard()
-		}
-	}()
+	f := &form{texts: map[string]string{}}
+	defer f.discard()
+	parts := multipart.NewReader(&steady{c.R.Body, control.SetReadDeadline}, params["boundary"])
 	for n := 0; ; n++ {
-		p, err := form.NextPart()
+		p, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if err == nil && n == maxParts {
+			err = openai.Invalid("", "the form has more than %d parts", maxParts)
+		}
+		if err == nil {
+			err = f.read(h.s, p)
 		}
 		if err != nil {
 			return broken(err)
 		}
-		if n == maxParts {
-			return openai.Invalid("", "the form has more than %d parts", maxParts)
-		}
-		name := p.FormName()
-		if name != "file" {
-			text, err := io.ReadAll(io.LimitReader(p, maxField+1))
-			if err != nil {
-				return broken(err)
-			}
-			if len(text) > maxField || !utf8.Valid(text) {
-				return openai.Invalid(name, "%.60q must be text of at most %d bytes", name, maxField)
-			}
-			texts[name] = string(text)
-			continue
-		}
-		if got != nil {
-			return openai.Invalid("file", "the form has two files: send one")
-		}
-		if file.Name = p.FileName(); file.Name == "" {
-			file.Name = "upload"
-		}
-		if len(file.Name) > 255 || !utf8.ValidString(file.Name) {
-			return openai.Invalid("file", "the file's name must be text of at most 255 bytes")
-		}
-		if got, err = h.s.Receive(p); err != nil {
-			return broken(err)
-		}
 	}
-	if err := readForm(texts, &file); err != nil {
+	file := jobs.File{Owner: owner(c), Name: f.name}
+	if err := readForm(f.texts, &file); err != nil {
 		return err
 	}
-	if got == nil {
+	if f.got == nil {
 		return openai.Missing("file")
 	}
-	u := got
-	got = nil
+	u := f.got
+	f.got = nil
 	if file, err = u.Keep(c.R.Context(), file); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, fileOf(file))
+}
+
+// form is what has come of one.
+type form struct {
+	name  string
+	got   *jobs.Upload
+	texts map[string]string
+}
+
+func (f *form) discard() {
+	if f.got != nil {
+		f.got.Discard()
+	}
+}
+
+func (f *form) read(s *jobs.Store, p *multipart.Part) (err error) {
+	name := p.FormName()
+	if name != "file" {
+		text, err := io.ReadAll(io.LimitReader(p, maxField+1))
+		if err == nil && (len(text) > maxField || !utf8.Valid(text)) {
+			err = openai.Invalid(name, "%.60q must be text of at most %d bytes", name, maxField)
+		}
+		f.texts[name] = string(text)
+		return err
+	}
+	if f.got != nil {
+		return openai.Invalid("file", "the form has two files: send one")
+	}
+	if f.name = p.FileName(); f.name == "" {
+		f.name = "upload"
+	}
+	if len(f.name) > 255 || !utf8.ValidString(f.name) {
+		return openai.Invalid("file", "the file's name must be text of at most 255 bytes")
+	}
+	f.got, err = s.Receive(p)
+	return err
 }
 
 // broken is an upload that ended early, or what our own side has to say.
