@@ -199,7 +199,7 @@ func (a *Attention) block(block int32, kvHead, first, last int, t *attendScratch
 	c := &t.call
 	c.first, c.many = uintptr(first), uintptr(last-first)
 	if c.wide {
-		a.Layout.widenKeys(t.k, a.Arena, block, kvHead, first, last)
+		a.Layout.widenKeys(t.k, a.Arena, block, kvHead)
 		a.Layout.widenValues(t.v, a.Arena, block, kvHead, first, last)
 	} else {
 		c.k = unsafe.Pointer(&a.Arena[a.Layout.at(block, false, kvHead)])

@@ -25,7 +25,8 @@ func (t CacheType) String() string {
 // [b·BlockBytes, (b+1)·BlockBytes): keys [KVHeads], then values [KVHeads]. Of one head they are
 //
 //	F16  keys [HeadDim][BlockTokens], so that a query meets many keys at once; values [BlockTokens][HeadDim]
-//	Q8   keys and values [BlockTokens] of a float32 scale and HeadDim integers
+//	Q8   keys [BlockTokens] float32 scales and [HeadDim][BlockTokens] integers; values [BlockTokens] of a
+//	     float32 scale and HeadDim integers
 type CacheLayout struct {
 	KVHeads, HeadDim int
 	BlockTokens      int // at most 32
@@ -53,10 +54,10 @@ func (l CacheLayout) at(block int32, value bool, head int) int {
 	return int(block)*l.BlockBytes() + head*l.BlockTokens*l.rowBytes()
 }
 
-// row is one token's, where rows stand whole: all but keys of F16.
-func (l CacheLayout) row(arena []byte, block int32, value bool, head, slot int) []byte {
+// value is one token's.
+func (l CacheLayout) value(arena []byte, block int32, head, slot int) []byte {
 	n := l.rowBytes()
-	return arena[l.at(block, value, head)+slot*n:][:n:n]
+	return arena[l.at(block, true, head)+slot*n:][:n:n]
 }
 
 // keys are a head's, of F16.
@@ -71,11 +72,13 @@ func (l CacheLayout) Store(arena []byte, block int32, slot int, k, v []float32) 
 	for h := range l.KVHeads {
 		key, value := k[h*l.HeadDim:][:l.HeadDim], v[h*l.HeadDim:][:l.HeadDim]
 		if l.Type == CacheQ8 {
-			putQ8(l.row(arena, block, false, h, slot), key)
-			putQ8(l.row(arena, block, true, h, slot), value)
+			row := l.value(arena, block, h, slot)
+			quantizeQ8(row, row[4:], 1, value)
+			keys := arena[l.at(block, false, h):]
+			quantizeQ8(keys[4*slot:], keys[4*l.BlockTokens+slot:], l.BlockTokens, key)
 			continue
 		}
-		toF16(halves(l.row(arena, block, true, h, slot)), value)
+		toF16(halves(l.value(arena, block, h, slot)), value)
 		keys := l.keys(arena, block, h)
 		var some [64]uint16
 		for d := 0; d < len(key); d += len(some) {
@@ -88,7 +91,8 @@ func (l CacheLayout) Store(arena []byte, block int32, slot int, k, v []float32) 
 	}
 }
 
-func putQ8(row []byte, x []float32) {
+// quantizeQ8 writes x as a scale and integers that stand stride apart.
+func quantizeQ8(scale, codes []byte, stride int, x []float32) {
 	var most float32
 	for _, v := range x {
 		most = max(most, abs32(v))
@@ -97,49 +101,57 @@ func putQ8(row []byte, x []float32) {
 	if most > 1e-30 {
 		inverse = 127 / most
 	}
-	binary.LittleEndian.PutUint32(row, math.Float32bits(most/127))
+	binary.LittleEndian.PutUint32(scale, math.Float32bits(most/127))
 	for i, v := range x {
-		row[4+i] = byte(int8(roundEven(v * inverse)))
+		codes[i*stride] = byte(int8(roundEven(v * inverse)))
 	}
 }
 
 // CopySlots copies the first slots of block from to block to, in one layer's arena.
 func (l CacheLayout) CopySlots(arena []byte, to, from int32, slots int) {
 	for h := range l.KVHeads {
-		for _, value := range [...]bool{false, true} {
-			if l.Type == CacheF16 && !value {
-				a, b := l.keys(arena, to, h), l.keys(arena, from, h)
-				for at := 0; at < len(a); at += l.BlockTokens {
-					copy(a[at:at+slots], b[at:])
-				}
-				continue
-			}
-			n := slots * l.rowBytes()
-			copy(arena[l.at(to, value, h):][:n], arena[l.at(from, value, h):])
+		n := slots * l.rowBytes()
+		copy(arena[l.at(to, true, h):][:n], arena[l.at(from, true, h):])
+		size, rows := 2, l.HeadDim // of a key's number, and how many there are of each token
+		a, b := arena[l.at(to, false, h):], arena[l.at(from, false, h):]
+		if l.Type == CacheQ8 {
+			size = 1
+			copy(a[:4*slots], b)
+			a, b = a[4*l.BlockTokens:], b[4*l.BlockTokens:]
+		}
+		for r := range rows {
+			at := r * l.BlockTokens * size
+			copy(a[at:at+slots*size], b[at:])
 		}
 	}
 }
 
-// widenKeys fills slots [lo, hi) of wide [HeadDim][BlockTokens] from Q8.
-func (l CacheLayout) widenKeys(wide []float32, arena []byte, block int32, head, lo, hi int) {
-	for s := lo; s < hi; s++ {
-		row := l.row(arena, block, false, head, s)
-		scale := f32(row)
-		for d := range l.HeadDim {
-			wide[d*l.BlockTokens+s] = scale * float32(int8(row[4+d]))
-		}
+// widenKeys fills wide [HeadDim][BlockTokens] from Q8.
+func (l CacheLayout) widenKeys(wide []float32, arena []byte, block int32, head int) {
+	keys := arena[l.at(block, false, head):]
+	widenColumns(wide[:l.HeadDim*l.BlockTokens], keys[:4*l.BlockTokens], keys[4*l.BlockTokens:])
+}
+
+// widenColumnsGeneric is wide[d][s] = scales[s]·codes[d][s], float32 scales.
+func widenColumnsGeneric(wide []float32, scales, codes []byte) {
+	n := len(scales) / 4
+	for i := range wide {
+		wide[i] = f32(scales[i%n*4:]) * float32(int8(codes[i]))
 	}
 }
 
 // widenValues fills slots [lo, hi) of wide [BlockTokens][HeadDim] from Q8.
 func (l CacheLayout) widenValues(wide []float32, arena []byte, block int32, head, lo, hi int) {
 	for s := lo; s < hi; s++ {
-		row := l.row(arena, block, true, head, s)
-		scale := f32(row)
-		out := wide[s*l.HeadDim : (s+1)*l.HeadDim]
-		for d := range out {
-			out[d] = scale * float32(int8(row[4+d]))
-		}
+		row := l.value(arena, block, head, s)
+		widenRow(wide[s*l.HeadDim:(s+1)*l.HeadDim], row[4:], f32(row))
+	}
+}
+
+// widenRowGeneric is wide[i] = scale·codes[i].
+func widenRowGeneric(wide []float32, codes []byte, scale float32) {
+	for i := range wide {
+		wide[i] = scale * float32(int8(codes[i]))
 	}
 }
 

@@ -230,6 +230,23 @@ func ropeHalves(lo, hi, cos, sin []float32) {
 	ropeHalvesGeneric(lo, hi, cos, sin)
 }
 
+func widenColumns(wide []float32, scales, codes []byte) {
+	if useAVX2 && len(scales) == 4*maxBlock && len(wide) > 0 {
+		widenColumnsAVX2(&wide[0], &scales[0], &codes[0], len(wide)/maxBlock)
+		return
+	}
+	widenColumnsGeneric(wide, scales, codes)
+}
+
+func widenRow(wide []float32, codes []byte, scale float32) {
+	n := len(wide) &^ 7
+	if useAVX2 && n > 0 {
+		widenRowAVX2(&wide[0], &codes[0], n, scale)
+		wide, codes = wide[n:], codes[n:]
+	}
+	widenRowGeneric(wide, codes, scale)
+}
+
 func scores(c *attendCall) {
 	switch {
 	case c.block != maxBlock || !useAVX2:

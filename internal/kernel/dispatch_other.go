@@ -7,20 +7,22 @@ func pause() {}
 func dot(f *form, c *dotCall, n int)        { dotGeneric(f, c, n) }
 func quantizeRow(x []float32, lines []byte) { quantizeRowGeneric(x, lines) }
 
-func (f *form) tileRows(left int) int               { return min(left, maxRows) }
-func sumSquares(x []float32) float32                { return sumSquaresGeneric(x) }
-func expSum(dst, x []float32, most float32) float32 { return expSumGeneric(dst, x, most) }
-func swiGLU(gate, up []float32)                     { swiGLUGeneric(gate, up) }
-func toF16(dst []uint16, x []float32)               { toF16Generic(dst, x) }
-func add(dst, x []float32)                          { addGeneric(dst, x) }
-func addScaled(dst, x []float32, f float32)         { addScaledGeneric(dst, x, f) }
-func scale(x []float32, f float32)                  { scaleGeneric(x, f) }
-func scaleBy(dst, x, w []float32, f float32)        { scaleByGeneric(dst, x, w, f) }
-func ropePairs(x, cos, sin []float32)               { ropePairsGeneric(x, cos, sin) }
-func ropeHalves(lo, hi, cos, sin []float32)         { ropeHalvesGeneric(lo, hi, cos, sin) }
-func scores(c *attendCall)                          { scoresGeneric(c) }
-func soften(c *attendCall)                          { softenGeneric(c) }
-func mix(c *attendCall)                             { mixGeneric(c) }
+func (f *form) tileRows(left int) int                      { return min(left, maxRows) }
+func sumSquares(x []float32) float32                       { return sumSquaresGeneric(x) }
+func expSum(dst, x []float32, most float32) float32        { return expSumGeneric(dst, x, most) }
+func swiGLU(gate, up []float32)                            { swiGLUGeneric(gate, up) }
+func toF16(dst []uint16, x []float32)                      { toF16Generic(dst, x) }
+func add(dst, x []float32)                                 { addGeneric(dst, x) }
+func addScaled(dst, x []float32, f float32)                { addScaledGeneric(dst, x, f) }
+func scale(x []float32, f float32)                         { scaleGeneric(x, f) }
+func scaleBy(dst, x, w []float32, f float32)               { scaleByGeneric(dst, x, w, f) }
+func ropePairs(x, cos, sin []float32)                      { ropePairsGeneric(x, cos, sin) }
+func ropeHalves(lo, hi, cos, sin []float32)                { ropeHalvesGeneric(lo, hi, cos, sin) }
+func widenColumns(wide []float32, scales, codes []byte)    { widenColumnsGeneric(wide, scales, codes) }
+func widenRow(wide []float32, codes []byte, scale float32) { widenRowGeneric(wide, codes, scale) }
+func scores(c *attendCall)                                 { scoresGeneric(c) }
+func soften(c *attendCall)                                 { softenGeneric(c) }
+func mix(c *attendCall)                                    { mixGeneric(c) }
 
 // Implementations lists what this machine runs.
 func Implementations() []string { return []string{"generic"} }

@@ -266,6 +266,13 @@ func TestVectorsMatchGeneric(t *testing.T) {
 		sa, sb := expSum(a[:n], a[:n], 30), expSumGeneric(b[:n], b[:n], 30)
 		same(t, dtype.F32, fmt.Sprint("exp ", n), append(a, sa), append(b, sb))
 		same(t, dtype.F32, "squares", []float32{sumSquares(x[:n])}, []float32{sumSquaresGeneric(x[:n])})
+		codes := make([]byte, n)
+		for i := range codes {
+			codes[i] = byte(rng.Uint32())
+		}
+		widenRow(a[:n], codes, 0.3)
+		widenRowGeneric(b[:n], codes, 0.3)
+		same(t, dtype.F32, fmt.Sprint("widen ", n), a, b)
 		for name, f := range map[string][2]func(x, y, z []float32){
 			"add":         {func(x, y, _ []float32) { add(x, y) }, func(x, y, _ []float32) { addGeneric(x, y) }},
 			"addScaled":   {func(x, y, _ []float32) { addScaled(x, y, 0.3) }, func(x, y, _ []float32) { addScaledGeneric(x, y, 0.3) }},
@@ -380,6 +387,34 @@ func TestAttentionIsSoftmaxOfScoresTimesValues(t *testing.T) {
 			pool.Attend(&b)
 		}
 		same(t, dtype.F32, fmt.Sprintf("chunked attention %+v", c), chunked, a.Out)
+	}
+}
+
+// TestCopiedSlotsAttendAsTheOriginals: a block's first slots, copied, give the bits that they gave.
+func TestCopiedSlotsAttendAsTheOriginals(t *testing.T) {
+	rng := rand.New(rand.NewPCG(21, 22))
+	pool := NewPool(1)
+	defer pool.Close()
+	for _, kind := range []CacheType{CacheF16, CacheQ8} {
+		for _, dim := range []int{12, 64} {
+			const tokens = 40
+			l := CacheLayout{KVHeads: 2, HeadDim: dim, BlockTokens: 32, Type: kind}
+			arena := make([]byte, 4*l.BlockBytes())
+			for i := range arena {
+				arena[i] = byte(rng.Uint32()) // what others left behind
+			}
+			for i := range tokens {
+				l.Store(arena, int32(i/32), i%32, randomFloats(rng, 2*dim), randomFloats(rng, 2*dim))
+			}
+			l.CopySlots(arena, 3, 1, 8)
+			q := randomFloats(rng, 4*dim)
+			out := [2][]float32{make([]float32, len(q)), make([]float32, len(q))}
+			for i, table := range [][]int32{{0, 1}, {0, 3}} {
+				pool.Attend(&Attention{Layout: l, Arena: arena, Heads: 4, Scale: 0.2, Q: q, Out: out[i],
+					Spans: []Span{{Rows: 1, Pos: tokens - 1, Table: table}}})
+			}
+			same(t, dtype.F32, fmt.Sprint("copied ", kind, dim), out[1], out[0])
+		}
 	}
 }
 

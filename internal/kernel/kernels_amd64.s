@@ -21785,6 +21785,58 @@ quantize_fail:
 	MOVB $0, ret+24(FP)
 	VZEROUPPER
 	RET
+
+// func widenColumnsAVX2
+TEXT ·widenColumnsAVX2(SB), NOSPLIT, $0-32
+	MOVQ wide+0(FP), DI
+	MOVQ scales+8(FP), SI
+	MOVQ codes+16(FP), DX
+	MOVQ dim+24(FP), CX
+	VMOVUPS 0(SI), Y4
+	VMOVUPS 32(SI), Y5
+	VMOVUPS 64(SI), Y6
+	VMOVUPS 96(SI), Y7
+widen_columns_loop:
+	VPMOVSXBD 0(DX), Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y4, Y0, Y0
+	VMOVUPS Y0, 0(DI)
+	VPMOVSXBD 8(DX), Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y5, Y0, Y0
+	VMOVUPS Y0, 32(DI)
+	VPMOVSXBD 16(DX), Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y6, Y0, Y0
+	VMOVUPS Y0, 64(DI)
+	VPMOVSXBD 24(DX), Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y7, Y0, Y0
+	VMOVUPS Y0, 96(DI)
+	ADDQ $128, DI
+	ADDQ $32, DX
+	DECQ CX
+	JNZ widen_columns_loop
+	VZEROUPPER
+	RET
+
+// func widenRowAVX2
+TEXT ·widenRowAVX2(SB), NOSPLIT, $0-28
+	MOVQ wide+0(FP), DI
+	MOVQ codes+8(FP), DX
+	MOVQ n+16(FP), CX
+	VBROADCASTSS scale+24(FP), Y1
+widen_row_loop:
+	VPMOVSXBD (DX), Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS Y1, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $8, DX
+	SUBQ $8, CX
+	JG widen_row_loop
+	VZEROUPPER
+	RET
 DATA ·lowest+0(SB)/4, $0xf149f2ca
 DATA ·lowest+4(SB)/4, $0xf149f2ca
 DATA ·lowest+8(SB)/4, $0xf149f2ca

@@ -375,3 +375,9 @@ func pairs8wAVX512(c *dotCall)
 
 //go:noescape
 func pairs8xAVX512(c *dotCall)
+
+//go:noescape
+func widenColumnsAVX2(wide *float32, scales, codes *byte, dim int)
+
+//go:noescape
+func widenRowAVX2(wide *float32, codes *byte, n int, scale float32)

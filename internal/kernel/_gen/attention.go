@@ -383,7 +383,50 @@ func softenAVX2() {
 	p("RET")
 }
 
+// widenQ8 turns 8-bit keys and values to float32.
+func widenQ8() {
+	text("widenColumnsAVX2", 32)
+	p("MOVQ wide+0(FP), DI")
+	p("MOVQ scales+8(FP), SI")
+	p("MOVQ codes+16(FP), DX")
+	p("MOVQ dim+24(FP), CX")
+	for v := range 4 {
+		p("VMOVUPS %d(SI), Y%d", 32*v, 4+v)
+	}
+	label("widen_columns_loop")
+	for v := range 4 {
+		p("VPMOVSXBD %d(DX), Y0", 8*v)
+		p("VCVTDQ2PS Y0, Y0")
+		p("VMULPS Y%d, Y0, Y0", 4+v)
+		p("VMOVUPS Y0, %d(DI)", 32*v)
+	}
+	p("ADDQ $128, DI")
+	p("ADDQ $32, DX")
+	p("DECQ CX")
+	p("JNZ widen_columns_loop")
+	p("VZEROUPPER")
+	p("RET")
+
+	text("widenRowAVX2", 28)
+	p("MOVQ wide+0(FP), DI")
+	p("MOVQ codes+8(FP), DX")
+	p("MOVQ n+16(FP), CX")
+	p("VBROADCASTSS scale+24(FP), Y1")
+	label("widen_row_loop")
+	p("VPMOVSXBD (DX), Y0")
+	p("VCVTDQ2PS Y0, Y0")
+	p("VMULPS Y1, Y0, Y0")
+	p("VMOVUPS Y0, (DI)")
+	p("ADDQ $32, DI")
+	p("ADDQ $8, DX")
+	p("SUBQ $8, CX")
+	p("JG widen_row_loop")
+	p("VZEROUPPER")
+	p("RET")
+}
+
 func attention() {
+	widenQ8()
 	float("lowest", -1e30)
 	for v := range 4 {
 		var bits [8]uint32
