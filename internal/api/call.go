@@ -311,3 +311,11 @@ func (r *recorder) Write(p []byte) (int, error) {
 	r.bytes += int64(n)
 	return n, err
 }
+
+// May refuses what the key is not for: a route whose body asks for what has a scope of its own.
+func (c *Call) May(scope Scope) error {
+	if c.Key != nil && !c.Key.may(scope) {
+		return ErrScope.Because("api: this key is not for %q: use a key with that scope", scope)
+	}
+	return nil
+}

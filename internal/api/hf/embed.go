@@ -1,0 +1,265 @@
+package hf
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/vector"
+	"github.com/galerne-ai/galerne/internal/chat"
+)
+
+// embedBody asks for vectors, without what embedFields lists.
+type embedBody struct {
+	Inputs     json.RawMessage `json:"inputs"`
+	Normalize  *bool           `json:"normalize"`
+	Truncate   bool            `json:"truncate"`
+	Direction  string          `json:"truncation_direction"`
+	Dimensions *int            `json:"dimensions"`
+	Encoding   string          `json:"encoding_format"`
+	Model      string          `json:"model"`
+}
+
+const maxInputs = 2048
+
+// embed answers POST /embed.
+func embed(c *api.Call) error {
+	var b embedBody
+	if err := c.Decode(&b, embedFields()); err != nil {
+		return err
+	}
+	r := &chat.EmbedRequest{Truncate: b.Truncate, Raw: b.Normalize != nil && !*b.Normalize}
+	var err error
+	if r.Texts, r.Tokens, err = readInputs(b.Inputs); err != nil {
+		return err
+	}
+	if err := direction("truncation_direction", b.Truncate, b.Direction); err != nil {
+		return err
+	}
+	if b.Dimensions != nil {
+		if r.Dimensions = *b.Dimensions; r.Dimensions < 1 {
+			return invalid("dimensions", "dimensions is %d: it must be at least 1", r.Dimensions)
+		}
+	}
+	if b.Encoding != "" && b.Encoding != "float" && b.Encoding != "base64" {
+		return invalid("encoding_format", "encoding_format is %q: it must be float or base64", b.Encoding)
+	}
+	if r.Model, err = embedder(c, named(c, b.Model)); err != nil {
+		return err
+	}
+	got, err := c.Backend.Embed(c.R.Context(), r)
+	if err != nil {
+		return err
+	}
+	out := make([]any, len(got.Vectors))
+	for i, v := range got.Vectors {
+		if out[i] = v; b.Encoding == "base64" {
+			out[i] = vector.Floats.Base64(v)
+		}
+	}
+	return c.JSON(http.StatusOK, out)
+}
+
+func direction(at string, truncate bool, word string) error {
+	if truncate && strings.EqualFold(word, "left") {
+		return unsupported(at, "truncation_direction is %s: texts are cut at their end only", word)
+	}
+	if word != "" && !strings.EqualFold(word, "left") && !strings.EqualFold(word, "right") {
+		return invalid(at, "truncation_direction is %q: it must be Left or Right", word)
+	}
+	return nil
+}
+
+// readInputs reads a text, texts, or lists of tokens; one of the results is nil.
+func readInputs(raw json.RawMessage) (texts []string, ids [][]int32, err error) {
+	const at = "inputs"
+	switch {
+	case isNull(raw):
+		return nil, nil, missing(at)
+	case raw[0] == '"':
+		texts = make([]string, 1)
+		return texts, nil, api.Decode(at, raw, &texts[0], false)
+	case raw[0] != '[':
+		return nil, nil, invalid(at, "inputs must be a string, or an array of strings or of lists of tokens")
+	}
+	var all []json.RawMessage
+	if err := api.Decode(at, raw, &all, false); err != nil {
+		return nil, nil, err
+	}
+	if len(all) == 0 || len(all) > maxInputs {
+		return nil, nil, invalid(at, "inputs has %d elements: it must have from 1 to %d", len(all), maxInputs)
+	}
+	for i, one := range all {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		switch {
+		case one[0] == '"' && ids == nil:
+			texts = append(texts, "")
+			err = api.Decode(at, one, &texts[i], false)
+		case one[0] == '[' && texts == nil:
+			ids = append(ids, nil)
+			if err = api.Decode(at, one, &ids[i], false); err == nil && len(ids[i]) == 0 {
+				err = invalid(at, "%s is an empty list of tokens", at)
+			}
+		default:
+			err = invalid(at, "%s must be what the others are: strings, or lists of tokens", at)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return texts, ids, nil
+}
+
+// similarityBody asks how near sentences are to one. Parameters are of TEI.
+type similarityBody struct {
+	Inputs *struct {
+		Source    *string   `json:"source_sentence"`
+		Sentences []*string `json:"sentences"`
+	} `json:"inputs"`
+	Parameters *struct {
+		Truncate   bool    `json:"truncate"`
+		Direction  string  `json:"truncation_direction"`
+		PromptName *string `json:"prompt_name"`
+	} `json:"parameters"`
+	Model string `json:"model"`
+}
+
+// similarity answers POST /similarity: the cosine of each sentence to the source.
+func similarity(c *api.Call) error {
+	var b similarityBody
+	if err := c.Decode(&b, nil); err != nil {
+		return err
+	}
+	r, err := b.request()
+	if err != nil {
+		return err
+	}
+	if r.Model, err = embedder(c, named(c, b.Model)); err != nil {
+		return err
+	}
+	got, err := c.Backend.Embed(c.R.Context(), r)
+	if err != nil {
+		return err
+	}
+	out := make([]float64, len(got.Vectors)-1)
+	for i := range out {
+		for d, x := range got.Vectors[0] {
+			out[i] += float64(x) * float64(got.Vectors[i+1][d])
+		}
+	}
+	return c.JSON(http.StatusOK, out)
+}
+
+func (b *similarityBody) request() (*chat.EmbedRequest, error) {
+	in := b.Inputs
+	switch {
+	case in == nil:
+		return nil, missing("inputs")
+	case in.Source == nil:
+		return nil, missing("inputs.source_sentence")
+	case len(in.Sentences) == 0 || len(in.Sentences) > maxInputs:
+		return nil, invalid("inputs.sentences", "inputs.sentences has %d elements: it must have from 1 to %d", len(in.Sentences), maxInputs)
+	}
+	r := &chat.EmbedRequest{Texts: []string{*in.Source}}
+	for i, s := range in.Sentences {
+		if s == nil {
+			at := fmt.Sprintf("inputs.sentences[%d]", i)
+			return nil, invalid(at, "%s is null: it must be a string", at)
+		}
+		r.Texts = append(r.Texts, *s)
+	}
+	if p := b.Parameters; p != nil {
+		if p.PromptName != nil {
+			return nil, unsupported("parameters.prompt_name", "prompt_name is not supported: put the prompt before each text")
+		}
+		r.Truncate = p.Truncate
+		return r, direction("parameters.truncation_direction", p.Truncate, p.Direction)
+	}
+	return r, nil
+}
+
+// rerankBody asks for an order of texts, without what rerankFields lists.
+type rerankBody struct {
+	Query      *string   `json:"query"`
+	Texts      []*string `json:"texts"`
+	RawScores  bool      `json:"raw_scores"`
+	ReturnText bool      `json:"return_text"`
+	Truncate   bool      `json:"truncate"`
+	Model      string    `json:"model"`
+}
+
+type rank struct {
+	Index int     `json:"index"`
+	Text  *string `json:"text,omitempty"`
+	Score float64 `json:"score"`
+}
+
+// rerank answers POST /rerank.
+func rerank(c *api.Call) error {
+	var b rerankBody
+	if err := c.Decode(&b, rerankFields()); err != nil {
+		return err
+	}
+	if b.Query == nil {
+		return missing("query")
+	}
+	if n := len(b.Texts); n == 0 || n > maxInputs {
+		return invalid("texts", "texts has %d elements: it must have from 1 to %d", n, maxInputs)
+	}
+	name, err := embedder(c, named(c, b.Model))
+	if err != nil {
+		return err
+	}
+	r := &chat.RankRequest{Model: name, Query: *b.Query}
+	for i, t := range b.Texts {
+		if t == nil {
+			at := fmt.Sprintf("texts[%d]", i)
+			return invalid(at, "%s is null: it must be a string", at)
+		}
+		r.Documents = append(r.Documents, *t)
+	}
+	if !b.Truncate {
+		if err := fits(c, r); err != nil {
+			return err
+		}
+	}
+	got, err := c.Backend.Rank(c.R.Context(), r)
+	if err != nil {
+		return err
+	}
+	out := make([]rank, len(got.Scores))
+	for i, s := range got.Scores {
+		out[i] = rank{Index: s.Index, Score: s.Score}
+		if b.RawScores {
+			out[i].Score = s.Raw
+		}
+		if b.ReturnText {
+			out[i].Text = b.Texts[s.Index]
+		}
+	}
+	return c.JSON(http.StatusOK, out)
+}
+
+// fits refuses texts that the model would read only in part.
+func fits(c *api.Call, r *chat.RankRequest) error {
+	m, err := c.Backend.Model(c.R.Context(), r.Model)
+	if err != nil || m.Context == 0 {
+		return err
+	}
+	for i, t := range r.Documents {
+		if len(t) < m.Context { // a token has a byte at least
+			continue
+		}
+		got, err := c.Backend.Tokenize(c.R.Context(), r.Model, t, true)
+		if err != nil {
+			return err
+		}
+		if len(got) > m.Context {
+			at := fmt.Sprintf("texts[%d]", i)
+			return invalid(at, "%s has %d tokens, and the model reads %d: shorten it, or send truncate: true", at, len(got), m.Context)
+		}
+	}
+	return nil
+}
