@@ -33,7 +33,7 @@ var update = flag.Bool("update", false, "rewrite golden files with what is answe
 //	response   status, headers and the exact bytes of the body; rewritten by -update
 //
 // A body that does not end in a newline is followed by a line that says so, a carriage return is
-// written as ␍, and a connection that was cut is told.
+// written as ␍, a binary event stream is told event by event, and a connection that was cut is told.
 func Golden(t *testing.T, folder string, o api.Options) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*.txtar"))
@@ -191,6 +191,9 @@ func exchange(t *testing.T, h *httptest.Server, text []byte) []byte {
 	}
 	defer r.Body.Close()
 	answer, cut := io.ReadAll(r.Body)
+	if r.Header.Get("Content-Type") == "application/vnd.amazon.eventstream" {
+		answer = []byte(tellAWS(answer))
+	}
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "%d\n", r.StatusCode)
 	var names []string
