@@ -130,7 +130,7 @@ func surfaces(l *library, kept *jobs.Store) []*api.Surface {
 	return []*api.Surface{
 		own,
 		azure.Surface(own),
-		anthropic.Surface(),
+		anthropic.Surface(kept),
 		ollama.Surface(l),
 		gemini.Surface(),
 		mistral.Surface(),

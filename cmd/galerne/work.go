@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/openai/batches"
 	"github.com/galerne-ai/galerne/internal/db"
 	"github.com/galerne-ai/galerne/internal/jobs"
@@ -19,6 +20,7 @@ import (
 func newJobs(home string, d *db.DB, log *slog.Logger) *jobs.Store {
 	dialects := map[string]jobs.Dialect{}
 	maps.Copy(dialects, batches.Dialects())
+	maps.Copy(dialects, anthropic.Dialects())
 	return jobs.New(jobs.Options{DB: d, Dir: filepath.Join(home, "files"), Dialects: dialects, Log: log})
 }
 

@@ -1,6 +1,7 @@
 """What Anthropic's own Python client makes of the Anthropic surface."""
 import asyncio
 import os
+import time
 
 import anthropic
 
@@ -158,10 +159,44 @@ def test_errors_are_the_right_exceptions():
     assert "prompt is too long" in str(raises(anthropic.BadRequestError, say, "too_long"))
     e = raises(anthropic.BadRequestError, say, "plain", extra_body={"temperature": 9})
     assert "temperature is 9" in str(e)
-    e = raises(anthropic.NotFoundError, client.messages.batches.list)
-    assert "message batches are not served" in str(e) and e.body["error"]["type"] == "not_found_error"
+    e = raises(anthropic.NotFoundError, client.beta.files.list)
+    assert "files are not served" in str(e) and e.body["error"]["type"] == "not_found_error"
     e = raises(anthropic.NotFoundError, client.get, "/v1/sessions", cast_to=object)
     assert e.body["error"]["type"] == "not_found_error"
+
+
+def params(model):
+    return {"model": model, "max_tokens": 9, "messages": HI}
+
+
+def wait(batch, seconds=20):
+    end = time.monotonic() + seconds
+    while batch.processing_status != "ended" and time.monotonic() < end:
+        time.sleep(0.05)
+        batch = client.messages.batches.retrieve(batch.id)
+    assert batch.processing_status == "ended", batch
+    return batch
+
+
+def test_batches_come_to_their_results():
+    batch = client.messages.batches.create(requests=[{"custom_id": m, "params": params(m)} for m in ("plain", "tools", "nope")])
+    assert batch.id.startswith("msgbatch_") and batch.request_counts.processing == 3
+    batch = wait(batch)
+    assert (batch.request_counts.succeeded, batch.request_counts.errored) == (2, 1) and batch.results_url.startswith(URL)
+    results = {r.custom_id: r.result for r in client.messages.batches.results(batch.id)}
+    assert results["plain"].message.content[0].text == "Hello, wörld 🌊." and results["tools"].message.content[0].input == {"city": "Brest"}
+    assert results["nope"].type == "errored" and results["nope"].error.error.type == "not_found_error"
+    assert batch.id in [b.id for b in client.messages.batches.list(limit=1)]
+    assert client.messages.batches.delete(batch.id).type == "message_batch_deleted"
+    raises(anthropic.NotFoundError, client.messages.batches.retrieve, batch.id)
+
+
+def test_batches_are_cancelled():
+    batch = client.messages.batches.create(requests=[{"custom_id": "a", "params": params("hangs")}])
+    assert client.messages.batches.cancel(batch.id).cancel_initiated_at
+    batch = wait(batch)
+    assert batch.request_counts.canceled == 1 and [r.result.type for r in client.messages.batches.results(batch.id)] == ["canceled"]
+    until_idle()
 
 
 def test_an_error_in_the_middle_of_a_stream():

@@ -2,12 +2,14 @@ package sdk
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/openai/batches"
 	"github.com/galerne-ai/galerne/internal/db"
 	"github.com/galerne-ai/galerne/internal/jobs"
@@ -22,7 +24,9 @@ func keep(t *testing.T) (kept *jobs.Store, work func(*api.Server)) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	kept = jobs.New(jobs.Options{DB: d, Dir: filepath.Join(home, "files"), Dialects: batches.Dialects()})
+	dialects := batches.Dialects()
+	maps.Copy(dialects, anthropic.Dialects())
+	kept = jobs.New(jobs.Options{DB: d, Dir: filepath.Join(home, "files"), Dialects: dialects})
 	return kept, func(inside *api.Server) {
 		ctx, cancel := context.WithCancel(context.Background())
 		var group sync.WaitGroup

@@ -37,7 +37,7 @@ import (
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces(kept *jobs.Store) []*api.Surface {
 	own := openai.Surface(append(responses.Routes(), batches.Routes(kept)...)...)
-	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface()}
+	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface()}
 }
 
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,

@@ -15,10 +15,15 @@ import (
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/fault"
+	"github.com/galerne-ai/galerne/internal/jobs"
 )
 
-// Surface is Anthropic's API.
-func Surface() *api.Surface {
+// Surface is Anthropic's API. Without a store (nil) there are no message batches.
+func Surface(kept *jobs.Store) *api.Surface {
+	more := unserved(kept != nil)
+	if kept != nil {
+		more = append((&batches{kept}).routes(), more...)
+	}
 	return &api.Surface{
 		Name: "anthropic",
 		Marks: []api.Mark{
@@ -31,7 +36,7 @@ func Surface() *api.Surface {
 			{Method: "POST", Pattern: "/v1/messages/count_tokens", Scope: api.Tokenize, Handle: countTokens, Body: body{}, Fields: bodyFields()},
 			{Method: "GET", Pattern: "/v1/models", Scope: api.Models, Handle: listModels},
 			{Method: "GET", Pattern: "/v1/models/{id...}", Scope: api.Models, Handle: getModel},
-		}, unserved()...),
+		}, more...),
 		Error:  writeError,
 		Head:   head,
 		Absent: absent(),

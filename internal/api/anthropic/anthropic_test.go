@@ -8,15 +8,15 @@ import (
 )
 
 func TestAnswersAreAnthropicsToTheByte(t *testing.T) {
-	apitest.Golden(t, "testdata", api.Options{Surfaces: []*api.Surface{Surface()}})
+	apitest.Golden(t, "testdata", api.Options{Surfaces: []*api.Surface{Surface(nil)}})
 }
 
 func TestAStrictServerKnowsTheReferencesFields(t *testing.T) {
-	apitest.Golden(t, "testdata/strict", api.Options{Surfaces: []*api.Surface{Surface()}, Strict: true})
+	apitest.Golden(t, "testdata/strict", api.Options{Surfaces: []*api.Surface{Surface(nil)}, Strict: true})
 }
 
 func TestEveryRouteAsksWhoCalls(t *testing.T) {
-	apitest.Door(t, Surface(), "testdata/routes.txt")
+	apitest.Door(t, Surface(nil), "testdata/routes.txt")
 }
 
-func FuzzAnyBody(f *testing.F) { apitest.FuzzBodies(f, Surface(), "testdata") }
+func FuzzAnyBody(f *testing.F) { apitest.FuzzBodies(f, Surface(nil), "testdata") }

@@ -20,15 +20,17 @@ func bodyFields() []api.Field {
 }
 
 // unserved are paths whose clients are told what to do instead.
-func unserved() (out []api.Route) {
+func unserved(kept bool) (out []api.Route) {
 	add := func(pattern, why string, methods ...string) {
 		for _, m := range methods {
 			out = append(out, api.Route{Method: m, Pattern: pattern, Scope: api.Files, Why: why})
 		}
 	}
-	const batches = "message batches are not served: send each message to /v1/messages; many at once are answered side by side"
-	add("/v1/messages/batches", batches, "GET", "POST")
-	add("/v1/messages/batches/{rest...}", batches, "GET", "POST", "DELETE")
+	if !kept {
+		const batches = "message batches are not served: send each message to /v1/messages; many at once are answered side by side"
+		add("/v1/messages/batches", batches, "GET", "POST")
+		add("/v1/messages/batches/{rest...}", batches, "GET", "POST", "DELETE")
+	}
 	const files = "files are not served: put the text of a document into the message"
 	add("/v1/files", files, "GET", "POST")
 	add("/v1/files/{rest...}", files, "GET", "DELETE")

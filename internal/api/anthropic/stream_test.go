@@ -83,7 +83,7 @@ func gather(t *rapid.T, stream string) map[string]any {
 
 func TestStreamedAndWholeAnswersAreOne(t *testing.T) {
 	b := &apitest.Backend{Scripts: map[string]string{}}
-	h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{Surface()}})
+	h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{Surface(nil)}})
 	rapid.Check(t, func(t *rapid.T) {
 		b.Scripts[""] = apitest.DrawScript(t)
 		display := rapid.SampledFrom([]string{"summarized", "omitted"}).Draw(t, "display")

@@ -45,6 +45,14 @@ export async function tokens_are_counted_and_models_listed() {
   assert.deepEqual(ids, ["m", "org/m:q4"]);
 }
 
+export async function batches_come_to_their_results() {
+  let batch = await client.messages.batches.create({ requests: ["plain", "nope"].map((model) => ({ custom_id: model, params: { model, messages, max_tokens: 9 } })) });
+  for (const end = Date.now() + 20000; batch.processing_status !== "ended" && Date.now() < end;) batch = await client.messages.batches.retrieve(batch.id);
+  const types = {};
+  for await (const r of await client.messages.batches.results(batch.id)) types[r.custom_id] = r.result.type;
+  assert.deepEqual(types, { plain: "succeeded", nope: "errored" });
+}
+
 export async function errors_are_the_right_classes() {
   for (const [model, kind, status] of [["too_long", Anthropic.BadRequestError, 400], ["nope", Anthropic.NotFoundError, 404], ["limited", Anthropic.RateLimitError, 429],
     ["busy", Anthropic.APIError, 529], ["quota", Anthropic.APIError, 402]]) {
