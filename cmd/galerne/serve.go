@@ -15,6 +15,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/azure"
+	"github.com/galerne-ai/galerne/internal/api/bedrock"
 	"github.com/galerne-ai/galerne/internal/api/cohere"
 	"github.com/galerne-ai/galerne/internal/api/gemini"
 	"github.com/galerne-ai/galerne/internal/api/mistral"
@@ -135,6 +136,7 @@ func surfaces(l *library, kept *jobs.Store) []*api.Surface {
 		gemini.Surface(),
 		mistral.Surface(),
 		cohere.Surface(),
+		bedrock.Surface(),
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/apitest"
 	"github.com/galerne-ai/galerne/internal/api/azure"
+	"github.com/galerne-ai/galerne/internal/api/bedrock"
 	"github.com/galerne-ai/galerne/internal/api/cohere"
 	"github.com/galerne-ai/galerne/internal/api/gemini"
 	"github.com/galerne-ai/galerne/internal/api/mistral"
@@ -37,13 +38,13 @@ import (
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces(kept *jobs.Store) []*api.Surface {
 	own := openai.Surface(append(responses.Routes(), batches.Routes(kept)...)...)
-	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface()}
+	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface(), bedrock.Surface()}
 }
 
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,
 // with plain functions named test_*; what a function raises is the failure.
 func TestOfficialClientsUnderstandUs(t *testing.T) {
-	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral", "cohere", "gemini")
+	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral", "cohere", "gemini", "bedrock")
 }
 
 // TestOlderClientsUnderstandUs runs the same files with the clients' older generation.
@@ -55,7 +56,7 @@ func pythonChecks(t *testing.T, python string, vendors ...string) {
 	for _, vendor := range vendors {
 		t.Run(vendor, func(t *testing.T) {
 			name := vendor
-			if other, ok := map[string]string{"mistral": "mistralai", "hf": "huggingface_hub", "gemini": "google.genai"}[vendor]; ok {
+			if other, ok := map[string]string{"mistral": "mistralai", "hf": "huggingface_hub", "gemini": "google.genai", "bedrock": "boto3"}[vendor]; ok {
 				name = other
 			}
 			if err := exec.Command(python, "-c", "import "+name).Run(); err != nil {
