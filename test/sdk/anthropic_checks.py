@@ -160,7 +160,7 @@ def test_errors_are_the_right_exceptions():
     e = raises(anthropic.BadRequestError, say, "plain", extra_body={"temperature": 9})
     assert "temperature is 9" in str(e)
     e = raises(anthropic.NotFoundError, client.beta.files.list)
-    assert "files are not served" in str(e) and e.body["error"]["type"] == "not_found_error"
+    assert "keeps no files" in str(e) and e.body["error"]["type"] == "not_found_error"
     e = raises(anthropic.NotFoundError, client.get, "/v1/sessions", cast_to=object)
     assert e.body["error"]["type"] == "not_found_error"
 

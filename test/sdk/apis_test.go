@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/jobs"
 	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
@@ -29,7 +30,7 @@ told by its headers. Of a request's fields, *served* ones do what they say; *hin
 *refused* ones get a 400 that names them, unless they ask for what happens anyway. Fields that are not listed are passed over;
 ` + "`galerne serve --strict`" + ` refuses them too.
 `)
-	for _, sf := range surfaces(nil) {
+	for _, sf := range surfaces(new(jobs.Store)) {
 		document(&b, sf)
 	}
 	path := filepath.Join(testdeps.Root(t), "docs", "apis.md")

@@ -27,14 +27,14 @@ func unserved(kept bool) (out []api.Route) {
 		}
 	}
 	if !kept {
-		const batches = "message batches are not served: send each message to /v1/messages; many at once are answered side by side"
+		const batches = "this server keeps no message batches: send each message to /v1/messages; many at once are answered side by side"
 		add("/v1/messages/batches", batches, "GET", "POST")
 		add("/v1/messages/batches/{rest...}", batches, "GET", "POST", "DELETE")
 	}
-	const files = "files are not served: put the text of a document into the message"
+	const files = "this server keeps no files for messages: put the text of a document into the message"
 	add("/v1/files", files, "GET", "POST")
 	add("/v1/files/{rest...}", files, "GET", "DELETE")
-	add("/v1/complete", "text completions are not served: use /v1/messages", "POST")
+	add("/v1/complete", "completions of plain text are OpenAI's here (/v1/completions): use /v1/messages", "POST")
 	return out
 }
 
