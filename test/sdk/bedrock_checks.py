@@ -1,0 +1,150 @@
+"""What Amazon's own Python client makes of the Bedrock surface."""
+import base64
+import json
+
+import boto3
+import botocore
+from botocore.config import Config
+
+from common import KEYED_URL, URL, asked, get, raises, until_idle
+
+HI = [{"role": "user", "content": [{"text": "hi"}]}]
+TOOLS = {"tools": [{"toolSpec": {"name": n, "inputSchema": {"json": {"type": "object", "properties": {"city": {"type": "string"}}}}}} for n in ("weather", "clock")]}
+ClientError = botocore.exceptions.ClientError
+EventStreamError = botocore.exceptions.EventStreamError
+
+
+def connect(url=URL, key="any", secret="any", attempts=1, **more):
+    return boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=url, aws_access_key_id=key, aws_secret_access_key=secret,
+                        config=Config(retries={"total_max_attempts": attempts}, read_timeout=more.pop("timeout", 10)))
+
+
+client = connect()
+
+
+def say(model, c=client, **more):
+    return c.converse(**{"modelId": model, "messages": HI, **more})
+
+
+def stream(model, c=client, **more):
+    return list(c.converse_stream(**{"modelId": model, "messages": HI, **more})["stream"])
+
+
+def test_a_plain_answer():
+    a = say("plain", system=[{"text": "Be brief."}], inferenceConfig={"maxTokens": 64, "temperature": 0.5, "topP": 0.9, "stopSequences": ["END"]},
+            additionalModelRequestFields={"top_k": 3}, requestMetadata={"a": "b"})
+    assert a["output"]["message"] == {"role": "assistant", "content": [{"text": "Hello, wörld 🌊."}]} and a["stopReason"] == "end_turn"
+    assert a["usage"] == {"inputTokens": 3, "outputTokens": 3, "totalTokens": 8, "cacheReadInputTokens": 2, "cacheWriteInputTokens": 0}
+    assert a["metrics"]["latencyMs"] > 0 and a["ResponseMetadata"]["RequestId"].startswith("req_")
+    r = asked()
+    assert r["Messages"][0]["Role"] == "system" and r["MaxTokens"] == 64 and r["Stop"] == ["END"]
+    assert (r["Sampling"]["Temperature"], r["Sampling"]["TopP"], r["Sampling"]["TopK"]) == (0.5, 0.9, 3)
+
+
+def test_the_events_of_a_stream_all_of_them():
+    # Their client takes a stream that was cut for a whole one: so the events are counted.
+    assert stream("plain") == [
+        {"messageStart": {"role": "assistant"}},
+        {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "Hello"}}},
+        {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": ", wörld"}}},
+        {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": " 🌊."}}},
+        {"contentBlockStop": {"contentBlockIndex": 0}},
+        {"messageStop": {"stopReason": "end_turn"}},
+        {"metadata": {"usage": {"inputTokens": 3, "outputTokens": 3, "totalTokens": 8, "cacheReadInputTokens": 2, "cacheWriteInputTokens": 0}, "metrics": {"latencyMs": 10}}}]
+
+
+def test_tools_whole_and_streamed():
+    a = say("tools", toolConfig=TOOLS)
+    assert a["stopReason"] == "tool_use"
+    calls = [b["toolUse"] for b in a["output"]["message"]["content"]]
+    assert [(c["name"], c["input"]) for c in calls] == [("weather", {"city": "Brest"}), ("clock", {})] and len({c["toolUseId"] for c in calls}) == 2
+    names, inputs = {}, {}
+    for e in stream("tools", toolConfig=TOOLS):
+        if s := e.get("contentBlockStart"):
+            names[s["contentBlockIndex"]] = s["start"]["toolUse"]["name"]
+        if d := e.get("contentBlockDelta"):
+            inputs[d["contentBlockIndex"]] = inputs.get(d["contentBlockIndex"], "") + d["delta"]["toolUse"]["input"]
+    assert [(names[i], json.loads(inputs[i])) for i in sorted(names)] == [("weather", {"city": "Brest"}), ("clock", {})]
+    say("plain", toolConfig=TOOLS, messages=HI + [a["output"]["message"], {"role": "user", "content": [
+        {"toolResult": {"toolUseId": c["toolUseId"], "content": [{"json": {"n": 1}}], "status": "success"}} for c in calls]}])
+    assert [p["Text"] for p in asked()["Messages"][-1]["Parts"]] == ['{"n": 1}'] * 2
+    say("tools", toolConfig={**TOOLS, "toolChoice": {"tool": {"name": "clock"}}})
+    assert asked()["ToolChoice"] == {"Mode": 3, "Names": ["clock"]}
+
+
+def test_reasoning_goes_round():
+    a = say("thinks", additionalModelRequestFields={"thinking": {"type": "enabled", "budget_tokens": 100}})
+    thought = a["output"]["message"]["content"][0]["reasoningContent"]["reasoningText"]
+    assert thought["text"] == "Let me see." and thought["signature"] and a["output"]["message"]["content"][1] == {"text": "42"}
+    assert asked()["Reasoning"]["Budget"] == 100
+    deltas = [e["contentBlockDelta"]["delta"]["reasoningContent"] for e in stream("thinks") if "reasoningContent" in e.get("contentBlockDelta", {}).get("delta", {})]
+    assert "".join(d.get("text", "") for d in deltas) == "Let me see." and deltas[-1]["signature"] == thought["signature"]
+    say("plain", messages=HI + [a["output"]["message"], HI[0]])
+    assert asked()["Messages"][1]["Parts"][0]["Kind"] == 1
+
+
+def test_documents_are_read_and_cited():
+    document = {"name": "notes", "format": "txt", "source": {"bytes": b"Hello, the answer is here: w\xc3\xb6rld and Hello."}}
+    say("plain", messages=[{"role": "user", "content": [{"document": document}, {"text": "hi"}]}])
+    assert "the answer is here" in asked()["Messages"][0]["Parts"][0]["Text"]
+    say("plain", messages=[{"role": "user", "content": [{"document": {**document, "citations": {"enabled": True}}}, {"text": "hi"}]}])
+    assert asked()["Documents"][0]["Title"] == "notes"
+
+
+def test_a_schema():
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    a = say("person", outputConfig={"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": json.dumps(schema), "name": "person"}}}})
+    assert json.loads(a["output"]["message"]["content"][0]["text"]) == {"name": "Ann", "age": 7}
+    assert asked()["Format"]["Schema"] == schema
+
+
+def test_names_of_models():
+    assert say("org/m:q4")["stopReason"] == "end_turn" and asked()["Model"] == "org/m:q4"
+    say("arn:aws:bedrock:us-east-1:123456789012:inference-profile/m")
+    assert asked()["Model"] == "m"
+
+
+def test_counts():
+    assert client.count_tokens(modelId="m", input={"converse": {"messages": HI}})["inputTokens"] == 2
+
+
+def test_errors_are_of_the_right_kind():
+    x = client.exceptions
+    for model, kind, status in (("nobody", x.ResourceNotFoundException, 404), ("limited", x.ThrottlingException, 429), ("busy", x.ServiceUnavailableException, 503),
+                                ("too_long", x.ValidationException, 400), ("quota", x.ServiceQuotaExceededException, 400)):
+        for call in (say, stream):
+            e = raises(kind, call, model)
+            assert e.response["ResponseMetadata"]["HTTPStatusCode"] == status and e.response["Error"]["Message"], model
+    e = raises(x.InternalServerException, say, "breaks")
+    assert "secret" not in str(e)
+    e = raises(x.ValidationException, say, "plain", guardrailConfig={"guardrailIdentifier": "abc", "guardrailVersion": "1"})
+    assert "guardrailConfig" in str(e)
+    e = raises(ClientError, client.apply_guardrail, guardrailIdentifier="abc", guardrailVersion="1", source="INPUT", content=[{"text": {"text": "x"}}])
+    assert e.response["Error"]["Code"] == "UnknownOperationException"
+
+
+def test_an_exception_in_the_middle_of_a_stream():
+    e = raises(EventStreamError, stream, "breaks")
+    assert e.response["Error"]["Code"] == "internalServerException" and "secret" not in str(e)
+
+
+def test_another_try_after_a_refusal():
+    c = connect(URL + "/test/try/bedrock/2", attempts=3)
+    assert say("plain", c=c)["stopReason"] == "end_turn"
+
+
+def test_keep_alives_are_passed_over():
+    events = stream("slow_start")
+    assert [next(iter(e)) for e in events] == ["messageStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"]
+
+
+def test_the_prefix():
+    assert say("plain", c=connect(URL + "/bedrock"))["stopReason"] == "end_turn"
+
+
+def test_who_leaves_frees_the_slot():
+    s = client.converse_stream(modelId="hangs", messages=HI)["stream"]
+    next(iter(s))
+    s.close()
+    raises(botocore.exceptions.ReadTimeoutError, say, "hangs_early", c=connect(timeout=0.3))
+    until_idle()
