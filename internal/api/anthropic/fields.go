@@ -34,7 +34,7 @@ func unserved(kept bool) (out []api.Route) {
 	const files = "this server keeps no files for messages: put the text of a document into the message"
 	add("/v1/files", files, "GET", "POST")
 	add("/v1/files/{rest...}", files, "GET", "DELETE")
-	add("/v1/complete", "completions of plain text are OpenAI's here (/v1/completions): use /v1/messages", "POST")
+	out = append(out, api.Route{Method: "POST", Pattern: "/v1/complete", Scope: api.Generate, Why: "completions of plain text are OpenAI's here (/v1/completions): use /v1/messages"})
 	return out
 }
 
