@@ -50,7 +50,8 @@ const (
 type Credential struct {
 	Form    Form
 	Secret  string
-	Request *http.Request // for forms that sign the request
+	Request *http.Request // for forms that sign the request, as Signed checks it
+	Body    func() ([]byte, error)
 }
 
 // Key is who calls, and what they may do.
@@ -97,27 +98,44 @@ type Keys interface {
 	Lookup(ctx context.Context, c Credential) (*Key, error)
 }
 
-// OneKey is the Keys of a server with one secret that may do everything.
-func OneKey(secret string) Keys { return oneKey(sha256.Sum256([]byte(secret))) }
+// OneKey is the Keys of a server with one secret that may do everything. Who signs requests takes
+// OneKeyID for the access key's id and the secret for the secret access key.
+func OneKey(secret string) Keys { return oneKey{sha256.Sum256([]byte(secret)), secret} }
 
-type oneKey [sha256.Size]byte
+// OneKeyID is the access key's id that goes with OneKey.
+const OneKeyID = "galerne"
+
+type oneKey struct {
+	hash   [sha256.Size]byte
+	secret string
+}
 
 func (k oneKey) Any() bool { return true }
 
 func (k oneKey) Lookup(_ context.Context, c Credential) (*Key, error) {
+	if c.Form == Signature4 {
+		if c.Secret != OneKeyID {
+			return nil, ErrKey
+		}
+		if err := c.Signed(k.secret, time.Now()); err != nil {
+			return nil, err
+		}
+		return &Key{ID: "server"}, nil
+	}
 	got := sha256.Sum256([]byte(c.Secret))
-	if c.Form == Signature4 || subtle.ConstantTimeCompare(got[:], k[:]) != 1 {
+	if subtle.ConstantTimeCompare(got[:], k.hash[:]) != 1 {
 		return nil, ErrKey
 	}
 	return &Key{ID: "server"}, nil
 }
 
 // credentials lists every proof that a request carries, in the forms that official clients use.
-func credentials(r *http.Request) []Credential {
+func credentials(c *Call) []Credential {
+	r := c.R
 	var out []Credential
 	add := func(f Form, secret string) {
 		if secret != "" {
-			out = append(out, Credential{f, secret, r})
+			out = append(out, Credential{f, secret, r, c.Body})
 		}
 	}
 	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -149,19 +167,20 @@ func credentials(r *http.Request) []Credential {
 	return out
 }
 
-// authorise is the one door: every route passes it before its body is read. Without an error the
+// authorise is the one door: every route passes it before its body is read, but for a
+// body that a key has signed. Without an error the
 // caller may use the scope; the Key says who it is, nil where nobody had to say.
-func (s *Server) authorise(r *http.Request, scope Scope) (*Key, error) {
+func (s *Server) authorise(c *Call, scope Scope) (*Key, error) {
 	if scope == Open {
 		return nil, nil
 	}
 	if s.o.Keys == nil || !s.o.Keys.Any() {
-		return nil, s.keyless(r)
+		return nil, s.keyless(c.R)
 	}
-	found := credentials(r)
+	found := credentials(c)
 	refused := ErrKey.Because("api: the key is not one of this server's")
-	for _, c := range found {
-		key, err := s.o.Keys.Lookup(r.Context(), c)
+	for _, one := range found {
+		key, err := s.o.Keys.Lookup(c.R.Context(), one)
 		switch {
 		case err == nil && !key.may(scope):
 			return nil, ErrScope.Because("api: this key is not for %q: use a key with that scope", scope)

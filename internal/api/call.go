@@ -144,7 +144,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, sf *Surface, rt *Ro
 		c.Fail(ErrDraining.Because("api: the server is shutting down: call again in a moment").After(time.Second))
 		return
 	}
-	key, err := s.caller(r, rt.Scope)
+	key, err := s.caller(c, rt.Scope)
 	if err != nil {
 		c.Fail(err)
 		return
@@ -160,10 +160,10 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, sf *Surface, rt *Ro
 }
 
 // caller is who calls: of a request that Do made, who it was made for.
-func (s *Server) caller(r *http.Request, scope Scope) (*Key, error) {
-	inside, ok := r.Context().Value(insideKey{}).(*inside)
+func (s *Server) caller(c *Call, scope Scope) (*Key, error) {
+	inside, ok := c.R.Context().Value(insideKey{}).(*inside)
 	if !ok {
-		return s.authorise(r, scope)
+		return s.authorise(c, scope)
 	}
 	if scope != Open && inside.key != nil && !inside.key.may(scope) {
 		return nil, ErrScope.Because("api: this key is not for %q: use a key with that scope", scope)
