@@ -18,6 +18,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/bedrock"
 	"github.com/galerne-ai/galerne/internal/api/cohere"
 	"github.com/galerne-ai/galerne/internal/api/gemini"
+	"github.com/galerne-ai/galerne/internal/api/hf"
 	"github.com/galerne-ai/galerne/internal/api/mistral"
 	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/api/openai"
@@ -136,6 +137,7 @@ func surfaces(l *library, kept *jobs.Store) []*api.Surface {
 		gemini.Surface(),
 		mistral.Surface(),
 		cohere.Surface(),
+		hf.Surface(own),
 		bedrock.Surface(),
 	}
 }

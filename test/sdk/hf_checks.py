@@ -1,5 +1,6 @@
 """What Hugging Face's own Python client makes of the surface of TGI and TEI."""
 import asyncio
+import functools
 
 import numpy as np
 from huggingface_hub import AsyncInferenceClient, InferenceClient
@@ -11,8 +12,9 @@ client = InferenceClient(base_url=URL)
 HI = [{"role": "user", "content": "hi"}]
 
 
+@functools.cache
 def at(model):
-    """The client of one model."""
+    """The client of one model, kept: a client that nobody holds closes its streams."""
     return InferenceClient(base_url=f"{URL}/hf/models/{model}")
 
 
@@ -30,7 +32,7 @@ def test_details():
     a = at("tokens").text_generation("hi", details=True, decoder_input_details=True, top_n_tokens=2, seed=3)
     assert a.generated_text == "Hé you." and a.details.finish_reason == "length" and a.details.generated_tokens == 5 and a.details.seed == 3
     assert [t.id for t in a.details.tokens] == [11, 13, 14, 15, 17] and a.details.tokens[0].logprob == -0.25
-    assert [t.id for t in a.details.prefill] == [1, 2] and [t.id for t in a.details.top_tokens[3]] == [15, 16]
+    assert [t.id for t in a.details.prefill] == [1, 2] and [t["id"] for t in a.details.top_tokens[3]] == [15, 16]
 
 
 def test_streamed_and_whole_texts_are_one():
@@ -81,8 +83,8 @@ def test_similarity():
 
 
 def test_what_a_server_says_of_itself():
-    there = InferenceClient(model=URL)
-    assert there.get_endpoint_info()["model_id"] == "m" and there.health_check() and at("m").health_check(model=URL + "/hf/models/m")
+    there = InferenceClient(model=URL, provider="hf-inference")
+    assert there.get_endpoint_info()["model_id"] == "m" and there.health_check() and there.health_check(model=URL + "/hf/models/m")
     assert there.get_endpoint_info(model=URL + "/hf/models/m")["max_total_tokens"] == 4096
 
 
@@ -115,10 +117,10 @@ def test_pings_are_passed_over():
 
 
 def test_who_leaves_frees_the_slot():
-    s = at("hangs").text_generation("hi", stream=True)
-    next(s)
-    assert get("/test/live") == 1
-    s.close()
+    with InferenceClient(base_url=URL + "/hf/models/hangs_later") as c:
+        s = c.text_generation("hi", stream=True)
+        assert next(s) == "Hel" and get("/test/live") == 1
+        del s
     until_idle()
     raises(Exception, InferenceClient(base_url=URL + "/hf/models/hangs_early", timeout=0.3).text_generation, "hi")
     until_idle()

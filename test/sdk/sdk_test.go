@@ -25,6 +25,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/bedrock"
 	"github.com/galerne-ai/galerne/internal/api/cohere"
 	"github.com/galerne-ai/galerne/internal/api/gemini"
+	"github.com/galerne-ai/galerne/internal/api/hf"
 	"github.com/galerne-ai/galerne/internal/api/mistral"
 	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/api/openai"
@@ -38,13 +39,13 @@ import (
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces(kept *jobs.Store) []*api.Surface {
 	own := openai.Surface(append(responses.Routes(), batches.Routes(kept)...)...)
-	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface(), bedrock.Surface()}
+	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface(), bedrock.Surface(), hf.Surface(own)}
 }
 
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,
 // with plain functions named test_*; what a function raises is the failure.
 func TestOfficialClientsUnderstandUs(t *testing.T) {
-	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral", "cohere", "gemini", "bedrock")
+	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral", "cohere", "hf", "gemini", "bedrock")
 }
 
 // TestOlderClientsUnderstandUs runs the same files with the clients' older generation.
