@@ -175,9 +175,12 @@ func (s *Store) DeleteFile(ctx context.Context, owner, id string) error {
 
 const sweepAge = 24 * time.Hour // of files that no row names; an upload takes less
 
-// sweep removes files that have expired, and what dead processes left.
+// sweep removes files and answers that have expired, and what dead processes left.
 func (s *Store) sweep(ctx context.Context) error {
 	now := s.now()
+	if err := s.dropWhere(ctx, `expires > 0 AND expires <= $1`, db.Millis(now)); err != nil {
+		return err
+	}
 	var old []File
 	err := s.db.Each(ctx, `SELECT `+fileColumns+` FROM files WHERE expires > 0 AND expires <= $1`, []any{db.Millis(now)}, func(scan func(...any) error) error {
 		f, err := scanFile(scan)

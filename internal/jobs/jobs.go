@@ -60,6 +60,7 @@ type Options struct {
 	LineBytes int           // longest request of a batch. Default 8 MiB.
 	MaxLines  int           // most requests of a batch. Default 50,000.
 	Parallel  int           // requests of batches under way at once. Default 8.
+	Answers   int           // answers made in the background at once. Default 16.
 	Hold      time.Duration // after how long without a sign of life another process takes over. Default 5 s.
 	Now       func() time.Time
 	NewID     func() string
@@ -77,6 +78,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Parallel <= 0 {
 		o.Parallel = 8
+	}
+	if o.Answers <= 0 {
+		o.Answers = 16
 	}
 	if o.Hold <= 0 {
 		o.Hold = 5 * time.Second
@@ -107,7 +111,7 @@ type Store struct {
 	wake chan struct{} // there may be work
 
 	mu      sync.Mutex
-	working map[string]bool // batches that this process works on
+	working map[string]bool // batches and answers that this process works on
 }
 
 // New gives the store of a database and a folder.

@@ -25,35 +25,38 @@ const (
 	maxWait      = 30 * time.Second
 )
 
-// Run works on batches until ctx ends, and returns when all that it began is put down. What was not
-// answered by then is asked again by the next process.
+// Run works on batches and on answers in the background until ctx ends, and returns when all that it
+// began is put down. What was not answered by then is asked again by the next process.
 func (s *Store) Run(ctx context.Context, do Do) {
 	var group sync.WaitGroup
 	defer group.Wait()
-	slots := make(chan struct{}, s.o.Parallel)
+	slots, answers := make(chan struct{}, s.o.Parallel), make(chan struct{}, s.o.Answers)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for swept := (time.Time{}); ; {
 		if now := s.now(); now.Sub(swept) >= sweepEvery {
 			swept = now
-			s.trouble("old files cannot be removed", s.sweep(ctx))
+			s.trouble("what is old cannot be removed", s.sweep(ctx))
 		}
 		open, err := s.open(ctx)
 		s.trouble("batches cannot be read", err)
 		for _, b := range open {
-			s.mu.Lock()
-			busy := s.working[b.ID]
-			s.working[b.ID] = true
-			s.mu.Unlock()
-			if busy {
-				continue
-			}
-			group.Go(func() {
+			s.once(&group, b.ID, func() {
 				w := &worker{s: s, b: b, do: do, slots: slots}
 				s.trouble("a batch cannot go on", w.run(ctx), slog.String("batch", b.ID))
-				s.mu.Lock()
-				delete(s.working, b.ID)
-				s.mu.Unlock()
+			})
+		}
+		waiting, err := s.waitingAnswers(ctx)
+		s.trouble("answers cannot be read", err)
+		for _, k := range waiting {
+			s.once(&group, k.ID, func() {
+				select {
+				case answers <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+				defer func() { <-answers }()
+				s.trouble("an answer cannot be made", (&maker{s: s, k: k, do: do}).run(ctx), slog.String("answer", k.ID))
 			})
 		}
 		select {
@@ -63,6 +66,22 @@ func (s *Store) Run(ctx context.Context, do Do) {
 		case <-s.wake:
 		}
 	}
+}
+
+// once does something that has an ID, unless it is being done.
+func (s *Store) once(group *sync.WaitGroup, id string, do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.working[id] {
+		return
+	}
+	s.working[id] = true
+	group.Go(func() {
+		do()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.working, id)
+	})
 }
 
 func (s *Store) trouble(what string, err error, attrs ...any) {

@@ -68,12 +68,17 @@ func (b *Backend) models() []chat.Model {
 // Models lists the models.
 func (b *Backend) Models(context.Context) ([]chat.Model, error) { return b.models(), nil }
 
-// Model gives one by name or alias; "" is the first.
+// Model gives one by name or alias; "" is the first. One that has a script is there too.
 func (b *Backend) Model(_ context.Context, name string) (*chat.Model, error) {
-	for _, m := range b.models() {
+	all := b.models()
+	for _, m := range all {
 		if name == "" || m.Name == name || slices.Contains(m.Aliases, name) {
 			return &m, nil
 		}
+	}
+	if _, ok := b.Scripts[name]; ok && len(all) > 0 {
+		all[0].Name = name
+		return &all[0], nil
 	}
 	return nil, chat.ErrModel.Because("chat: there is no model %q: GET /v1/models lists those that there are", name).At("model")
 }

@@ -135,7 +135,8 @@ func begin(b *body, r *chat.Request, id, model string, created time.Time) *respo
 		Instructions: b.Instructions, MaxOutputTokens: b.MaxOutputTokens, Model: openai.ModelName(r.Model, model), Output: []any{},
 		ParallelCalls: b.ParallelCalls == nil || *b.ParallelCalls, ServiceTier: "default", Temperature: b.Temperature,
 		Text: textConfig{Format: json.RawMessage(`{"type":"text"}`)}, ToolChoice: json.RawMessage(`"auto"`), Tools: b.Tools,
-		TopLogprobs: b.TopLogprobs, TopP: b.TopP, Truncation: "disabled", Metadata: b.Metadata}
+		TopLogprobs: b.TopLogprobs, TopP: b.TopP, Truncation: "disabled", Metadata: b.Metadata,
+		Store: b.keep, Background: b.background(), PreviousID: b.PreviousID}
 	if b.Reasoning != nil {
 		out.Reasoning = *b.Reasoning
 	}

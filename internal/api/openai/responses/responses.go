@@ -1,5 +1,6 @@
-// Package responses answers: what does OpenAI's Responses API say of a question and its answer? It
-// is stateless here: nothing is stored, so the fields that name what was stored are refused.
+// Package responses answers: what does OpenAI's Responses API say of a question and its answer?
+// With a store, answers are kept, gone on from and made in the background (stored.go); without one
+// nothing is, and the fields that name what was stored are refused.
 package responses
 
 import (
@@ -10,24 +11,27 @@ import (
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/jobs"
 )
 
-// Routes are for openai.Surface.
-func Routes() []api.Route {
+// Routes are for openai.Surface, where nothing is stored.
+func Routes() []api.Route { return (&handler{}).routes() }
+
+// handler answers; s is nil where nothing is stored.
+type handler struct{ s *jobs.Store }
+
+func (h *handler) routes() []api.Route {
 	return []api.Route{
-		{Method: "POST", Pattern: "/v1/responses", Scope: api.Generate, Handle: Create, Body: body{}, Fields: fields()},
-		{Method: "POST", Pattern: "/v1/responses/input_tokens", Scope: api.Tokenize, Handle: Count, Body: body{}, Fields: fields()},
+		{Method: "POST", Pattern: "/v1/responses", Scope: api.Generate, Handle: h.create, Body: body{}, Fields: h.fields()},
+		{Method: "POST", Pattern: "/v1/responses/input_tokens", Scope: api.Tokenize, Handle: h.count, Body: body{}, Fields: h.fields()},
 	}
 }
 
-func fields() []api.Field {
+func (h *handler) fields() []api.Field {
 	const state = "nothing is stored here: send the whole conversation as input"
-	return append(openai.SamplingFields(), append(openai.Hints("user", "safety_identifier", "prompt_cache_key",
+	out := append(openai.SamplingFields(), append(openai.Hints("user", "safety_identifier", "prompt_cache_key",
 		"prompt_cache_retention", "prompt_cache_options", "service_tier", "max_tool_calls"),
-		openai.Refused("store", "nothing is stored here: leave it out", "false"),
-		openai.Refused("background", "answers are given while one waits", "false"),
-		openai.Refused("previous_response_id", state),
-		openai.Refused("conversation", state),
+		openai.Refused("conversation", "go on from an answer with previous_response_id, or send the whole conversation as input"),
 		openai.Refused("prompt", "prompts are not stored here: send input and instructions"),
 		openai.Refused("truncation", "input is never cut: send less", `"disabled"`),
 		openai.Refused("context_management", "input is never cut: send less", "[]"),
@@ -35,6 +39,13 @@ func fields() []api.Field {
 		openai.Refused("n", "ask several times", "1"),
 		openai.Refused("stop", "the Responses API has no stop strings: use /v1/chat/completions"),
 	)...)
+	if h.s == nil {
+		out = append(out,
+			openai.Refused("store", "nothing is stored here: leave it out", "false"),
+			openai.Refused("background", "answers are given while one waits", "false"),
+			openai.Refused("previous_response_id", state))
+	}
+	return out
 }
 
 // body is the request, without what fields lists.
@@ -57,6 +68,11 @@ type body struct {
 	StreamOptions   *struct {
 		IncludeObfuscation *bool `json:"include_obfuscation"`
 	} `json:"stream_options"`
+	Store      *bool   `json:"store"`
+	Background *bool   `json:"background"`
+	PreviousID *string `json:"previous_response_id"`
+
+	keep bool // the answer is stored
 }
 
 type reasoning struct {
@@ -69,25 +85,40 @@ type textConfig struct {
 	Verbosity *string         `json:"verbosity,omitempty"`
 }
 
-// Create answers POST /v1/responses.
-func Create(c *api.Call) error {
-	b, r, err := read(c)
+// create answers POST /v1/responses.
+func (h *handler) create(c *api.Call) error {
+	b, r, err := h.read(c)
 	if err != nil {
 		return err
 	}
-	if b.Stream {
+	sink := jobs.SinkOf(c.R.Context())
+	switch {
+	case sink != nil: // we are called by ourselves, for an answer in the background
+		return c.Stream(&stream{b: b, r: r, sink: sink, as: sink.ID()}, r)
+	case b.background():
+		return h.queue(c, b, r)
+	case b.Stream && !b.keep:
 		return c.Stream(&stream{b: b, r: r}, r)
+	case b.Stream:
+		return c.Stream(&stream{b: b, r: r, as: c.ID, keep: func(whole *response) { h.keep(c, b, whole) }}, r)
 	}
 	got, err := c.Answer(r)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, responseOf(b, r, got))
+	if b.keep {
+		got.ID = c.ID
+	}
+	whole := responseOf(b, r, got)
+	if b.keep {
+		h.keep(c, b, whole)
+	}
+	return c.JSON(http.StatusOK, whole)
 }
 
-// Count answers POST /v1/responses/input_tokens.
-func Count(c *api.Call) error {
-	_, r, err := read(c)
+// count answers POST /v1/responses/input_tokens.
+func (h *handler) count(c *api.Call) error {
+	_, r, err := h.read(c)
 	if err != nil {
 		return err
 	}
@@ -101,13 +132,16 @@ func Count(c *api.Call) error {
 	}{"response.input_tokens", n})
 }
 
-func read(c *api.Call) (*body, *chat.Request, error) {
+func (h *handler) read(c *api.Call) (*body, *chat.Request, error) {
 	b := new(body)
-	if err := c.Decode(b, fields()); err != nil {
+	if err := c.Decode(b, h.fields()); err != nil {
 		return nil, nil, err
 	}
 	r, err := b.request()
-	return b, r, err
+	if err != nil || h.s == nil {
+		return b, r, err
+	}
+	return b, r, h.remember(c, b, r)
 }
 
 // request is what is asked, in package chat's words.

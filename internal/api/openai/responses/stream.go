@@ -6,6 +6,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/jobs"
 )
 
 // stream encodes an answer under way. Every event has a number, one more than the event before.
@@ -18,6 +19,10 @@ type stream struct {
 	id     string // of the latest item
 	place  int    // of the latest item
 	ended  bool   // the latest item has said all but how it ended
+
+	as   string          // its ID where it is stored, "" for the backend's own
+	sink *jobs.Sink      // of an answer in the background, nil for any other
+	keep func(*response) // stores a whole answer, nil if that is not wanted
 }
 
 // event is any event: what it does not need stays out.
@@ -49,6 +54,13 @@ func (s *stream) Type() string { return "text/event-stream" }
 func (s *stream) send(out *api.Frames, e event) error {
 	e.Number = s.number
 	s.number++
+	if s.sink != nil {
+		text, err := api.Encode(&e)
+		if err != nil {
+			return err
+		}
+		s.sink.Add(jobs.Event{N: e.Number, Name: e.Type, Text: text})
+	}
 	return out.SSE(e.Type, "", &e)
 }
 
@@ -68,6 +80,9 @@ func (s *stream) block() *chat.Block {
 }
 
 func (s *stream) Event(out *api.Frames, ev *chat.Event) error {
+	if s.as != "" && ev.Kind == chat.Started {
+		ev.ID = s.as
+	}
 	s.fold.Add(*ev)
 	switch ev.Kind {
 	case chat.Started:
@@ -181,10 +196,25 @@ func (s *stream) Fail(out *api.Frames, f *api.Failure) {
 	}
 	failed.Status, failed.Error = "failed", &responseError{f.Code, f.Message}
 	_ = s.send(out, event{Type: "response.failed", Response: failed}) // strings only: cannot fail
+	s.end(failed)
 }
 
 func (s *stream) End(out *api.Frames) {
 	got := s.fold.Response()
 	whole := responseOf(s.b, s.r, got)
+	if s.keep != nil {
+		s.keep(whole)
+	}
+	s.end(whole)
 	_ = s.send(out, event{Type: "response." + whole.Status, Response: whole}) // it was encoded before, in parts
+}
+
+// end tells the sink how the answer ended.
+func (s *stream) end(whole *response) {
+	if s.sink == nil {
+		return
+	}
+	if text, err := api.Encode(whole); err == nil { // it was encoded before, in parts
+		s.sink.End(text)
+	}
 }

@@ -1,0 +1,391 @@
+package responses
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/fault"
+	"github.com/galerne-ai/galerne/internal/jobs"
+)
+
+const (
+	dialect = "openai"            // what jobs calls our answers
+	keepFor = 30 * 24 * time.Hour // how long an answer is kept, as OpenAI keeps it
+	look    = 100 * time.Millisecond
+	idle    = 30 * time.Second // how long a reader of a stream may take nothing
+)
+
+// Stored are for openai.Surface: answers are kept in a store unless the caller says otherwise.
+func Stored(s *jobs.Store) []api.Route {
+	h := &handler{s}
+	return append(h.routes(), []api.Route{
+		{Method: "GET", Pattern: "/v1/responses/{id}", Scope: api.Generate, Handle: h.get},
+		{Method: "DELETE", Pattern: "/v1/responses/{id}", Scope: api.Generate, Handle: h.remove},
+		{Method: "POST", Pattern: "/v1/responses/{id}/cancel", Scope: api.Generate, Handle: h.cancel},
+		{Method: "GET", Pattern: "/v1/responses/{id}/input_items", Scope: api.Generate, Handle: h.inputItems},
+	}...)
+}
+
+var errPrevious = fault.New(fault.Invalid, "previous_response_not_found", "responses: no such previous response")
+
+func (b *body) background() bool { return b.Background != nil && *b.Background }
+
+func owner(c *api.Call) string {
+	if c.Key == nil {
+		return ""
+	}
+	return c.Key.Tenant
+}
+
+func keyID(c *api.Call) string {
+	if c.Key == nil {
+		return ""
+	}
+	return c.Key.ID
+}
+
+// remember reads what only a server with a store can do: it puts what was said before in front of what
+// is asked.
+func (h *handler) remember(c *api.Call, b *body, r *chat.Request) error {
+	b.keep = b.Store == nil || *b.Store
+	if b.background() && !b.keep {
+		return openai.Invalid("store", "an answer in the background is stored: leave store out, or background")
+	}
+	if b.PreviousID == nil {
+		return nil
+	}
+	before, err := h.before(c, *b.PreviousID)
+	if err != nil {
+		return err
+	}
+	own, err := itemsOf(b.Input)
+	if err != nil {
+		return err
+	}
+	all, err := json.Marshal(append(before, own...))
+	if err != nil {
+		return err
+	}
+	r.Messages, err = readInput(b.Instructions, all)
+	return err
+}
+
+// before is the input and the output of an answer and of all that it goes on from.
+func (h *handler) before(c *api.Call, id string) (out []json.RawMessage, err error) {
+	const at = "previous_response_id"
+	chain, err := h.s.Chain(c.R.Context(), owner(c), dialect, strings.TrimPrefix(id, "resp_"))
+	if errors.Is(err, jobs.ErrNotFound) {
+		return nil, errPrevious.Because("responses: Previous response with id %.80q not found: it is not stored here, or no longer", id).At(at)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range chain {
+		var got struct {
+			Output []json.RawMessage `json:"output"`
+		}
+		if chain[i].State != jobs.Done {
+			return nil, openai.Invalid(at, "the response resp_%s is %s: go on from one that is completed", chain[i].ID, statusNow(&chain[i]))
+		}
+		if err := json.Unmarshal(chain[i].Answer, &got); err != nil {
+			return nil, err
+		}
+		in, err := itemsOf(chain[i].Input)
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(out, in...), got.Output...)
+	}
+	return out, nil
+}
+
+// itemsOf is the input as items, a text as the message that it means.
+func itemsOf(raw json.RawMessage) (out []json.RawMessage, err error) {
+	if len(raw) == 0 || raw[0] != '"' {
+		err = json.Unmarshal(raw, &out)
+		return out, err
+	}
+	message, err := json.Marshal(map[string]any{"type": "message", "role": "user", "content": []any{map[string]any{"type": "input_text", "text": raw}}})
+	return []json.RawMessage{message}, err
+}
+
+// keep stores a whole answer. One that cannot be stored is given all the same, and says that it is not
+// stored.
+func (h *handler) keep(c *api.Call, b *body, whole *response) {
+	text, err := api.Encode(whole)
+	if err == nil {
+		_, err = h.s.Keep(context.WithoutCancel(c.R.Context()), jobs.Kept{ID: strings.TrimPrefix(whole.ID, "resp_"), Owner: owner(c), Key: keyID(c), Dialect: dialect,
+			Previous: previous(b), State: jobs.Done, Input: b.Input, Answer: text, Expires: time.Now().Add(keepFor)})
+	}
+	whole.Store = err == nil
+}
+
+func previous(b *body) string {
+	if b.PreviousID == nil {
+		return ""
+	}
+	return strings.TrimPrefix(*b.PreviousID, "resp_")
+}
+
+// queue stores an answer that is to be made in the background.
+func (h *handler) queue(c *api.Call, b *body, r *chat.Request) error {
+	request, err := c.Body()
+	if err != nil {
+		return err
+	}
+	// Who may not use the model, or names none that there is, is told now.
+	if _, err := c.Backend.Model(c.R.Context(), r.Model); err != nil {
+		return err
+	}
+	first := begin(b, r, api.NewID(), "", time.Now())
+	first.Status = "queued"
+	text, err := api.Encode(first)
+	if err != nil {
+		return err
+	}
+	k, err := h.s.Keep(c.R.Context(), jobs.Kept{ID: strings.TrimPrefix(first.ID, "resp_"), Owner: owner(c), Key: keyID(c), Dialect: dialect, Previous: previous(b),
+		State: jobs.Queued, Path: "/openai/v1/responses", Request: request, Input: b.Input, Answer: text, Expires: time.Now().Add(keepFor)})
+	if err != nil {
+		return err
+	}
+	if b.Stream {
+		return h.follow(c, k, -1)
+	}
+	return c.JSON(http.StatusOK, first)
+}
+
+func (h *handler) kept(c *api.Call) (jobs.Kept, error) {
+	k, err := h.s.Kept(c.R.Context(), owner(c), dialect, strings.TrimPrefix(c.R.PathValue("id"), "resp_"))
+	if errors.Is(err, jobs.ErrNotFound) {
+		err = jobs.ErrNotFound.Because("responses: Response with id %.80q not found: it is not stored here, or no longer", c.R.PathValue("id")).At("response_id")
+	}
+	return k, err
+}
+
+// get answers GET /v1/responses/{id}, also as the stream that it was or is.
+func (h *handler) get(c *api.Call) error {
+	k, err := h.kept(c)
+	if err != nil {
+		return err
+	}
+	q := c.R.URL.Query()
+	if q.Get("stream") != "true" {
+		return render(c, &k)
+	}
+	if k.Path == "" {
+		return openai.Invalid("stream", "only answers that were made in the background can be streamed again")
+	}
+	after := -1
+	if text := q.Get("starting_after"); text != "" {
+		if after, err = strconv.Atoi(text); err != nil || after < 0 {
+			return openai.Invalid("starting_after", "starting_after is %.60q: it must be an event's sequence_number", text)
+		}
+	}
+	return h.follow(c, k, after)
+}
+
+func statusNow(k *jobs.Kept) string {
+	return map[jobs.State]string{jobs.Queued: "queued", jobs.Working: "in_progress", jobs.Stopping: "cancelled", jobs.Stopped: "cancelled", jobs.Refused: "failed"}[k.State]
+}
+
+// nowOf is an answer as it is while it is not done, or when it never will be.
+func nowOf(k *jobs.Kept) (*response, error) {
+	now := new(response)
+	if err := json.Unmarshal(k.Answer, now); err != nil {
+		return nil, err
+	}
+	now.Status = statusNow(k)
+	if k.State != jobs.Refused {
+		return now, nil
+	}
+	var failed struct {
+		Error responseError `json:"error"`
+	}
+	err := json.Unmarshal(k.Failure, &failed)
+	now.Error = &failed.Error
+	return now, err
+}
+
+// render answers with an answer as it is now.
+func render(c *api.Call, k *jobs.Kept) error {
+	if k.State == jobs.Done {
+		return c.JSON(http.StatusOK, k.Answer)
+	}
+	now, err := nowOf(k)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, now)
+}
+
+// follow streams the events of an answer in the background, those after one, until it has ended.
+// Whoever leaves may come back; the answer does not notice.
+func (h *handler) follow(c *api.Call, k jobs.Kept, after int) error {
+	head := c.W.Header()
+	head.Set("Content-Type", "text/event-stream")
+	head.Set("Cache-Control", "no-cache")
+	head.Set("X-Accel-Buffering", "no")
+	c.W.WriteHeader(http.StatusOK)
+	control := http.NewResponseController(c.W)
+	ctx := c.R.Context()
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for last := time.Now(); ; {
+		now, err := h.s.Kept(ctx, k.Owner, dialect, k.ID) // before its events: then none is missed at the end
+		if err != nil {
+			return err // the connection is cut, so that nobody takes the part for the whole
+		}
+		events, err := h.s.Events(ctx, k.ID, after)
+		if err != nil {
+			return err
+		}
+		var out strings.Builder
+		for _, e := range events {
+			fmt.Fprintf(&out, "event: %s\ndata: %s\n\n", e.Name, e.Text)
+			after = e.N
+		}
+		if out.Len() == 0 && time.Since(last) > 10*time.Second {
+			out.WriteString(": keep-alive\n\n")
+		}
+		if out.Len() > 0 {
+			last = time.Now()
+			_ = control.SetWriteDeadline(last.Add(idle)) // not every writer has deadlines
+			if _, err := c.W.Write([]byte(out.String())); err != nil || control.Flush() != nil {
+				return nil
+			}
+		}
+		if now.Ended() {
+			return h.last(c, &now, after)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// last ends a stream whose answer never came to say so itself.
+func (h *handler) last(c *api.Call, k *jobs.Kept, after int) error {
+	if k.State == jobs.Done {
+		return nil
+	}
+	now, err := nowOf(k)
+	if err != nil {
+		return err
+	}
+	e := event{Type: "response." + now.Status, Number: after + 1, Response: now}
+	text, err := api.Encode(&e)
+	if err == nil {
+		fmt.Fprintf(c.W, "event: %s\ndata: %s\n\n", e.Type, text) // a caller who left needs no end
+	}
+	return err
+}
+
+func (h *handler) remove(c *api.Call) error {
+	k, err := h.kept(c)
+	if err != nil {
+		return err
+	}
+	if err := h.s.Drop(c.R.Context(), k.Owner, dialect, k.ID); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, struct {
+		ID      string `json:"id"`
+		Object  string `json:"object"`
+		Deleted bool   `json:"deleted"`
+	}{"resp_" + k.ID, "response", true})
+}
+
+func (h *handler) cancel(c *api.Call) error {
+	k, err := h.kept(c)
+	if err != nil {
+		return err
+	}
+	if k.Path == "" {
+		return openai.Invalid("response_id", "only an answer that is made in the background can be cancelled")
+	}
+	if k, err = h.s.Stop(c.R.Context(), k.Owner, dialect, k.ID); err != nil {
+		return err
+	}
+	return render(c, &k)
+}
+
+// inputItems answers GET /v1/responses/{id}/input_items: each has an ID, its own or one by its place.
+func (h *handler) inputItems(c *api.Call) error {
+	k, err := h.kept(c)
+	if err != nil {
+		return err
+	}
+	q, limit := c.R.URL.Query(), 20
+	if text := q.Get("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > 100 {
+			return openai.Invalid("limit", "limit is %.60q: it must be from 1 to 100", text)
+		}
+	}
+	all, err := itemsOf(k.Input)
+	if err != nil {
+		return err
+	}
+	items := make([]map[string]json.RawMessage, len(all))
+	ids := make([]string, len(all))
+	for i, raw := range all {
+		place := i
+		if q.Get("order") != "asc" { // the newest first
+			place = len(all) - 1 - i
+		}
+		if ids[place], items[place], err = namedItem(k.ID, i, raw); err != nil {
+			return err
+		}
+	}
+	begin := 0
+	if after := q.Get("after"); after != "" {
+		for begin < len(ids) && ids[begin] != after {
+			begin++
+		}
+		if begin++; begin > len(ids) {
+			return openai.Invalid("after", "there is no item %.80q", after)
+		}
+	}
+	end := min(len(items), begin+limit)
+	out := map[string]any{"object": "list", "data": items[begin:end], "has_more": end < len(items), "first_id": nil, "last_id": nil}
+	if begin < end {
+		out["first_id"], out["last_id"] = ids[begin], ids[end-1]
+	}
+	return c.JSON(http.StatusOK, out)
+}
+
+// namedItem is an input item with what clients expect of one: an ID, a type, content as parts.
+func namedItem(answer string, place int, raw json.RawMessage) (id string, item map[string]json.RawMessage, err error) {
+	if err := json.Unmarshal(raw, &item); err != nil {
+		return "", nil, err
+	}
+	if openai.IsNull(item["type"]) {
+		item["type"] = json.RawMessage(`"message"`)
+	}
+	if content := item["content"]; len(content) > 0 && content[0] == '"' {
+		kind := "input_text"
+		if string(item["role"]) == `"assistant"` {
+			kind = "output_text"
+		}
+		item["content"], err = json.Marshal([]any{map[string]any{"type": kind, "text": content}})
+	}
+	if _ = json.Unmarshal(item["id"], &id); id == "" { // not there, or null
+		prefix := "item_"
+		if string(item["type"]) == `"message"` {
+			prefix = "msg_"
+		}
+		id = fmt.Sprintf("%s%s_in_%d", prefix, answer, place)
+		item["id"] = json.RawMessage(strconv.Quote(id))
+	}
+	return id, item, err
+}

@@ -1,0 +1,291 @@
+package responses
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/apitest"
+	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/db"
+	"github.com/galerne-ai/galerne/internal/jobs"
+)
+
+func store(t testing.TB, home string) *jobs.Store {
+	t.Helper()
+	d, err := db.Open(context.Background(), filepath.Join(home, "galerne.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return jobs.New(jobs.Options{DB: d, Dir: filepath.Join(home, "files"), Hold: 400 * time.Millisecond})
+}
+
+// keys are two tenants'.
+type keys struct{}
+
+func (keys) Any() bool { return true }
+func (keys) Lookup(_ context.Context, c api.Credential) (*api.Key, error) {
+	return &api.Key{ID: c.Secret, Tenant: c.Secret}, nil
+}
+
+type world struct {
+	t    *testing.T
+	url  string
+	b    *apitest.Backend
+	stop func() // ends the work in the background
+}
+
+func newWorld(t *testing.T, home, script string) *world {
+	t.Helper()
+	s, b := store(t, home), &apitest.Backend{Scripts: map[string]string{"": script}}
+	o := api.Options{Backend: b, Keys: keys{}, Surfaces: []*api.Surface{openai.Surface(Stored(s)...)}}
+	inside, err := api.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := httptest.NewServer(inside)
+	t.Cleanup(h.Close)
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() {
+		s.Run(ctx, func(ctx context.Context, key, method, path string, body []byte) (jobs.Answer, error) {
+			status, h, text, err := inside.Do(ctx, &api.Key{ID: key, Tenant: key}, method, path, nil, body)
+			return jobs.Answer{Status: status, RequestID: h.Get("X-Request-Id"), Body: text}, err
+		})
+	})
+	w := &world{t: t, url: h.URL + "/v1/responses", b: b, stop: func() { cancel(); group.Wait() }}
+	t.Cleanup(w.stop)
+	return w
+}
+
+func (w *world) open(who, method, path, body string) *http.Response {
+	w.t.Helper()
+	r, err := http.NewRequest(method, w.url+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+who)
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+func (w *world) call(who, method, path, body string, want int) (string, response) {
+	w.t.Helper()
+	a := w.open(who, method, path, body)
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	if err != nil || a.StatusCode != want {
+		w.t.Fatalf("%s %s: %d %s (%v)", method, path, a.StatusCode, text, err)
+	}
+	var v response
+	_ = json.Unmarshal(text, &v) // what is no response has none of its fields
+	return string(text), v
+}
+
+func (w *world) until(id, status string) response {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		text, v := w.call("a", "GET", "/"+id, "", 200)
+		if v.Status == status {
+			return v
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("it does not become %s: %s", status, text)
+		}
+	}
+}
+
+const script = "start prompt=5\ntext \"Hel\"\ntext \"lo\"\nfinish stop\nend prompt=5 answer=2"
+
+func TestAnswersAreKeptGoneOnFromAndRemoved(t *testing.T) {
+	w := newWorld(t, t.TempDir(), script)
+	first, a := w.call("a", "POST", "", `{"model":"m","input":"one","instructions":"only the first hears this"}`, 200)
+	if !a.Store || a.PreviousID != nil {
+		t.Fatal(first)
+	}
+	if again, _ := w.call("a", "GET", "/"+a.ID, "", 200); again != first {
+		t.Errorf("got %s, want %s", again, first)
+	}
+	_, b := w.call("a", "POST", "", `{"model":"m","previous_response_id":"`+a.ID+`","input":[{"role":"user","content":"two"}]}`, 200)
+	stream, _ := w.call("a", "POST", "", `{"model":"m","previous_response_id":"`+b.ID+`","input":"three","stream":true}`, 200)
+	_, id, _ := strings.Cut(stream, `"response":{"id":"`)
+	id, _, _ = strings.Cut(id, `"`)
+	if _, c := w.call("a", "GET", "/"+id, "", 200); c.Status != "completed" || *c.PreviousID != b.ID {
+		t.Errorf("%+v", c)
+	}
+	asked := w.b.Asked()
+	var said []string
+	for _, m := range asked[len(asked)-1].Messages {
+		for _, p := range m.Parts {
+			said = append(said, string(m.Role)+" "+p.Text)
+		}
+	}
+	if got := strings.Join(said, ", "); got != "user one, assistant Hello, user two, assistant Hello, user three" {
+		t.Errorf("the model heard: %s", got)
+	}
+	if items, _ := w.call("a", "GET", "/"+a.ID+"/input_items", "", 200); items != `{"data":[{"content":[{"text":"one","type":"input_text"}],"id":"msg_`+a.ID[5:]+`_in_0","role":"user","type":"message"}],"first_id":"msg_`+a.ID[5:]+`_in_0","has_more":false,"last_id":"msg_`+a.ID[5:]+`_in_0","object":"list"}` {
+		t.Error(items)
+	}
+	for _, path := range []string{"/" + a.ID, "/" + a.ID + "/input_items", "/resp_nobody"} {
+		w.call("b", "GET", path, "", 404)
+	}
+	w.call("b", "DELETE", "/"+a.ID, "", 404)
+	if text, _ := w.call("b", "POST", "", `{"model":"m","previous_response_id":"`+a.ID+`","input":"x"}`, 400); !strings.Contains(text, "previous_response_not_found") {
+		t.Error(text)
+	}
+	w.call("a", "POST", "/"+a.ID+"/cancel", "", 400)
+	w.call("a", "GET", "/"+a.ID+"?stream=true", "", 400)
+	if text, _ := w.call("a", "DELETE", "/"+a.ID, "", 200); text != `{"id":"`+a.ID+`","object":"response","deleted":true}` {
+		t.Error(text)
+	}
+	w.call("a", "GET", "/"+a.ID, "", 404)
+	w.call("a", "POST", "", `{"model":"m","previous_response_id":"`+b.ID+`","input":"x"}`, 400)
+	_, d := w.call("a", "POST", "", `{"model":"m","input":"x","store":false}`, 200)
+	w.call("a", "GET", "/"+d.ID, "", 404)
+	w.call("a", "POST", "", `{"model":"m","input":"x","store":false,"background":true}`, 400)
+}
+
+// events reads a stream to its end.
+func events(t *testing.T, r io.Reader) (numbers []int, types []string, text string) {
+	t.Helper()
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var e struct {
+			Type   string
+			Number int `json:"sequence_number"`
+			Delta  string
+		}
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			t.Fatal(err)
+		}
+		numbers, types, text = append(numbers, e.Number), append(types, e.Type), text+e.Delta
+	}
+	return numbers, types, text
+}
+
+func TestAnAnswerInTheBackgroundSurvivesWhoAskedForIt(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "start prompt=5\ntext \"Hel\"\nwait 700ms\ntext \"lo\"\nfinish stop\nend prompt=5 answer=2")
+	live := w.open("a", "POST", "", `{"model":"m","input":"one","background":true,"stream":true}`)
+	lines := bufio.NewScanner(live.Body)
+	id := ""
+	for id == "" && lines.Scan() {
+		if _, rest, ok := strings.Cut(lines.Text(), `"response":{"id":"`); ok {
+			id, _, _ = strings.Cut(rest, `"`)
+		}
+	}
+	live.Body.Close() // the one who asked has left
+	v := w.until(id, "completed")
+	if len(v.Output) != 1 || !v.Background || !v.Store || v.ID != id || v.Usage.Total != 7 {
+		t.Errorf("%+v", v)
+	}
+	again := w.open("a", "GET", "/"+id+"?stream=true", "")
+	defer again.Body.Close()
+	numbers, types, text := events(t, again.Body)
+	if text != "Hello" || types[0] != "response.created" || types[len(types)-1] != "response.completed" {
+		t.Errorf("%q %v", text, types)
+	}
+	for i, n := range numbers {
+		if n != i {
+			t.Fatalf("numbers are %v", numbers)
+		}
+	}
+	rest := w.open("a", "GET", "/"+id+"?stream=true&starting_after=4", "")
+	defer rest.Body.Close()
+	later, _, text := events(t, rest.Body)
+	if later[0] != 5 || len(later) != len(numbers)-5 || !strings.HasSuffix("Hello", text) {
+		t.Errorf("%v %q", later, text)
+	}
+	w.call("a", "GET", "/"+id+"?stream=true&starting_after=x", "", 400)
+	_, next := w.call("a", "POST", "", `{"model":"m","input":"two","previous_response_id":"`+id+`","background":true}`, 200)
+	if next.Status != "queued" || *next.PreviousID != id {
+		t.Errorf("%+v", next)
+	}
+	w.until(next.ID, "completed")
+	if all := w.b.Asked(); len(all[len(all)-1].Messages) != 3 {
+		t.Errorf("%+v", all[len(all)-1].Messages)
+	}
+}
+
+func TestAnAnswerInTheBackgroundIsCancelledAndStays(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "start\ntext \"a\"\nhang")
+	_, v := w.call("a", "POST", "", `{"model":"m","input":"one","background":true}`, 200)
+	w.until(v.ID, "in_progress")
+	for w.b.Live() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, v = w.call("a", "POST", "/"+v.ID+"/cancel", "", 200); v.Status != "cancelled" {
+		t.Errorf("%+v", v)
+	}
+	for deadline := time.Now().Add(10 * time.Second); w.b.Live() > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the work goes on")
+		}
+	}
+	if _, v = w.call("a", "POST", "/"+v.ID+"/cancel", "", 200); v.Status != "cancelled" {
+		t.Errorf("cancelled again: %+v", v)
+	}
+	w.call("a", "POST", "", `{"model":"m","input":"x","previous_response_id":"`+v.ID+`"}`, 400)
+}
+
+func TestAnAnswerInTheBackgroundThatFailsSaysWhy(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "fail invalid context_length_exceeded 0s \"too long\"")
+	_, v := w.call("a", "POST", "", `{"model":"m","input":"one","background":true}`, 200)
+	if v = w.until(v.ID, "failed"); v.Error == nil || v.Error.Code != "context_length_exceeded" || v.Error.Message != "too long" {
+		t.Errorf("%+v", v)
+	}
+	again := w.open("a", "GET", "/"+v.ID+"?stream=true", "")
+	defer again.Body.Close()
+	if _, types, _ := events(t, again.Body); len(types) != 1 || types[0] != "response.failed" {
+		t.Errorf("%v", types)
+	}
+	w = newWorld(t, t.TempDir(), "start\ntext \"a\"\nfail busy queue_full 1s \"gone\"")
+	_, v = w.call("a", "POST", "", `{"model":"m","input":"one","background":true}`, 200)
+	if v = w.until(v.ID, "failed"); v.Error == nil || v.Error.Code != "queue_full" {
+		t.Errorf("%+v", v)
+	}
+}
+
+// TestAnAnswerInTheBackgroundSurvivesItsProcess stops the work in the middle; another process, as far
+// as the database knows, makes the answer anew.
+func TestAnAnswerInTheBackgroundSurvivesItsProcess(t *testing.T) {
+	home := t.TempDir()
+	w := newWorld(t, home, "start\ntext \"never\"\nhang")
+	_, v := w.call("a", "POST", "", `{"model":"m","input":"one","background":true}`, 200)
+	for w.b.Live() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(300 * time.Millisecond) // some events are written
+	w.stop()
+	w = newWorld(t, home, script)
+	w.until(v.ID, "completed")
+	again := w.open("a", "GET", "/"+v.ID+"?stream=true", "")
+	defer again.Body.Close()
+	if _, _, text := events(t, again.Body); text != "Hello" {
+		t.Errorf("%q", text)
+	}
+}
+
+func TestTheDoorHoldsForStoredRoutes(t *testing.T) {
+	apitest.Door(t, openai.Surface(Stored(store(t, t.TempDir()))...), "testdata/stored_routes.txt")
+}
+
+func FuzzAnyStoredBody(f *testing.F) {
+	apitest.FuzzBodies(f, openai.Surface(Stored(store(f, f.TempDir()))...), "testdata")
+}
