@@ -13,6 +13,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/galerne-ai/galerne/internal/api/signature"
 )
 
 // Scope is what a route does, as keys are limited to it.
@@ -127,6 +129,15 @@ func (k oneKey) Lookup(_ context.Context, c Credential) (*Key, error) {
 		return nil, ErrKey
 	}
 	return &Key{ID: "server"}, nil
+}
+
+// Signed checks that the request was signed with a secret, and lately.
+func (c *Credential) Signed(secret string, now time.Time) error {
+	err := signature.Check(c.Request, c.Body, secret, now)
+	if errors.Is(err, signature.ErrSignature) {
+		return ErrKey.Because("%w", err)
+	}
+	return err
 }
 
 // credentials lists every proof that a request carries, in the forms that official clients use.

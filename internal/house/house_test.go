@@ -29,11 +29,11 @@ var floors = map[string]int{
 	"engine": 6,
 	"serve":  7, "upstream": 7,
 	"rag": 8, "depth": 8, "ground": 8, "govern": 8, "jobs": 8,
-	"api": 9, "api/vector": 0, "api/cite": 8,
+	"api": 9, "api/vector": 0, "api/cite": 8, "api/signature": 1,
 	// A vendor on floor 11 speaks another's language and takes its handlers.
 	"api/apitest": 10, "api/openai": 10, "api/anthropic": 10, "api/mistral": 10, "api/cohere": 10, "api/replicate": 10, "api/gemini": 10,
-	"api/bedrock": 10, "api/ollama": 10, "ui": 10,
-	"api/openai/responses": 11, "api/openai/batches": 11, "api/azure": 11, "api/together": 11, "api/hf": 11,
+	"api/ollama": 10, "ui": 10,
+	"api/openai/responses": 11, "api/openai/batches": 11, "api/azure": 11, "api/bedrock": 11, "api/together": 11, "api/hf": 11,
 	"house": 12, "testdeps": 0,
 }
 

@@ -1,4 +1,11 @@
-package api
+// Package signature answers: who has signed this request, in Amazon's way (Signature Version 4)? The
+// signature is an HMAC-SHA256 over
+//
+//	method, path as it was sent and escaped once more, sorted query, the headers that it names, SHA-256 of the body
+//
+// and the key of the HMAC is made of the secret, the day, the region and the service; the latter two may be
+// any.
+package signature
 
 import (
 	"crypto/hmac"
@@ -10,23 +17,21 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/galerne-ai/galerne/internal/fault"
 )
 
-// The limits of a signature.
 const (
-	signatureAge  = 5 * time.Minute // how far the time in it may be from ours
-	signedHeaders = 100
+	maxAge     = 5 * time.Minute // how far the time in a signature may be from ours
+	maxHeaders = 100
 )
 
-// Signed checks that a request of the form Signature4 was signed with a secret, and lately. Amazon's
-// Signature Version 4 is an HMAC-SHA256 over
-//
-//	method, path as it was sent and encoded once more, sorted query, the headers that it names, SHA-256 of the body
-//
-// and the key of the HMAC is made of the secret, the day, the region and the service; the latter two may be
-// any. A wrong signature is told apart from an old one only after it has been found right.
-func (c *Credential) Signed(secret string, now time.Time) error {
-	r := c.Request
+// ErrSignature: a request is not signed, or not with this secret, or too long ago.
+var ErrSignature = fault.New(fault.Denied, "invalid_signature", "signature: it does not hold")
+
+// Check checks that a request, which has this body, was signed with a secret, and lately. An old signature is
+// told from a wrong one only once it has been found right.
+func Check(r *http.Request, body func() ([]byte, error), secret string, now time.Time) error {
 	_, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	fields := map[string]string{}
 	for _, part := range strings.Split(rest, ",") {
@@ -40,16 +45,16 @@ func (c *Credential) Signed(secret string, now time.Time) error {
 	names := strings.Split(fields["SignedHeaders"], ";")
 	at := r.Header.Get("X-Amz-Date")
 	when, err := time.Parse("20060102T150405Z", at)
-	if err != nil || len(scope) != 5 || scope[4] != "aws4_request" || scope[1] != at[:8] || len(names) > signedHeaders || !slices.Contains(names, "host") || !slices.Contains(names, "x-amz-date") {
-		return ErrKey.Because("api: the signature is not a whole one: it needs Credential=ID/DAY/REGION/SERVICE/aws4_request, SignedHeaders with host and x-amz-date, Signature, and the header X-Amz-Date")
+	if err != nil || len(scope) != 5 || scope[4] != "aws4_request" || scope[1] != at[:8] || len(names) > maxHeaders || !slices.Contains(names, "host") || !slices.Contains(names, "x-amz-date") {
+		return ErrSignature.Because("signature: the signature is not a whole one: it needs Credential=ID/DAY/REGION/SERVICE/aws4_request, SignedHeaders with host and x-amz-date, Signature, and the header X-Amz-Date")
 	}
-	body, err := c.Body()
+	data, err := body()
 	if err != nil {
 		return err
 	}
-	hash := sum(body)
+	hash := sum(data)
 	if said := r.Header.Get("X-Amz-Content-Sha256"); said != "" && said != hash {
-		return ErrKey.Because("api: X-Amz-Content-Sha256 is not the SHA-256 of the body")
+		return ErrSignature.Because("signature: X-Amz-Content-Sha256 is not the SHA-256 of the body")
 	}
 	text := strings.Join([]string{"AWS4-HMAC-SHA256", at, strings.Join(scope[1:], "/"), sum([]byte(canonical(r, names, hash)))}, "\n")
 	key := []byte("AWS4" + secret)
@@ -57,10 +62,10 @@ func (c *Credential) Signed(secret string, now time.Time) error {
 		key = mac(key, part)
 	}
 	if subtle.ConstantTimeCompare([]byte(hex.EncodeToString(mac(key, text))), []byte(fields["Signature"])) != 1 {
-		return ErrKey.Because("api: the signature does not match: check the secret access key")
+		return ErrSignature.Because("signature: the signature does not match: check the secret access key")
 	}
-	if off := now.Sub(when).Abs(); off > signatureAge {
-		return ErrKey.Because("api: the signature is of %s, which is %s from now: set the clock", at, off.Round(time.Second))
+	if off := now.Sub(when).Abs(); off > maxAge {
+		return ErrSignature.Because("signature: the signature is of %s, which is %s from now: set the clock", at, off.Round(time.Second))
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ from botocore.credentials import Credentials
 
 KEYS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 NOW = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
-print("package api_test\n\n// Made by testdata/sign.py.\nvar signatures = []struct{ path, body, signature string }{")
+print("package signature_test\n\n// Made by testdata/sign.py.\nvar signatures = []struct{ path, body, signature string }{")
 for path, body in [("/model/m/converse", '{"a":1}'), ("/model/org.m%3A0/converse-stream", ""), ("/model/arn%3Aaws%3Abedrock%3A%3A1%3Aprofile%2Fus.x/invoke", "{}"),
                    ("/model/w%C3%B6rld%20~x/invoke", "wörld"), ("/async-invoke?maxResults=2&a-b=%2F&a=1&flag", "")]:
     r = AWSRequest("POST", "http://localhost:4747" + path, data=body.encode(), headers={"Content-Type": "application/json", "X-Note": "  two   words "})

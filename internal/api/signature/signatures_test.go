@@ -1,4 +1,4 @@
-package api_test
+package signature_test
 
 // Made by testdata/sign.py.
 var signatures = []struct{ path, body, signature string }{
