@@ -59,21 +59,31 @@ func messages(c *api.Call) error {
 	if err := c.Decode(&b, bodyFields()); err != nil {
 		return err
 	}
-	switch {
-	case b.MaxTokens == nil:
-		return missing("max_tokens")
-	case *b.MaxTokens < 0:
-		return invalid("max_tokens", "max_tokens is %d: it must be at least 0", *b.MaxTokens)
-	}
-	r, err := b.request()
+	v, err := b.view()
 	if err != nil {
 		return err
 	}
-	v := view{request: r, omit: b.Thinking != nil && b.Thinking.Display == "omitted", diagnose: b.Diagnostics != nil && b.Diagnostics.Previous != ""}
 	if b.Stream {
-		return c.Stream(&events{view: v}, r)
+		return c.Stream(&events{view: *v}, v.request)
 	}
-	answer, err := c.Answer(r)
+	return v.whole(c)
+}
+
+// view is what is asked, and how the answer is shown.
+func (b *body) view() (*view, error) {
+	switch {
+	case b.MaxTokens == nil:
+		return nil, missing("max_tokens")
+	case *b.MaxTokens < 0:
+		return nil, invalid("max_tokens", "max_tokens is %d: it must be at least 0", *b.MaxTokens)
+	}
+	r, err := b.request()
+	return &view{request: r, omit: b.Thinking != nil && b.Thinking.Display == "omitted", diagnose: b.Diagnostics != nil && b.Diagnostics.Previous != ""}, err
+}
+
+// whole answers with a whole message.
+func (v *view) whole(c *api.Call) error {
+	answer, err := c.Answer(v.request)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,15 @@ type events struct {
 	object  api.ObjectText // of the open tool_use
 	thought strings.Builder
 	delta   messageDelta
+	framing Framing // nil: Anthropic's own, server-sent events
+}
+
+// send writes one event.
+func (s *events) send(out *api.Frames, name string, v any) error {
+	if s.framing != nil {
+		return s.framing.Event(out, v)
+	}
+	return out.SSE(name, "", v)
 }
 
 type messageStart struct {
@@ -82,7 +91,7 @@ func (s *events) Event(out *api.Frames, ev *chat.Event) error {
 		if usage == nil {
 			usage = &chat.Usage{}
 		}
-		return out.SSE("message_start", "", messageStart{"message_start", s.view.start(ev.ID, ev.Model, wholeUsage(usage))})
+		return s.send(out, "message_start", messageStart{"message_start", s.view.start(ev.ID, ev.Model, wholeUsage(usage))})
 	case chat.BlockStart:
 		return s.begin(out, ev)
 	case chat.Delta:
@@ -102,7 +111,7 @@ func (s *events) Event(out *api.Frames, ev *chat.Event) error {
 		if ev.Usage != nil {
 			s.delta.Usage = usageOf(ev.Usage)
 		}
-		return out.SSE("message_delta", "", &s.delta)
+		return s.send(out, "message_delta", &s.delta)
 	}
 	return nil
 }
@@ -119,7 +128,7 @@ func (s *events) begin(out *api.Frames, ev *chat.Event) error {
 	default:
 		block = textBlock{Type: "text"}
 	}
-	return out.SSE("content_block_start", "", blockStart{"content_block_start", s.index, block})
+	return s.send(out, "content_block_start", blockStart{"content_block_start", s.index, block})
 }
 
 func (s *events) more(out *api.Frames, ev *chat.Event) error {
@@ -151,7 +160,7 @@ func (s *events) stop(out *api.Frames, ev *chat.Event) error {
 		return err
 	}
 	s.index++
-	return out.SSE("content_block_stop", "", blockStop{"content_block_stop", s.index - 1})
+	return s.send(out, "content_block_stop", blockStop{"content_block_stop", s.index - 1})
 }
 
 func (s *events) input(out *api.Frames, text string) error {
@@ -162,14 +171,14 @@ func (s *events) input(out *api.Frames, text string) error {
 }
 
 func (s *events) part(out *api.Frames, delta any) error {
-	return out.SSE("content_block_delta", "", blockDelta{"content_block_delta", s.index, delta})
+	return s.send(out, "content_block_delta", blockDelta{"content_block_delta", s.index, delta})
 }
 
 // Ping is an event of its own, which their clients pass over.
 func (s *events) Ping(out *api.Frames) { out.Raw("event: ping\ndata: {\"type\":\"ping\"}\n\n") }
 
 // Fail sends an error in the middle of a stream. Nothing follows it.
-func (s *events) Fail(out *api.Frames, f *api.Failure) { _ = out.SSE("error", "", errorOf(f)) } // strings only: cannot fail
+func (s *events) Fail(out *api.Frames, f *api.Failure) { _ = s.send(out, "error", errorOf(f)) } // strings only: cannot fail
 
 func (s *events) End(out *api.Frames) {
 	out.Raw("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/cite"
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/fault"
@@ -275,8 +276,17 @@ func countTokens(c *api.Call) error {
 			return err
 		}
 		r = v.request
+	case b.Input.Invoke != nil:
+		data := b.Input.Invoke.Body
+		if !json.Valid(data) {
+			return invalid("input.invokeModel.body", "input.invokeModel.body is not JSON")
+		}
+		var err error
+		if r, err = anthropic.InvokeCount(data, modelOf(c)); err != nil {
+			return err
+		}
 	default:
-		return missing("input.converse")
+		return missing("input")
 	}
 	n, err := c.Backend.Count(c.R.Context(), r)
 	if err != nil {

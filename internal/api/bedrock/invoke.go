@@ -1,0 +1,85 @@
+package bedrock
+
+import (
+	"encoding/json"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/anthropic"
+	"github.com/galerne-ai/galerne/internal/api/openai"
+)
+
+// chunks frames the events of another vendor's stream: each is a chunk of bytes.
+type chunks struct{}
+
+type chunk struct {
+	Bytes []byte `json:"bytes"` // of JSON, in base64
+}
+
+func (chunks) Type() string { return streamType }
+
+func (chunks) Event(out *api.Frames, v any) error {
+	data, err := api.Encode(v)
+	if err != nil {
+		return err
+	}
+	return frame(out, "chunk", chunk{data})
+}
+
+func (chunks) Ping(out *api.Frames)                 { new(events).Ping(out) }
+func (chunks) Fail(out *api.Frames, f *api.Failure) { fail(out, f) }
+
+// shape is what tells the body of one vendor's models from those of others'.
+type shape struct {
+	Version  json.RawMessage `json:"anthropic_version"`
+	Messages json.RawMessage `json:"messages"`
+	Prompt   json.RawMessage `json:"prompt"`
+	Input    json.RawMessage `json:"inputText"`
+	Texts    json.RawMessage `json:"texts"`
+	Text     json.RawMessage `json:"textGenerationConfig"`
+	MaxGen   json.RawMessage `json:"max_gen_len"`
+	Nova     json.RawMessage `json:"inferenceConfig"`
+	Stream   bool            `json:"stream"`
+}
+
+func shapeOf(c *api.Call) (s shape, err error) {
+	var raw json.RawMessage
+	if err := c.Decode(&raw, nil); err != nil {
+		return s, err
+	}
+	return s, api.Decode("", raw, &s, false)
+}
+
+// invoke answers POST /model/{model}/invoke, whose body is in the form of some vendor's models.
+func invoke(c *api.Call) error {
+	s, err := shapeOf(c)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !isNull(s.Version):
+		return anthropic.Invoke(c, modelOf(c))
+	case !isNull(s.Messages) && isNull(s.Nova):
+		if s.Stream {
+			return unsupported("stream", "stream is not for invoke: use converse-stream")
+		}
+		c.R.SetPathValue("deployment", modelOf(c))
+		return openai.Chat(c)
+	}
+	return unknownBody()
+}
+
+// invokeStream answers POST /model/{model}/invoke-with-response-stream.
+func invokeStream(c *api.Call) error {
+	s, err := shapeOf(c)
+	if err != nil {
+		return err
+	}
+	if !isNull(s.Version) {
+		return anthropic.InvokeStream(c, modelOf(c), chunks{})
+	}
+	return unknownBody()
+}
+
+func unknownBody() error {
+	return unsupported("body", "the body is of no kind that is served: send Anthropic's messages (with anthropic_version), or use converse, which is the same for every model")
+}
