@@ -1,12 +1,11 @@
 """What Amazon's own Python client makes of the Bedrock surface."""
-import base64
 import json
 
 import boto3
 import botocore
 from botocore.config import Config
 
-from common import KEYED_URL, URL, asked, get, raises, until_idle
+from common import KEYED_URL, URL, asked, raises, until_idle
 
 HI = [{"role": "user", "content": [{"text": "hi"}]}]
 TOOLS = {"tools": [{"toolSpec": {"name": n, "inputSchema": {"json": {"type": "object", "properties": {"city": {"type": "string"}}}}}} for n in ("weather", "clock")]}
@@ -148,3 +147,43 @@ def test_who_leaves_frees_the_slot():
     s.close()
     raises(botocore.exceptions.ReadTimeoutError, say, "hangs_early", c=connect(timeout=0.3))
     until_idle()
+
+
+def test_signatures_are_checked():
+    # The secret of the keyed server's signer is "right".
+    assert say("plain", c=connect(KEYED_URL, "signer", "right"))["stopReason"] == "end_turn"
+    assert say("org/m:q4", c=connect(KEYED_URL + "/bedrock", "signer", "right"))["stopReason"] == "end_turn"
+    assert stream("plain", c=connect(KEYED_URL, "signer", "right"))[-1]["metadata"]
+    e = raises(ClientError, say, "plain", c=connect(KEYED_URL, "signer", "wrong"))
+    assert e.response["ResponseMetadata"]["HTTPStatusCode"] == 403 and e.response["Error"]["Code"] == "UnrecognizedClientException"
+    assert "signature" in e.response["Error"]["Message"]
+
+
+BODY = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 64, "messages": [{"role": "user", "content": "hi"}]}
+
+
+def test_invoke_with_the_body_of_anthropics_models():
+    a = client.invoke_model(modelId="plain", body=json.dumps(BODY))
+    message = json.loads(a["body"].read())
+    assert message["content"] == [{"type": "text", "text": "Hello, wörld 🌊."}] and message["stop_reason"] == "end_turn"
+    events = [json.loads(e["chunk"]["bytes"]) for e in client.invoke_model_with_response_stream(modelId="plain", body=json.dumps(BODY))["body"]]
+    assert [e["type"] for e in events] == ["message_start", "content_block_start"] + ["content_block_delta"] * 3 + ["content_block_stop", "message_delta", "message_stop"]
+    assert "".join(e["delta"]["text"] for e in events if e["type"] == "content_block_delta") == "Hello, wörld 🌊."
+    assert client.count_tokens(modelId="m", input={"invokeModel": {"body": json.dumps(BODY)}})["inputTokens"] == 2
+    e = raises(EventStreamError, list, client.invoke_model_with_response_stream(modelId="breaks", body=json.dumps(BODY))["body"])
+    assert "secret" not in str(e)
+    raises(client.exceptions.ValidationException, client.invoke_model, modelId="plain", body=json.dumps({"what": 1}))
+
+
+def test_invoke_with_the_body_of_a_chat():
+    a = client.invoke_model(modelId="plain", body=json.dumps({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}))
+    assert json.loads(a["body"].read())["choices"][0]["message"]["content"] == "Hello, wörld 🌊." and asked()["Model"] == "plain"
+
+
+def test_anthropics_own_client_for_bedrock():
+    import anthropic
+    c = anthropic.AnthropicBedrock(base_url=URL, aws_access_key="any", aws_secret_key="any", aws_region="us-east-1", max_retries=0)
+    hi = [{"role": "user", "content": "hi"}]
+    assert c.messages.create(model="plain", max_tokens=9, messages=hi).content[0].text == "Hello, wörld 🌊."
+    with c.messages.stream(model="plain", max_tokens=9, messages=hi) as s:
+        assert s.get_final_text() == "Hello, wörld 🌊."
