@@ -1,5 +1,6 @@
 """The official anthropic client against real models: anthropic_real.py URL"""
 import sys
+import time
 
 import anthropic
 
@@ -65,6 +66,18 @@ def test_structured_answers_fit_their_schema():
     m = ask(SMALL, [{"role": "user", "content": "Invent a person."}], extra_body={"output_config": {"format": {"type": "json_schema", "schema": schema}}})
     person = json.loads(m.content[0].text)
     assert set(person) == {"name", "age"} and 0 <= person["age"] <= 120
+
+
+def test_a_batch_comes_to_its_results():
+    params = {"max_tokens": 40, "temperature": 0, "messages": CAPITAL}
+    batch = client.messages.batches.create(requests=[{"custom_id": n, "params": {"model": m, **params}} for n, m in (("small", SMALL), ("coder", CODER), ("nobody", "nobody"))])
+    for _ in range(600):
+        if batch.processing_status == "ended":
+            break
+        time.sleep(0.1)
+        batch = client.messages.batches.retrieve(batch.id)
+    results = {r.custom_id: r.result for r in client.messages.batches.results(batch.id)}
+    assert all("Paris" in results[m].message.content[0].text for m in ("small", "coder")) and results["nobody"].type == "errored", results
 
 
 def test_what_cannot_be_is_refused():
