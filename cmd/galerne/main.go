@@ -48,6 +48,15 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, readEnvironment()))
 }
 
+// meant is the command that a wrong command line was for, as far as it can be told.
+func meant(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context.Selected() != nil {
+		return "galerne " + wrong.Context.Selected().Path()
+	}
+	return "galerne"
+}
+
 // run is main without the process: it returns the exit status (0 done, 1 failed, 2 wrong usage,
 // 130 interrupted).
 func run(args []string, in io.Reader, out, errOut io.Writer, env environment) int {
@@ -71,7 +80,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer, env environment) in
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintf(errOut, "galerne: %v\nTry: galerne --help\n", err)
+		fmt.Fprintf(errOut, "galerne: %v\nTry: %s --help\n", err, meant(err))
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -44,7 +44,7 @@ type serveFlags struct {
 	Threads   int           `help:"Threads for computing. Default: one a CPU." placeholder:"N"`
 	Slots     int           `help:"Answers that one model writes at once." default:"64" placeholder:"N"`
 	Queue     int           `help:"Requests that may wait for one model; more are refused." default:"256" placeholder:"N"`
-	KeepAlive time.Duration `help:"Unload a model that was idle for so long. Default: only when another needs the memory." placeholder:"DURATION"`
+	KeepAlive time.Duration `help:"Unload a model that was idle for so long; 0s: only when another needs the memory." placeholder:"DURATION"`
 	Drain     time.Duration `help:"How long answers under way may take at shutdown." default:"30s" placeholder:"DURATION"`
 
 	Upstreams []string `name:"upstream" sep:"none" help:"A model of another server with OpenAI's API (vLLM, SGLang, llama-server): its name here, the servers' addresses, and its name there if that differs. Their key is $$GALERNE_UPSTREAM_KEY. May be repeated." placeholder:"NAME=URL[,URL…][#NAME-THERE]"`
@@ -70,7 +70,7 @@ func (c *serveCmd) Run(a *app) error {
 
 // serve listens and answers until the app's context ends. started, if not nil, is called once the
 // address is open.
-func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(address string, s *serve.Server)) error {
+func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(address string, key bool, s *serve.Server)) error {
 	library, err := newLibrary(h, models)
 	if err != nil {
 		return err
@@ -100,6 +100,9 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 	backend := serve.New(serve.Options{Find: library.find, List: library.list, Memory: int64(f.Memory), Context: f.Context, CacheType: cache,
 		Threads: f.Threads, Queue: f.Queue, Slots: f.Slots, KeepAlive: f.KeepAlive, Log: log, Registry: registry})
 	defer backend.Close()
+	if err := library.check(backend); err != nil {
+		return err
+	}
 	all, closeUpstreams, err := f.withUpstreams(a, backend, log)
 	if err != nil {
 		return err
@@ -121,7 +124,7 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 	defer goOn(a.ctx, kept, who.do(server))()
 	log.Info("listening", "address", l.Addr().String(), "key", who.Any())
 	if started != nil {
-		go started(l.Addr().String(), backend)
+		go started(l.Addr().String(), who.Any(), backend)
 	}
 	return server.Serve(a.ctx, l)
 }
@@ -194,7 +197,9 @@ func newLibrary(h *hub.Hub, models []string) (*library, error) {
 		if name != e.Name {
 			e.Aliases = append(e.Aliases, name)
 		}
-		l.named = append(l.named, e)
+		if err := l.offer(e); err != nil {
+			return nil, err
+		}
 	}
 	return l, nil
 }

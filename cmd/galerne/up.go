@@ -28,11 +28,11 @@ func (c *upCmd) Run(a *app) error {
 			return err
 		}
 	}
-	return c.serve(a, h, models, func(address string, s *serve.Server) { c.greet(a, address, s) })
+	return c.serve(a, h, models, func(address string, key bool, s *serve.Server) { c.greet(a, address, key, s) })
 }
 
 // greet loads the default model and says how to call it.
-func (c *upCmd) greet(a *app, address string, s *serve.Server) {
+func (c *upCmd) greet(a *app, address string, key bool, s *serve.Server) {
 	if err := s.Load(a.ctx, "", nil); err != nil {
 		a.say("galerne: %v", err)
 		return
@@ -42,7 +42,7 @@ func (c *upCmd) greet(a *app, address string, s *serve.Server) {
 		a.say("galerne: %v", err)
 		return
 	}
-	fmt.Fprint(a.out, howToCall(m, address, firstOf(c.Key, a.env.key) != ""))
+	fmt.Fprint(a.out, howToCall(m, address, key))
 }
 
 // howToCall is what a person needs next.

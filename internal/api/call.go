@@ -262,7 +262,11 @@ func (c *Call) log() {
 		attrs = append(attrs, slog.String("code", FailureOf(c.err).Code))
 	}
 	c.record(status, took)
-	c.server.o.Log.LogAttrs(c.R.Context(), slog.LevelInfo, "request", attrs...)
+	level := slog.LevelInfo
+	if c.surface == c.server.own.Surface && status < 400 { // probes ask every few seconds
+		level = slog.LevelDebug
+	}
+	c.server.o.Log.LogAttrs(c.R.Context(), level, "request", attrs...)
 }
 
 func (c *Call) record(status int, took time.Duration) {

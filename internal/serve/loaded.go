@@ -80,6 +80,37 @@ func (s *Server) open(sl *slot) (m *loaded, err error) {
 	return m, nil
 }
 
+// Check tells why a model cannot be served, before somebody asks for it: its files cannot be read, its
+// network or tokenizer is not known, or it does not fit even into empty memory. Nothing is loaded.
+func (s *Server) Check(name string) error {
+	e, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	f, err := weights.Open(e.Path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	plan, err := zoo.Inspect(f)
+	if err != nil {
+		return err
+	}
+	memory, err := fit(plan, s.o.Memory, &engine.Options{Context: s.o.Context, CacheType: s.o.CacheType, Slots: s.o.Slots, Queue: s.o.Queue})
+	if err != nil {
+		return err
+	}
+	if memory.Total > s.o.Memory {
+		return ErrMemory.Because("serve: %s takes %d MB and %d MB are allowed: give more memory (--memory) or serve a smaller model", e.Name, memory.Total>>20, s.o.Memory>>20)
+	}
+	t, err := tokenizer.Open(tokenizer.Source{Meta: f.Meta, JSON: f.Tokenizer, Config: f.TokenizerConfig, ChatTemplate: f.ChatTemplate})
+	if err != nil {
+		return err
+	}
+	_, err = prompt.New(t)
+	return err
+}
+
 // shortest is the context below which a model is not worth serving when memory is short.
 const shortest = 2048
 

@@ -13,6 +13,7 @@ type metrics struct {
 	tokens  *prometheus.CounterVec // by model and kind
 	steps   *prometheus.HistogramVec
 	batch   *prometheus.HistogramVec
+	writing *prometheus.HistogramVec
 	server  *Server
 }
 
@@ -26,20 +27,23 @@ func newMetrics(s *Server) *metrics {
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "galerne_step_seconds",
 			Help: "Duration of one step of an engine.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)}, []string{"model"}),
 		batch: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "galerne_batch_tokens",
-			Help: "Tokens computed in one step.", Buckets: prometheus.ExponentialBuckets(1, 2, 11)}, []string{"model"}),
+			Help: "Tokens computed in one step, of prompts and answers.", Buckets: prometheus.ExponentialBuckets(1, 2, 11)}, []string{"model"}),
+		writing: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "galerne_batch_answers",
+			Help: "Answers that one step wrote on.", Buckets: prometheus.ExponentialBuckets(1, 2, 9)}, []string{"model"}),
 	}
 	if s.o.Registry != nil {
-		s.o.Registry.MustRegister(m.answers, m.tokens, m.steps, m.batch, m)
+		s.o.Registry.MustRegister(m.answers, m.tokens, m.steps, m.batch, m.writing, m)
 	}
 	return m
 }
 
 // observer is what an engine calls after each step.
 func (m *metrics) observer(model string) func(engine.Step) {
-	steps, batch := m.steps.WithLabelValues(model), m.batch.WithLabelValues(model)
+	steps, batch, writing := m.steps.WithLabelValues(model), m.batch.WithLabelValues(model), m.writing.WithLabelValues(model)
 	return func(s engine.Step) {
 		steps.Observe(s.Took.Seconds())
 		batch.Observe(float64(s.Tokens))
+		writing.Observe(float64(s.Answers))
 	}
 }
 
@@ -70,6 +74,8 @@ func gauges() []gauge {
 		g("galerne_kv_tokens", "Tokens whose keys and values can be kept.", prometheus.GaugeValue, func(s engine.Stats) float64 { return float64(s.KVTokens) }),
 		g("galerne_kv_tokens_used", "Tokens' worth of blocks that running sequences take.", prometheus.GaugeValue, func(s engine.Stats) float64 { return float64(s.KVUsed) }),
 		g("galerne_prefix_hit_tokens_total", "Prompt tokens that were known from before.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.CachedTokens) }),
+		g("galerne_guessed_tokens_total", "Tokens that were guessed from an answer's own text, to be checked in the same step.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.Drafted) }),
+		g("galerne_guessed_right_tokens_total", "Of these, the ones that were right: each saved a step.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.Accepted) }),
 		g("galerne_preemptions_total", "Sequences that gave up their memory and went back to the queue.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.Preemptions) }),
 	}
 }

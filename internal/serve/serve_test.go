@@ -217,6 +217,69 @@ func TestAReaderThatLeavesFreesItsPlace(t *testing.T) {
 	whole(t, s, complete("x", 1))
 }
 
+func TestReadyTurnsRedWhileAStepDoesNotEnd(t *testing.T) {
+	s := real(t, Options{Stall: time.Millisecond})
+	if err := s.Ready(); err != nil {
+		t.Fatalf("before anything is asked: %v", err)
+	}
+	st, err := s.Respond(context.Background(), complete(strings.Repeat("The wind blows over the sea. ", 200), 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := chat.Collect(context.Background(), st)
+		ended <- err
+	}()
+	var red error
+	for done := false; !done; {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+			done = true
+		default:
+			if err := s.Ready(); err != nil {
+				red = err
+			}
+			time.Sleep(time.Millisecond / 2)
+		}
+	}
+	if !errors.Is(red, ErrStalled) || fault.KindOf(red) != fault.Unavailable || !strings.Contains(red.Error(), "smollm2-135m has been in one step for") {
+		t.Errorf("while steps of more than a millisecond were under way: %v", red)
+	}
+	for range 1000 { // the last step ends a little after its answer is read
+		if err = s.Ready(); err == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("idle again: %v", err)
+}
+
+func TestCheckSaysWhyAModelCannotBeServed(t *testing.T) {
+	s := real(t, Options{})
+	for _, name := range []string{"smollm2-135m", "small", "all-minilm-l6-v2"} {
+		if err := s.Check(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if models, _ := s.Models(context.Background()); models[0].Loaded {
+		t.Error("Check has loaded a model")
+	}
+	if err := s.Check("broken"); fault.CodeOf(err) != "weights_not_found" {
+		t.Error(err)
+	}
+	little := real(t, Options{Memory: 80 << 20})
+	if err := little.Check("smollm2-135m"); fault.CodeOf(err) != "model_too_large" {
+		t.Error(err)
+	}
+	if err := little.Check("all-minilm-l6-v2"); !errors.Is(err, ErrMemory) {
+		t.Error(err)
+	}
+}
+
 func TestAnswersAreTheSameAloneAndAmongOthers(t *testing.T) {
 	s := real(t, Options{})
 	ask := func(i int) *chat.Request {

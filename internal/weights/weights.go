@@ -98,6 +98,8 @@ func (f *File) openFile(path string) error {
 		return err
 	}
 	switch {
+	case magic == "":
+		return ErrFormat.Because("weights: %s is empty: fetch it again", path)
 	case strings.HasPrefix(magic, ggufMagic):
 		return f.openGGUF(file)
 	case strings.HasSuffix(path, ".safetensors") || len(magic) > 8 && magic[8] == '{':

@@ -110,7 +110,7 @@ func TestHostileFilesGetAnErrorThatNamesTheField(t *testing.T) {
 		make func(b *builder)
 		want string
 	}{
-		"empty":        {func(b *builder) {}, "neither GGUF nor"},
+		"empty":        {func(b *builder) {}, "is empty: fetch it again"},
 		"only magic":   {func(b *builder) { b.WriteString("GGUF") }, "GGUF header"},
 		"version 9":    {func(b *builder) { b.start(9, 0, 0) }, "version 9"},
 		"big endian":   {func(b *builder) { b.start(0x03000000, 0, 0) }, "big-endian"},

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/galerne-ai/galerne/internal/serve"
+)
+
+// mostThreads is more than any machine gains from.
+const mostThreads = 1024
+
+// Validate is called by kong: what cannot be meant is wrong usage, before anything is opened.
+func (f *serveFlags) Validate() error {
+	for _, n := range []struct {
+		flag           string
+		value          int
+		least, most    int
+		whatLeaveMeans string
+	}{
+		{"--context", f.Context, 0, 1 << 30, "the model's own, or what fits"},
+		{"--threads", f.Threads, 0, mostThreads, "one a CPU"},
+		{"--slots", f.Slots, 1, 1 << 16, "64"},
+		{"--queue", f.Queue, 1, 1 << 20, "256"},
+	} {
+		if n.value < n.least || n.value > n.most {
+			return fmt.Errorf("%s is %d: %d to %d are possible; left out it is %s", n.flag, n.value, n.least, n.most, n.whatLeaveMeans)
+		}
+	}
+	if f.KeepAlive < 0 || f.Drain < 0 {
+		return fmt.Errorf("--keep-alive %s and --drain %s: durations from 0s on are possible, as in 10m", f.KeepAlive, f.Drain)
+	}
+	return nil
+}
+
+// offer adds one more model. Two ways to write one model are one entry; two models of one name are an
+// error, since a request could mean either.
+func (l *library) offer(e serve.Entry) error {
+	for i := range l.named {
+		switch own := &l.named[i]; {
+		case own.Path == e.Path:
+			for _, alias := range e.Aliases {
+				if !slices.Contains(own.Aliases, alias) {
+					own.Aliases = append(own.Aliases, alias)
+				}
+			}
+			return nil
+		case own.Name == e.Name:
+			return fmt.Errorf("two models would be called %s: %s and %s: rename one file, or give it a name with galerne pull file:PATH --name NAME", e.Name, own.Path, e.Path)
+		}
+	}
+	l.named = append(l.named, e)
+	return nil
+}
+
+// check refuses to start with a model that was named and cannot be served: its callers would find out
+// one by one.
+func (l *library) check(s *serve.Server) error {
+	for _, e := range l.named {
+		if err := s.Check(e.Name); err != nil {
+			return fmt.Errorf("%s cannot be served: %w", e.Name, err)
+		}
+	}
+	return nil
+}

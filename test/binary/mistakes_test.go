@@ -1,0 +1,104 @@
+package binary
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/galerne-ai/galerne/internal/testdeps"
+)
+
+func TestMistakesInTheCommandLineAreToldWithTheirRemedy(t *testing.T) {
+	small := testdeps.Dep(t, "models/smollm2-135m.gguf")
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	head, err := os.ReadFile(small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin := filepath.Join(dir, "twin", "smollm2-135m.gguf")
+	write("twin/x", "")
+	if err := os.Symlink(small, twin); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"an unknown flag":         {[]string{"serve", "--nope"}, 2, "Try: galerne serve --help"},
+		"an unknown command":      {[]string{"nonsense"}, 2, "Try: galerne --help"},
+		"no model for a command":  {[]string{"inspect", "tokens"}, 2, "Try: galerne inspect tokens --help"},
+		"no slots":                {[]string{"serve", "--slots", "0"}, 2, "--slots is 0: 1 to"},
+		"a negative context":      {[]string{"serve", "--context=-1"}, 2, "--context is -1: 0 to"},
+		"too many threads":        {[]string{"up", "--threads", "100000"}, 2, "--threads is 100000"},
+		"a negative queue":        {[]string{"serve", "--queue=-1"}, 2, "--queue is -1"},
+		"a negative drain":        {[]string{"serve", "--drain=-1s"}, 2, "--drain -1s"},
+		"an empty file":           {[]string{"serve", write("empty.gguf", "")}, 1, "empty.gguf is empty"},
+		"a picture":               {[]string{"serve", write("picture.gguf", "\x89PNG\r\n\x1a\n and more")}, 1, "neither GGUF nor safetensors"},
+		"a file cut short":        {[]string{"serve", write("short.gguf", string(head[:len(head)/2]))}, 1, "cut short or corrupt"},
+		"a folder of nothing":     {[]string{"serve", filepath.Dir(write("nothing/x", ""))}, 1, "has neither model.safetensors"},
+		"too little memory":       {[]string{"serve", small, "--memory", "50MB"}, 1, "more --memory"},
+		"two models of one name":  {[]string{"serve", small, twin}, 1, "two models would be called smollm2-135m"},
+		"a port in use":           {[]string{"serve", small, "--listen", taken.Addr().String()}, 1, "choose another address with --listen"},
+		"an address for everyone": {[]string{"serve", small, "--listen", "0.0.0.0:0"}, 1, "make a key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(strings.Join(c.args, " "), "--listen") && len(c.args) > 1 && c.args[0] == "serve" {
+				c.args = append(c.args, "--listen", "127.0.0.1:0")
+			}
+			out, errOut, code := output(t, t.TempDir(), c.args...)
+			if code != c.code || !strings.Contains(errOut, c.want) || out != "" {
+				t.Errorf("exit %d, want %d and %q:\n%s%s", code, c.code, c.want, out, errOut)
+			}
+		})
+	}
+}
+
+func TestOneModelWrittenTwiceIsServedOnce(t *testing.T) {
+	small := testdeps.Dep(t, "models/smollm2-135m.gguf")
+	s := start(t, t.TempDir(), "serve", small, "file:"+small)
+	if got := strings.Count(get(s, "/v1/models"), `"object":"model"`); got != 1 {
+		t.Errorf("%d models", got)
+	}
+}
+
+func TestProbesDoNotFillTheLog(t *testing.T) {
+	s := start(t, t.TempDir(), "serve", testdeps.Dep(t, "models/smollm2-135m.gguf"))
+	for range 3 {
+		get(s, "/readyz")
+		get(s, "/healthz")
+		get(s, "/metrics")
+	}
+	get(s, "/v1/models")
+	_ = s.stop(syscall.SIGTERM)
+	if log := s.log.String(); strings.Contains(log, "/readyz") || strings.Contains(log, "/metrics") || !strings.Contains(log, "route=/v1/models") {
+		t.Error(log)
+	}
+}
+
+func get(s *server, path string) string {
+	s.t.Helper()
+	code, _, body := s.call("GET", path, "", "")
+	if code != 200 {
+		s.t.Fatalf("%s: %d %s", path, code, body)
+	}
+	return body
+}
