@@ -131,7 +131,7 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 
 // surfaces are the vendors' APIs that are served.
 func surfaces(l *library, kept *jobs.Store) []*api.Surface {
-	own := openai.Surface(append(responses.Routes(), batches.Routes(kept)...)...)
+	own := openai.Surface(append(responses.Stored(kept), batches.Routes(kept)...)...)
 	return []*api.Surface{
 		own,
 		azure.Surface(own),

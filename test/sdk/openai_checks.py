@@ -134,12 +134,12 @@ def test_several_prompts_have_their_own_places():
 
 
 def test_responses_whole_and_streamed_are_one():
-    whole = client.responses.create(model="thinks", input="hi", instructions="Be brief.", metadata={"a": "b"})
+    whole = client.responses.create(model="thinks", input="hi", store=False, instructions="Be brief.", metadata={"a": "b"})
     assert whole.output_text == "42" and whole.status == "completed" and whole.metadata == {"a": "b"}
     assert [o.type for o in whole.output] == ["reasoning", "message"] and whole.output[0].content[0].text == "Let me see."
     assert whole.usage.total_tokens == 9 and whole.usage.output_tokens_details.reasoning_tokens == 3
     numbers, deltas, kinds = [], [], []
-    with client.responses.stream(model="thinks", input="hi") as s:
+    with client.responses.stream(model="thinks", input="hi", store=False) as s:
         for e in s:
             numbers.append(e.sequence_number)
             kinds.append(e.type)
@@ -175,9 +175,9 @@ def test_responses_parse_and_end_early():
     assert short.status == "incomplete" and short.incomplete_details.reason == "max_output_tokens" and short.output[-1].status == "incomplete"
     events = list(client.responses.create(model="breaks", input="hi", stream=True))
     assert events[-1].type == "response.failed" and "secret" not in events[-1].response.error.message
-    e = raises(openai.BadRequestError, client.responses.create, model="plain", input="hi", previous_response_id="resp_1")
+    e = raises(openai.BadRequestError, client.responses.create, model="plain", input="hi", previous_response_id="resp_nobody")
     assert e.param == "previous_response_id"
-    e = raises(openai.NotFoundError, client.responses.retrieve, "resp_1")
+    e = raises(openai.NotFoundError, client.responses.retrieve, "resp_nobody")
     if hasattr(client.responses, "input_tokens"):  # not in the older generation
         assert client.responses.input_tokens.count(model="m", input="four").input_tokens == 4
 
@@ -384,4 +384,59 @@ def test_a_batch_that_is_cancelled():
     assert client.batches.cancel(b.id).status == "cancelling"
     b = wait(b, "cancelled")
     assert b.cancelled_at and b.request_counts.completed == 0
+    until_idle()
+
+
+# Answers that are kept, and made in the background.
+
+def test_answers_are_kept_and_gone_on_from():
+    a = client.responses.create(model="plain", input="hi", metadata={"k": "v"})
+    assert client.responses.retrieve(a.id).output_text == a.output_text == "Hello, wörld 🌊." and a.store
+    b = client.responses.create(model="plain", input="and now?", previous_response_id=a.id, store=False)
+    assert b.previous_response_id == a.id
+    assert [m["Role"] for m in asked()["Messages"]] == ["user", "assistant", "user"]
+    items = client.responses.input_items.list(a.id).data
+    assert items[0].type == "message" and items[0].content[0].text == "hi"
+    client.responses.delete(a.id)
+    raises(openai.NotFoundError, client.responses.retrieve, a.id)
+    e = raises(openai.BadRequestError, client.responses.create, model="plain", input="x", previous_response_id=a.id)
+    assert e.code == "previous_response_not_found" and e.param == "previous_response_id"
+
+
+def settled(r):
+    for _ in range(600):
+        if r.status not in ("queued", "in_progress"):
+            return r
+        time.sleep(0.05)
+        r = client.responses.retrieve(r.id)
+    raise AssertionError(r)
+
+
+def test_an_answer_in_the_background():
+    r = client.responses.create(model="plain", input="hi", background=True)
+    assert r.status == "queued" and r.background
+    r = settled(r)
+    assert r.status == "completed" and r.output_text == "Hello, wörld 🌊."
+    whole = list(client.responses.retrieve(r.id, stream=True))
+    assert [e.sequence_number for e in whole] == list(range(len(whole))) and whole[-1].type == "response.completed"
+    rest = list(client.responses.retrieve(r.id, stream=True, starting_after=3))
+    assert [e.sequence_number for e in rest] == list(range(4, len(whole)))
+
+
+def test_a_stream_in_the_background_is_taken_up_again():
+    seen = []
+    with client.responses.create(model="plain", input="hi", background=True, stream=True) as s:
+        for e in s:
+            seen.append(e)
+            if e.type == "response.output_text.delta":
+                break
+    rest = list(client.responses.retrieve(seen[0].response.id, stream=True, starting_after=seen[-1].sequence_number))
+    text = "".join(e.delta for e in seen + rest if e.type == "response.output_text.delta")
+    assert text == "Hello, wörld 🌊." and rest[-1].type == "response.completed"
+
+
+def test_an_answer_in_the_background_is_cancelled():
+    r = client.responses.create(model="hangs_early", input="hi", background=True)
+    assert client.responses.cancel(r.id).status == "cancelled"
+    assert settled(client.responses.retrieve(r.id)).status == "cancelled"
     until_idle()

@@ -38,7 +38,7 @@ import (
 
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces(kept *jobs.Store) []*api.Surface {
-	own := openai.Surface(append(responses.Routes(), batches.Routes(kept)...)...)
+	own := openai.Surface(append(responses.Stored(kept), batches.Routes(kept)...)...)
 	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface(), bedrock.Surface(), hf.Surface(own)}
 }
 
