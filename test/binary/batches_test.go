@@ -150,3 +150,60 @@ func TestABatchEndsWithTheKeyThatMadeIt(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+type answer struct {
+	ID     string
+	Status string
+	Output []struct{ Content []struct{ Text string } }
+}
+
+// TestAnAnswerInTheBackgroundSurvivesAKill asks and leaves; the server dies in the middle, and the
+// next one answers. With temperature 0 it says what it would have said.
+func TestAnAnswerInTheBackgroundSurvivesAKill(t *testing.T) {
+	home := t.TempDir()
+	s := start(t, home, "serve", small(t))
+	const question = `{"model":"","input":"Tell a long story about the sea.","temperature":0,"ignore_eos":true,"max_output_tokens":150,"background":%v}`
+	code, _, text := s.call("POST", "/v1/responses", "", fmt.Sprintf(question, true))
+	a := decode[answer](t, code, text)
+	look := func() answer {
+		code, _, text := s.call("GET", "/v1/responses/"+a.ID, "", "")
+		return decode[answer](t, code, text)
+	}
+	s.until("some of the answer is written", func() bool {
+		return look().Status == "in_progress" && s.metric("galerne_time_to_first_token_seconds_count") > 0
+	})
+	_ = s.stop(syscall.SIGKILL)
+	s = start(t, home, "serve", small(t))
+	for deadline := time.Now().Add(time.Minute); a.Status != "incomplete"; time.Sleep(50 * time.Millisecond) {
+		if a = look(); time.Now().After(deadline) {
+			t.Fatalf("%+v\n%s", a, s.log)
+		}
+	}
+	code, _, text = s.call("POST", "/v1/responses", "", fmt.Sprintf(question, false))
+	whole := decode[answer](t, code, text)
+	got, want := a.Output[0].Content[0].Text, whole.Output[0].Content[0].Text
+	if got != want || len(got) < 100 {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	_, _, stream := s.call("GET", "/v1/responses/"+a.ID+"?stream=true", "", "")
+	var said strings.Builder
+	number := 0
+	for line := range strings.Lines(stream) {
+		data, ok := strings.CutPrefix(line, "data: ")
+		if !ok {
+			continue
+		}
+		var e struct {
+			Delta  string
+			Number int `json:"sequence_number"`
+		}
+		if err := json.Unmarshal([]byte(data), &e); err != nil || e.Number != number {
+			t.Fatalf("event %d is %s (%v)", number, line, err)
+		}
+		number++
+		said.WriteString(e.Delta)
+	}
+	if said.String() != want {
+		t.Errorf("the stream said %q, want %q", said.String(), want)
+	}
+}
