@@ -4,6 +4,7 @@ import os
 import time
 
 import anthropic
+from pydantic import BaseModel
 
 from common import KEYED_URL, URL, asked, get, raises, until_idle
 
@@ -122,6 +123,17 @@ def test_structured_answers():
     schema = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
     m = say("person", extra_body={"output_config": {"format": {"type": "json_schema", "schema": schema}}})
     assert m.content[0].text == '{"name": "Ann", "age": 7}' and asked()["Format"]["Strict"] and asked()["Format"]["Schema"] == schema
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+def test_parsed_answers():
+    m = client.messages.parse(model="person", messages=HI, max_tokens=64, output_format=Person)
+    assert m.parsed_output == Person(name="Ann", age=7) and asked()["Format"]["Strict"]
+    assert asked()["Format"]["Schema"]["properties"]["age"]["type"] == "integer"
 
 
 def test_models():

@@ -197,6 +197,7 @@ func (v *conversation) result(at string, b *block) ([]chat.Part, error) {
 	delete(v.open, b.ToolUseID)
 	out := chat.Part{Kind: chat.ResultPart, CallID: b.ToolUseID, Name: name, Failed: b.IsError}
 	if isNull(b.Content) {
+		out.Text = silent(b.IsError)
 		return []chat.Part{out}, nil
 	}
 	parts, err := v.content(at+".content", b.Content, "user")
@@ -212,5 +213,16 @@ func (v *conversation) result(at string, b *block) ([]chat.Part, error) {
 		}
 		out.Text += p.Text
 	}
+	if out.Text == "" {
+		out.Text = silent(b.IsError)
+	}
 	return []chat.Part{out}, nil
+}
+
+// silent is what the model reads of a tool that said nothing: that it failed, if it did.
+func silent(failed bool) string {
+	if failed {
+		return "The tool failed."
+	}
+	return ""
 }
