@@ -4,17 +4,22 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"mime"
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/jobs"
 )
 
 // Call is one HTTP request under way.
@@ -154,9 +159,92 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, sf *Surface, rt *Ro
 		c.Fail(err)
 		return
 	}
-	if err := rt.Handle(c); err != nil {
+	if err := c.handle(); err != nil {
 		c.Fail(err)
 	}
+}
+
+// Replies remembers answers by a name and gives them again.
+type Replies interface {
+	// Reply gives the answer of a name, nil if there is none.
+	Reply(ctx context.Context, name string) (*jobs.Reply, error)
+	KeepReply(ctx context.Context, name string, r *jobs.Reply) error
+}
+
+const (
+	maxIdempotency = 255     // bytes of an Idempotency-Key
+	maxReply       = 8 << 20 // bytes of an answer that is remembered
+)
+
+// handle answers, once for all requests of one caller to one path that have the same
+// Idempotency-Key: later ones get the first one's answer. Answers that are errors or streams are not
+// remembered, since asking again is what helps.
+func (c *Call) handle() error {
+	own, s := c.R.Header.Get("Idempotency-Key"), c.server
+	kind, _, _ := mime.ParseMediaType(c.R.Header.Get("Content-Type"))
+	if own == "" || s.o.Replies == nil || c.R.Method != http.MethodPost || kind != "application/json" {
+		return c.route.Handle(c)
+	}
+	if len(own) > maxIdempotency {
+		return ErrBody.Because("api: the Idempotency-Key has %d bytes, at most %d are taken", len(own), maxIdempotency)
+	}
+	body, err := c.Body()
+	if err != nil {
+		return err
+	}
+	key := ""
+	if c.Key != nil {
+		key = c.Key.ID
+	}
+	name := digest([]byte(key), []byte(c.surface.Name), []byte(c.R.URL.RequestURI()), []byte(own))
+	if _, under := s.underWay.LoadOrStore(name, true); under {
+		return ErrAgain.Because("api: a request with this Idempotency-Key is under way: wait for its answer").After(time.Second)
+	}
+	defer s.underWay.Delete(name)
+	old, err := s.o.Replies.Reply(c.R.Context(), name)
+	if err != nil {
+		return err
+	}
+	hash := digest(body)
+	if old != nil && old.Hash != hash {
+		return ErrReused.Because("api: this Idempotency-Key came with another body before: use a new one for a new request")
+	}
+	if old != nil {
+		c.W.Header().Set("Content-Type", old.Type)
+		c.W.Header().Set("Idempotent-Replayed", "true")
+		c.W.WriteHeader(old.Status)
+		_, _ = c.W.Write(old.Body) // a caller who left needs no answer
+		return nil
+	}
+	c.out.copy = new(bytes.Buffer)
+	if err := c.route.Handle(c); err != nil {
+		return err
+	}
+	c.remember(name, hash)
+	return nil
+}
+
+// remember keeps the answer that has been given. The caller has it already, so a database that
+// cannot be written is for the log.
+func (c *Call) remember(name, hash string) {
+	kind := c.W.Header().Get("Content-Type")
+	if c.out.status >= 300 || c.out.copy == nil || !strings.HasPrefix(kind, "application/json") {
+		return
+	}
+	r := &jobs.Reply{Hash: hash, Status: c.out.status, Type: kind, Body: c.out.copy.Bytes()}
+	if err := c.server.o.Replies.KeepReply(context.WithoutCancel(c.R.Context()), name, r); err != nil {
+		c.server.o.Log.Error("an answer cannot be remembered for its Idempotency-Key", slog.String("id", c.ID), slog.String("error", err.Error()))
+	}
+}
+
+// digest names several texts in one, without telling them.
+func digest(parts ...[]byte) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:", len(p))
+		h.Write(p)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // caller is who calls: of a request that Do made, who it was made for.
@@ -291,6 +379,7 @@ type recorder struct {
 	c      *Call
 	status int
 	bytes  int64
+	copy   *bytes.Buffer // of what was answered, where it is wanted and not too long
 }
 
 func (r *recorder) Header() http.Header { return r.w.Header() }
@@ -313,6 +402,11 @@ func (r *recorder) Write(p []byte) (int, error) {
 	r.WriteHeader(http.StatusOK)
 	n, err := r.w.Write(p)
 	r.bytes += int64(n)
+	if r.copy != nil {
+		if r.copy.Write(p); r.copy.Len() > maxReply {
+			r.copy = nil
+		}
+	}
 	return n, err
 }
 

@@ -42,6 +42,10 @@ var (
 	ErrRate = fault.New(fault.Busy, "rate_limit_exceeded", "api: rate limit exceeded")
 	// ErrQuota: the key has used up a budget; trying again soon is useless.
 	ErrQuota = fault.New(fault.Busy, "insufficient_quota", "api: the budget is used up")
+	// ErrAgain: the same request is under way.
+	ErrAgain = fault.New(fault.Busy, "idempotency_in_progress", "api: the same request is under way")
+	// ErrReused: a request has the Idempotency-Key of another one.
+	ErrReused = fault.New(fault.Invalid, "idempotency_key_reused", "api: the idempotency key is another request's")
 )
 
 // statusClosed is what the log says of callers who left before the answer.
@@ -68,6 +72,8 @@ var statuses = map[string]int{
 	ErrSlow.Code:      http.StatusRequestTimeout,
 	ErrRate.Code:      http.StatusTooManyRequests,
 	ErrQuota.Code:     http.StatusTooManyRequests,
+	ErrAgain.Code:     http.StatusConflict,
+	ErrReused.Code:    http.StatusUnprocessableEntity,
 }
 
 func statusOf(kind fault.Kind, code string) int {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,8 @@ type Options struct {
 	NoAuth   bool       // callers from other machines need no key either
 	Origins  []string   // of web pages that may call beside those of this machine; "*" for all
 	Strict   bool       // fields that are not known are errors
+
+	Replies Replies // for Idempotency-Key, nil: it is passed over
 
 	// Done is told of every request that has ended, nil if nobody needs to know. It must not block.
 	Done func(Record)
@@ -75,6 +78,7 @@ type Server struct {
 	metrics  *metrics
 	limiter  *limiter
 	draining atomic.Bool
+	underWay sync.Map // names of requests with an Idempotency-Key
 }
 
 // New makes a server.

@@ -181,6 +181,9 @@ func (s *Store) sweep(ctx context.Context) error {
 	if err := s.dropWhere(ctx, `expires > 0 AND expires <= $1`, db.Millis(now)); err != nil {
 		return err
 	}
+	if _, err := s.db.Exec(ctx, `DELETE FROM replies WHERE expires <= $1`, db.Millis(now)); err != nil {
+		return err
+	}
 	var old []File
 	err := s.db.Each(ctx, `SELECT `+fileColumns+` FROM files WHERE expires > 0 AND expires <= $1`, []any{db.Millis(now)}, func(scan func(...any) error) error {
 		f, err := scanFile(scan)
