@@ -115,7 +115,7 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 		}
 	}()
 	kept := newJobs(a.home, store, log)
-	o := api.Options{Backend: all, Keys: who, Done: noteUsage(meter), Surfaces: surfaces(library, kept), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
+	o := api.Options{Backend: all, Keys: who, Done: noteUsage(meter), Replies: kept, Surfaces: surfaces(library, kept), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
 		Ready: backend.Ready, Registry: registry, Log: log, Drain: f.Drain}
 	server, err := api.New(o)
 	if err != nil {
