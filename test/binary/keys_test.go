@@ -123,3 +123,34 @@ func TestADamagedDatabaseStopsTheServerAndStays(t *testing.T) {
 		t.Error("the file has changed")
 	}
 }
+
+func TestOneIdempotencyKeyGivesOneAnswerAlsoAfterAKill(t *testing.T) {
+	home := t.TempDir()
+	say := func(s *server) (string, string) {
+		t.Helper()
+		r, err := http.NewRequest("POST", s.url+"/v1/chat/completions", strings.NewReader(strings.Replace(hello, "small", "", 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"order 66"}}
+		w, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Body.Close()
+		text, err := io.ReadAll(w.Body)
+		if err != nil || w.StatusCode != 200 {
+			t.Fatalf("%d %s %v", w.StatusCode, text, err)
+		}
+		return string(text), w.Header.Get("Idempotent-Replayed")
+	}
+	s := start(t, home, "serve", small(t))
+	first, replayed := say(s)
+	if replayed != "" {
+		t.Error("the first answer says that it is another's")
+	}
+	_ = s.stop(syscall.SIGKILL)
+	if again, replayed := say(start(t, home, "serve", small(t))); again != first || replayed != "true" {
+		t.Errorf("%q, then %q", first, again)
+	}
+}
