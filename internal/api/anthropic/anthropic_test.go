@@ -50,4 +50,4 @@ func TestEveryRouteAsksWhoCalls(t *testing.T) {
 	apitest.Door(t, Surface(nil), "testdata/routes.txt")
 }
 
-func FuzzAnyBody(f *testing.F) { apitest.FuzzBodies(f, Surface(nil), "testdata") }
+func FuzzAnyBody(f *testing.F) { apitest.FuzzBodies(f, Surface(store(f)), "testdata") }
