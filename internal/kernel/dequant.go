@@ -11,7 +11,8 @@ import (
 //
 //	weight[i] = scale·(int8(code[i]) - zero) + offset       zero is the form's
 //
-// See split. scale is factor (as half precision), for K types times an integer; offset likewise.
+// See scales and codes. scale is factor (half precision), for K types times an integer; offset likewise:
+// packing keeps these, resolve multiplies them.
 type block struct {
 	code              [32]byte
 	scale, offset     float32
@@ -26,16 +27,14 @@ func (b *block) decode(dst []float32, zero int8) {
 	}
 }
 
-// half sets scale and offset to half-precision numbers.
-func (b *block) half(scale, offset uint16) {
-	b.factor, b.factorLow = scale, offset
-	b.scale, b.offset = FromF16(scale), FromF16(offset)
-}
-
-// scaled sets scale and offset to products of half-precision numbers and integers; the offset is negated.
-func (b *block) scaled(scale uint16, times int8, offset uint16, timesLow int8) {
-	b.factor, b.times, b.factorLow, b.timesLow = scale, times, offset^0x8000, timesLow
-	b.scale, b.offset = FromF16(scale)*float32(times), FromF16(offset^0x8000)*float32(timesLow)
+// resolve computes scale and offset for a form with scales of so many bytes.
+func (b *block) resolve(scaleBytes int) {
+	switch scaleBytes {
+	case 1:
+		b.scale, b.offset = FromF16(b.factor)*float32(b.times), FromF16(b.factorLow)*float32(b.timesLow)
+	case 2:
+		b.scale, b.offset = FromF16(b.factor), FromF16(b.factorLow)
+	}
 }
 
 // Dequantize decodes whole blocks of type t to float32: len(dst) weights, a multiple of t.Elems().
@@ -62,7 +61,9 @@ func Dequantize(t dtype.Type, dst []float32, data []byte) {
 	var b block
 	for len(dst) > 0 {
 		for g := range elems / f.group {
-			split(t, data[:bytes], g, &b)
+			b.scales(t, data[:bytes], g)
+			b.codes(t, data[:bytes], g)
+			b.resolve(f.scaleBytes)
 			b.decode(dst[:f.group], f.zero)
 			dst = dst[f.group:]
 		}
@@ -70,36 +71,75 @@ func Dequantize(t dtype.Type, dst []float32, data []byte) {
 	}
 }
 
-// split decodes group g of one block of a quantized type.
-func split(t dtype.Type, d []byte, g int, b *block) {
+// scales reads what group g of one block of a quantized type has beside its codes.
+func (b *block) scales(t dtype.Type, d []byte, g int) {
+	b.offset, b.factorLow, b.timesLow = 0, 0, 0
+	minus := func(offset uint16, times uint8) { b.factorLow, b.timesLow = offset^0x8000, int8(times) }
+	switch t {
+	case dtype.Q4_0, dtype.IQ4NL, dtype.Q5_0, dtype.Q8_0:
+		b.factor = u16(d)
+	case dtype.Q4_1, dtype.Q5_1:
+		b.factor, b.factorLow = u16(d), u16(d[2:])
+	case dtype.MXFP4:
+		b.scale = float32(math.Ldexp(1, int(d[0])-128)) // 2^(e-127), halved: the codes are doubled
+	case dtype.Q2_K: // u8 scales[16], u8 qs[64], f16 d, f16 dmin
+		b.factor, b.times = u16(d[80:]), int8(d[g]&15)
+		minus(u16(d[82:]), d[g]>>4)
+	case dtype.Q3_K: // u8 hmask[32], u8 qs[64], u8 scales[12], f16 d
+		b.factor, b.times = u16(d[108:]), scale3(d[96:108], g)
+	case dtype.Q4_K, dtype.Q5_K: // f16 d, f16 dmin, u8 scales[12], for Q5_K u8 qh[32], u8 qs[128]
+		sc, m := scale4(d[4:16], g)
+		b.factor, b.times = u16(d), int8(sc)
+		minus(u16(d[2:]), m)
+	case dtype.Q6_K: // u8 ql[128], u8 qh[64], i8 scales[16], f16 d
+		b.factor, b.times = u16(d[208:]), int8(d[192+g])
+	case dtype.IQ4XS: // f16 d, u16 scales_h, u8 scales_l[4], u8 qs[128]
+		low := d[4+g/2] >> (g % 2 * 4) & 15
+		high := u16(d[2:]) >> (2 * g) & 3
+		b.factor, b.times = u16(d), int8(int(low)|int(high)<<4-32)
+	default:
+		panic("kernel: no decoder for " + t.String())
+	}
+}
+
+// codes decodes the codes of group g of one block of a quantized type.
+func (b *block) codes(t dtype.Type, d []byte, g int) {
 	switch t {
 	case dtype.Q4_0:
-		b.half(u16(d), 0)
 		b.nibbles(d[2:18])
 	case dtype.IQ4NL:
-		b.half(u16(d), 0)
 		b.nibbles(d[2:18])
 		b.lookUp(&iq4)
 	case dtype.Q4_1:
-		b.half(u16(d), u16(d[2:]))
 		b.nibbles(d[4:20])
 	case dtype.Q5_0:
-		b.half(u16(d), 0)
 		b.nibbles(d[6:22])
 		b.fifthBits(d[2:6])
 	case dtype.Q5_1:
-		b.half(u16(d), u16(d[2:]))
 		b.nibbles(d[8:24])
 		b.fifthBits(d[4:8])
 	case dtype.Q8_0:
-		b.half(u16(d), 0)
 		copy(b.code[:], d[2:34])
 	case dtype.MXFP4:
-		b.scale, b.offset = float32(math.Ldexp(1, int(d[0])-128)), 0 // 2^(e-127), halved: the codes are doubled
 		b.nibbles(d[1:17])
 		b.lookUp(&e2m1)
-	default:
-		splitK(t, d, g, b)
+	case dtype.Q2_K:
+		b.fields(16, d[16+g/8*32+g%2*16:], g%8/2*2, 3, 0)
+	case dtype.Q3_K:
+		b.fields(16, d[32+g/8*32+g%2*16:], g%8/2*2, 3, 0)
+		b.addFields(16, d[g%2*16:], g/2, 1, 2)
+	case dtype.Q4_K:
+		b.fields(32, d[16+g/2*32:], g%2*4, 15, 0)
+	case dtype.Q5_K:
+		b.fields(32, d[48+g/2*32:], g%2*4, 15, 0)
+		b.addFields(32, d[16:48], g, 1, 4)
+	case dtype.Q6_K:
+		half, quarter, at := g/8, g%8/2, g%2*16
+		b.fields(16, d[half*64+quarter%2*32+at:], quarter/2*4, 15, 0)
+		b.addFields(16, d[128+half*32+at:], quarter*2, 3, 4)
+	case dtype.IQ4XS:
+		b.nibbles(d[8+16*g:][:16])
+		b.lookUp(&iq4)
 	}
 }
 
@@ -153,42 +193,6 @@ var iq4 = [16]int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 
 
 // e2m1 is the OCP 4-bit float (sign, 2 exponent bits, 1 mantissa bit), doubled to be an integer.
 var e2m1 = [16]int8{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}
-
-// splitK decodes the types with blocks of 256.
-func splitK(t dtype.Type, d []byte, g int, b *block) {
-	switch t {
-	case dtype.Q2_K: // u8 scales[16], u8 qs[64], f16 d, f16 dmin
-		sc := d[g]
-		b.scaled(u16(d[80:]), int8(sc&15), u16(d[82:]), int8(sc>>4))
-		b.fields(16, d[16+g/8*32+g%2*16:], g%8/2*2, 3, 0)
-	case dtype.Q3_K: // u8 hmask[32], u8 qs[64], u8 scales[12], f16 d
-		b.scaled(u16(d[108:]), scale3(d[96:108], g), 0, 0)
-		b.fields(16, d[32+g/8*32+g%2*16:], g%8/2*2, 3, 0)
-		b.addFields(16, d[g%2*16:], g/2, 1, 2)
-	case dtype.Q4_K: // f16 d, f16 dmin, u8 scales[12], u8 qs[128]
-		sc, m := scale4(d[4:16], g)
-		b.scaled(u16(d), int8(sc), u16(d[2:]), int8(m))
-		b.fields(32, d[16+g/2*32:], g%2*4, 15, 0)
-	case dtype.Q5_K: // f16 d, f16 dmin, u8 scales[12], u8 qh[32], u8 qs[128]
-		sc, m := scale4(d[4:16], g)
-		b.scaled(u16(d), int8(sc), u16(d[2:]), int8(m))
-		b.fields(32, d[48+g/2*32:], g%2*4, 15, 0)
-		b.addFields(32, d[16:48], g, 1, 4)
-	case dtype.Q6_K: // u8 ql[128], u8 qh[64], i8 scales[16], f16 d
-		b.scaled(u16(d[208:]), int8(d[192+g]), 0, 0)
-		half, quarter, at := g/8, g%8/2, g%2*16
-		b.fields(16, d[half*64+quarter%2*32+at:], quarter/2*4, 15, 0)
-		b.addFields(16, d[128+half*32+at:], quarter*2, 3, 4)
-	case dtype.IQ4XS: // f16 d, u16 scales_h, u8 scales_l[4], u8 qs[128]
-		low := d[4+g/2] >> (g % 2 * 4) & 15
-		high := u16(d[2:]) >> (2 * g) & 3
-		b.scaled(u16(d), int8(int(low)|int(high)<<4-32), 0, 0)
-		b.nibbles(d[8+16*g:][:16])
-		b.lookUp(&iq4)
-	default:
-		panic("kernel: no decoder for " + t.String())
-	}
-}
 
 // scale4 is the 6-bit scale and minimum of group g of Q4_K and Q5_K.
 func scale4(s []byte, g int) (sc, m uint8) {

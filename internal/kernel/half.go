@@ -43,6 +43,8 @@ func FromBF16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
 
 func u16(b []byte) uint16 { return uint16(b[0]) | uint16(b[1])<<8 }
 
+func u32(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
+
 func f16(b []byte) float32 { return FromF16(u16(b)) }
 
 func f32(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }

@@ -213,14 +213,66 @@ func (t *packTask) Part(panel, _ int) {
 		header, at := f.place(g)
 		from := g / perBlock * bytes
 		for lane := range lanes {
-			split(m.Type, rows[lane*t.rowBytes+from:][:bytes], g%perBlock, &b)
-			f.put(out[header:], out[at:at+size], lane, &b)
+			d := rows[lane*t.rowBytes+from:][:bytes]
+			b.scales(m.Type, d, g%perBlock)
+			f.putScales(out[header:], out[at:at+size], lane, &b)
+			codes := out[at+f.codesAt()+4*lane : at+size]
+			if !putAsTheyAre(m.Type, d, g%perBlock, codes) {
+				b.codes(m.Type, d, g%perBlock)
+				f.putCodes(codes, &b)
+			}
 		}
 	}
 }
 
-// put packs a group of one lane.
-func (f *form) put(header, out []byte, lane int, b *block) {
+// putAsTheyAre packs the codes of types whose bytes already pair what a panel pairs, without a detour.
+// codes starts at the lane's first word.
+func putAsTheyAre(t dtype.Type, d []byte, g int, codes []byte) bool {
+	switch t {
+	case dtype.Q4_0, dtype.Q4_1:
+		q := d[len(d)-16:]
+		for v := range 4 {
+			putWord(codes[64*v:], u32(q[4*v:]))
+		}
+	case dtype.Q8_0:
+		for v := range 8 {
+			putWord(codes[64*v:], u32(d[2+4*v:]))
+		}
+	case dtype.Q5_0:
+		for v := range 4 {
+			putWord(codes[64*v:], u32(d[6+4*v:]))
+		}
+		var high uint32
+		for v, bits := 0, u32(d[2:]); v < 8; v, bits = v+1, bits>>4 {
+			high |= bits & 15 * 0x204081 & 0x01010101 << v // four bits, one a byte
+		}
+		putWord(codes[256:], high)
+	case dtype.Q4_K:
+		q, shift := d[16+g/2*32:][:32], g%2*4
+		for v := range 4 {
+			putWord(codes[64*v:], u32(q[4*v:])>>shift&0x0f0f0f0f|u32(q[16+4*v:])>>shift&0x0f0f0f0f<<4)
+		}
+	case dtype.Q6_K:
+		half, quarter, at := g/8, g%8/2, g%2*16
+		q, shift := d[half*64+quarter%2*32+at:][:16], quarter/2*4
+		for v := range 2 {
+			putWord(codes[64*v:], u32(q[4*v:])>>shift&0x0f0f0f0f|u32(q[8+4*v:])>>shift&0x0f0f0f0f<<4)
+		}
+		var high uint32
+		for v := range 4 {
+			high |= u32(d[128+half*32+at+4*v:]) >> (2 * quarter) & 0x03030303 << (2 * v)
+		}
+		putWord(codes[128:], high)
+	default:
+		return false
+	}
+	return true
+}
+
+func putWord(b []byte, v uint32) { binary.LittleEndian.PutUint32(b, v) }
+
+// putScales packs what a group of one lane has beside its codes.
+func (f *form) putScales(header, out []byte, lane int, b *block) {
 	switch f.scaleBytes {
 	case 1:
 		binary.LittleEndian.PutUint16(header[2*lane:], b.factor)
@@ -237,7 +289,11 @@ func (f *form) put(header, out []byte, lane int, b *block) {
 	default:
 		binary.LittleEndian.PutUint32(out[4*lane:], math.Float32bits(b.scale))
 	}
-	codes, half := out[f.codesAt()+4*lane:], f.group/8
+}
+
+// putCodes packs the codes of a group of one lane; codes starts at its first word.
+func (f *form) putCodes(codes []byte, b *block) {
+	half := f.group / 8
 	if f.bits == 8 {
 		for v := range 2 * half {
 			binary.LittleEndian.PutUint32(codes[64*v:], b.word(v))

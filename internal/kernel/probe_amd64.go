@@ -80,7 +80,8 @@ func (l *lcg) fill(f form, panel []byte, cols int) {
 			for k := range b.code {
 				b.code[k] = byte(l.next() & (1<<f.bits - 1))
 			}
-			f.put(panel[header:], panel[at:at+f.groupBytes()], lane, &b)
+			f.putScales(panel[header:], panel[at:], lane, &b)
+			f.putCodes(panel[at+f.codesAt()+4*lane:], &b)
 		}
 	}
 }
