@@ -85,6 +85,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer, env environment) in
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	a := &app{ctx: ctx, home: c.Home, catalogues: c.Catalogues, env: env, in: in, out: out, err: errOut}
 	err = k.Run(a)
 	switch {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -42,7 +44,17 @@ func (c *upCmd) greet(a *app, address string, key bool, s *serve.Server) {
 		a.say("galerne: %v", err)
 		return
 	}
-	fmt.Fprint(a.out, howToCall(m, address, key))
+	fmt.Fprint(a.out, howToCall(m, callable(address), key))
+}
+
+// callable is an address that can be called from this machine: who listens on all of them has 0.0.0.0
+// or [::], which name none.
+func callable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip, bad := netip.ParseAddr(host); err == nil && bad == nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return address
 }
 
 // howToCall is what a person needs next.

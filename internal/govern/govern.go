@@ -133,7 +133,7 @@ func (k *Keys) Add(ctx context.Context, key Key) (Key, string, error) {
 		return Key{}, "", err
 	}
 	if n == 0 {
-		return Key{}, "", ErrInvalid.Because("govern: there is a key named %q already: choose another name, or forget that one first", key.Name)
+		return Key{}, "", ErrInvalid.Because("govern: there is a key named %q already: choose another name, or take that one out of the list (galerne key revoke --forget %s)", key.Name, key.Name)
 	}
 	k.forgetCached()
 	return key, secret, nil

@@ -2,17 +2,16 @@ package binary
 
 import (
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 func TestMistakesInTheCommandLineAreToldWithTheirRemedy(t *testing.T) {
-	small := testdeps.Dep(t, "models/smollm2-135m.gguf")
+	model := small(t)
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
@@ -24,13 +23,13 @@ func TestMistakesInTheCommandLineAreToldWithTheirRemedy(t *testing.T) {
 		}
 		return path
 	}
-	head, err := os.ReadFile(small)
+	head, err := os.ReadFile(model)
 	if err != nil {
 		t.Fatal(err)
 	}
 	twin := filepath.Join(dir, "twin", "smollm2-135m.gguf")
 	write("twin/x", "")
-	if err := os.Symlink(small, twin); err != nil {
+	if err := os.Symlink(model, twin); err != nil {
 		t.Fatal(err)
 	}
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -55,10 +54,10 @@ func TestMistakesInTheCommandLineAreToldWithTheirRemedy(t *testing.T) {
 		"a picture":               {[]string{"serve", write("picture.gguf", "\x89PNG\r\n\x1a\n and more")}, 1, "neither GGUF nor safetensors"},
 		"a file cut short":        {[]string{"serve", write("short.gguf", string(head[:len(head)/2]))}, 1, "cut short or corrupt"},
 		"a folder of nothing":     {[]string{"serve", filepath.Dir(write("nothing/x", ""))}, 1, "has neither model.safetensors"},
-		"too little memory":       {[]string{"serve", small, "--memory", "50MB"}, 1, "more --memory"},
-		"two models of one name":  {[]string{"serve", small, twin}, 1, "two models would be called smollm2-135m"},
-		"a port in use":           {[]string{"serve", small, "--listen", taken.Addr().String()}, 1, "choose another address with --listen"},
-		"an address for everyone": {[]string{"serve", small, "--listen", "0.0.0.0:0"}, 1, "make a key"},
+		"too little memory":       {[]string{"serve", model, "--memory", "50MB"}, 1, "more --memory"},
+		"two models of one name":  {[]string{"serve", model, twin}, 1, "two models would be called smollm2-135m"},
+		"a port in use":           {[]string{"serve", model, "--listen", taken.Addr().String()}, 1, "choose another address with --listen"},
+		"an address for everyone": {[]string{"serve", model, "--listen", "0.0.0.0:0"}, 1, "make a key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !strings.Contains(strings.Join(c.args, " "), "--listen") && len(c.args) > 1 && c.args[0] == "serve" {
@@ -73,15 +72,14 @@ func TestMistakesInTheCommandLineAreToldWithTheirRemedy(t *testing.T) {
 }
 
 func TestOneModelWrittenTwiceIsServedOnce(t *testing.T) {
-	small := testdeps.Dep(t, "models/smollm2-135m.gguf")
-	s := start(t, t.TempDir(), "serve", small, "file:"+small)
+	s := start(t, t.TempDir(), "serve", small(t), "file:"+small(t))
 	if got := strings.Count(get(s, "/v1/models"), `"object":"model"`); got != 1 {
 		t.Errorf("%d models", got)
 	}
 }
 
 func TestProbesDoNotFillTheLog(t *testing.T) {
-	s := start(t, t.TempDir(), "serve", testdeps.Dep(t, "models/smollm2-135m.gguf"))
+	s := start(t, t.TempDir(), "serve", small(t))
 	for range 3 {
 		get(s, "/readyz")
 		get(s, "/healthz")
@@ -91,6 +89,38 @@ func TestProbesDoNotFillTheLog(t *testing.T) {
 	_ = s.stop(syscall.SIGTERM)
 	if log := s.log.String(); strings.Contains(log, "/readyz") || strings.Contains(log, "/metrics") || !strings.Contains(log, "route=/v1/models") {
 		t.Error(log)
+	}
+}
+
+func TestAServerForEveryoneSaysAnAddressThatCanBeCalled(t *testing.T) {
+	home, address := t.TempDir(), "0.0.0.0:"+strings.Split(freePort(t), ":")[1]
+	if _, errOut, code := output(t, home, "key", "add", "first"); code != 0 {
+		t.Fatal(errOut)
+	}
+	s := started(t, command(t, home, "up", small(t), "--listen", address), strings.Replace(address, "0.0.0.0", "127.0.0.1", 1))
+	s.until("the greeting", func() bool { return strings.Contains(s.log.String(), "is ready") })
+	if log := s.log.String(); !strings.Contains(log, s.url+"/v1/chat/completions -H \"Authorization: Bearer") || !strings.Contains(log, `api_key="your key"`) {
+		t.Error(log)
+	}
+}
+
+func TestASecondInterruptDoesNotWaitForAnswers(t *testing.T) {
+	s := start(t, t.TempDir(), "serve", small(t), "--drain", "10m")
+	r, err := http.Post(s.url+"/v1/completions", "application/json", strings.NewReader(`{"prompt":"Once","max_tokens":8000,"stream":true,"ignore_eos":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if _, err := r.Body.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.cmd.Process.Signal(os.Interrupt)
+	s.until("the shutdown", func() bool { return strings.Contains(s.log.String(), "shutting down") })
+	if err := s.stop(os.Interrupt.(syscall.Signal)); err == nil {
+		t.Error("the exit status is 0 though answers were cut")
+	}
+	if strings.Contains(s.log.String(), "status=200") {
+		t.Errorf("it waited for the answer:\n%s", s.log)
 	}
 }
 
