@@ -1,5 +1,5 @@
 # What people type. README.md explains; ARCHITECTURE.md has the house.
-.PHONY: build test unit blackbox deps lint cross bench bench-peers fuzz clean
+.PHONY: build test unit blackbox deps lint cross bench bench-peers fuzz soak clean
 export CGO_ENABLED=0
 
 build: ## a static binary in bin/
@@ -35,6 +35,9 @@ bench-peers: build ## beside llama.cpp, in the same run
 
 fuzz: ## a minute on every fuzz target
 	python3 test/fuzz.py --seconds 60
+
+soak: build ## two minutes of callers who leave: nothing may stay behind
+	python3 test/soak.py --seconds 60
 
 clean:
 	rm -rf bin
