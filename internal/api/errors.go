@@ -139,6 +139,18 @@ func (f *Failure) headers(h http.Header) {
 	}
 }
 
+// Failure notes an error that is told as part of an answer, and is what the caller may know of it. The log
+// has the rest.
+func (c *Call) Failure(err error) *Failure {
+	f := FailureOf(err)
+	f.RequestID = c.ID
+	c.err = err
+	if f.Kind == fault.Internal {
+		c.server.o.Log.Error("request failed", slog.String("id", c.ID), slog.String("error", err.Error()))
+	}
+	return f
+}
+
 // Fail answers with an error in the surface's words. After the first byte of an answer there is
 // nothing left to say: the connection is cut, so that no client takes the part for the whole.
 func (c *Call) Fail(err error) {
@@ -147,12 +159,7 @@ func (c *Call) Fail(err error) {
 		c.out.status = statusClosed
 		return
 	}
-	f := FailureOf(err)
-	f.RequestID = c.ID
-	c.err = err
-	if f.Kind == fault.Internal {
-		c.server.o.Log.Error("request failed", slog.String("id", c.ID), slog.String("error", err.Error()))
-	}
+	f := c.Failure(err)
 	if c.out.status != 0 {
 		panic(http.ErrAbortHandler)
 	}

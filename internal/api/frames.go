@@ -16,6 +16,9 @@ type Frames struct {
 // Reset forgets what has been sent; its memory is used again.
 func (f *Frames) Reset() { f.b = f.b[:0] }
 
+// Bytes is what has been gathered, until the next Reset.
+func (f *Frames) Bytes() []byte { return f.b }
+
 // Raw adds bytes as they are.
 func (f *Frames) Raw(text string) { f.b = append(f.b, text...) }
 

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"runtime/debug"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
-	"github.com/galerne-ai/galerne/internal/fault"
 )
 
 // Encoder writes an answer as a vendor streams it. It is used for one answer, from one goroutine;
@@ -201,13 +199,7 @@ func (p *pump) gone() error {
 
 // fail writes an error into a stream that has begun.
 func (p *pump) fail(err error) error {
-	f := FailureOf(err)
-	f.RequestID = p.c.ID
-	p.c.err = err
-	if f.Kind == fault.Internal {
-		p.c.server.o.Log.Error("answer failed", slog.String("id", p.c.ID), slog.String("error", err.Error()))
-	}
-	p.e.Fail(&p.out, f)
+	p.e.Fail(&p.out, p.c.Failure(err))
 	if err := p.send(); err != nil {
 		return p.gone()
 	}
