@@ -37,6 +37,7 @@ type Kept struct {
 	Failure  json.RawMessage
 	Created  time.Time
 	Expires  time.Time
+	EndedAt  time.Time // zero while it has not
 }
 
 // Ended reports whether nothing will change any more.
@@ -68,17 +69,17 @@ func (s *Store) Keep(ctx context.Context, k Kept) (Kept, error) {
 	return k, err
 }
 
-const keptColumns = `id, owner, key, dialect, previous, status, path, request, input, answer, failure, created, expires`
+const keptColumns = `id, owner, key, dialect, previous, status, path, request, input, answer, failure, created, expires, ended`
 
 func scanKept(scan func(...any) error) (k Kept, err error) {
 	var state string
-	var created, expires int64
+	var created, expires, ended int64
 	var texts [4]string
-	err = scan(&k.ID, &k.Owner, &k.Key, &k.Dialect, &k.Previous, &state, &k.Path, &texts[0], &texts[1], &texts[2], &texts[3], &created, &expires)
+	err = scan(&k.ID, &k.Owner, &k.Key, &k.Dialect, &k.Previous, &state, &k.Path, &texts[0], &texts[1], &texts[2], &texts[3], &created, &expires, &ended)
 	for i, to := range []*json.RawMessage{&k.Request, &k.Input, &k.Answer, &k.Failure} {
 		*to = json.RawMessage(texts[i])
 	}
-	k.State, k.Created, k.Expires = State(state), db.Time(created), db.Time(expires)
+	k.State, k.Created, k.Expires, k.EndedAt = State(state), db.Time(created), db.Time(expires), db.Time(ended)
 	return k, err
 }
 
@@ -93,6 +94,20 @@ func (s *Store) Kept(ctx context.Context, owner, dialect, id string) (Kept, erro
 	if err == nil && out.ID == "" {
 		err = ErrNotFound.Because("jobs: there is no answer %q", printable(id))
 	}
+	return out, err
+}
+
+// List gives answers of an owner and a dialect, the newest first: at most n that are older than the answer
+// before, "" for the newest.
+func (s *Store) List(ctx context.Context, owner, dialect, before string, n int) ([]Kept, error) {
+	var out []Kept
+	err := s.db.Each(ctx, `SELECT `+keptColumns+` FROM answers WHERE owner = $1 AND dialect = $2 AND (expires = 0 OR expires > $3)
+		AND ($4 = '' OR (created, id) < (SELECT created, id FROM answers WHERE id = $4 AND owner = $1)) ORDER BY created DESC, id DESC LIMIT $5`,
+		[]any{owner, dialect, db.Millis(s.now()), before, n}, func(scan func(...any) error) error {
+			k, err := scanKept(scan)
+			out = append(out, k)
+			return err
+		})
 	return out, err
 }
 
