@@ -24,6 +24,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/batches"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
+	"github.com/galerne-ai/galerne/internal/api/together"
 	"github.com/galerne-ai/galerne/internal/govern"
 	"github.com/galerne-ai/galerne/internal/hub"
 	"github.com/galerne-ai/galerne/internal/jobs"
@@ -140,8 +141,9 @@ func surfaces(l *library, kept *jobs.Store) []*api.Surface {
 		gemini.Surface(),
 		mistral.Surface(),
 		cohere.Surface(),
-		hf.Surface(own),
 		bedrock.Surface(),
+		hf.Surface(own),
+		together.Surface(),
 	}
 }
 

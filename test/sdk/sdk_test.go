@@ -31,6 +31,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/batches"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
+	"github.com/galerne-ai/galerne/internal/api/together"
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/jobs"
 	"github.com/galerne-ai/galerne/internal/testdeps"
@@ -39,18 +40,18 @@ import (
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces(kept *jobs.Store) []*api.Surface {
 	own := openai.Surface(append(responses.Stored(kept), batches.Routes(kept)...)...)
-	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface(), bedrock.Surface(), hf.Surface(own)}
+	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface(), bedrock.Surface(), hf.Surface(own), together.Surface()}
 }
 
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,
 // with plain functions named test_*; what a function raises is the failure.
 func TestOfficialClientsUnderstandUs(t *testing.T) {
-	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral", "cohere", "hf", "gemini", "bedrock")
+	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral", "cohere", "hf", "together", "gemini", "bedrock")
 }
 
 // TestOlderClientsUnderstandUs runs the same files with the clients' older generation.
 func TestOlderClientsUnderstandUs(t *testing.T) {
-	pythonChecks(t, testdeps.Dep(t, "venv-old/bin/python"), "openai", "anthropic", "gemini")
+	pythonChecks(t, testdeps.Dep(t, "venv-old/bin/python"), "openai", "anthropic", "gemini", "mistral", "together")
 }
 
 func pythonChecks(t *testing.T, python string, vendors ...string) {

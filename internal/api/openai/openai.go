@@ -69,6 +69,9 @@ func Error(c *api.Call, f *api.Failure) {
 	_ = c.JSON(f.Status, errorOf(f)) // strings only: cannot fail
 }
 
+// ErrorOf is the body of an error, for streams of surfaces that write errors so.
+func ErrorOf(f *api.Failure) any { return errorOf(f) }
+
 func errorOf(f *api.Failure) errorAnswer {
 	body := errorBody{Message: f.Message, Type: "invalid_request_error", Code: &f.Code}
 	switch {
