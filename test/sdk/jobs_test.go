@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"net/http"
@@ -38,4 +39,18 @@ func keep(t *testing.T) (kept *jobs.Store, work func(*api.Server)) {
 		})
 		t.Cleanup(func() { cancel(); group.Wait() })
 	}
+}
+
+// post tells a webhook, wherever it is.
+func post(ctx context.Context, url string, header http.Header, body []byte) (int, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	r.Header = header
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	return answer.StatusCode, answer.Body.Close()
 }
