@@ -24,6 +24,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/batches"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
+	"github.com/galerne-ai/galerne/internal/api/replicate"
 	"github.com/galerne-ai/galerne/internal/api/together"
 	"github.com/galerne-ai/galerne/internal/govern"
 	"github.com/galerne-ai/galerne/internal/hub"
@@ -49,6 +50,8 @@ type serveFlags struct {
 	Drain     time.Duration `help:"How long answers under way may take at shutdown; a second Ctrl-C ends them." default:"30s" placeholder:"DURATION"`
 
 	Upstreams []string `name:"upstream" sep:"none" help:"A model of another server with OpenAI's API (vLLM, SGLang, llama-server): its name here, the servers' addresses, and its name there if that differs. Their key is $$GALERNE_UPSTREAM_KEY. May be repeated." placeholder:"NAME=URL[,URL…][#NAME-THERE]"`
+
+	Webhooks []string `name:"webhook" help:"Host that Replicate's webhooks may be sent to, as HOST or HOST:PORT, or *; may be repeated." placeholder:"HOST"`
 
 	Origins []string `name:"origin" help:"A web page's origin that may call from a browser (https://chat.example.org), or *; may be repeated." placeholder:"URL"`
 	Strict  bool     `help:"Refuse request fields that are not known, instead of ignoring them."`
@@ -116,7 +119,12 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 		}
 	}()
 	kept := newJobs(a.home, store, log)
-	o := api.Options{Backend: all, Keys: who, Done: noteUsage(meter), Replies: kept, Surfaces: surfaces(library, kept), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
+	told, err := f.predictions(a, kept)
+	if err != nil {
+		return err
+	}
+	defer told.Telling.Wait()
+	o := api.Options{Backend: all, Keys: who, Done: noteUsage(meter), Replies: kept, Surfaces: surfaces(library, kept, told), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
 		Ready: backend.Ready, Registry: registry, Log: log, Drain: f.Drain}
 	server, err := api.New(o)
 	if err != nil {
@@ -131,7 +139,7 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 }
 
 // surfaces are the vendors' APIs that are served.
-func surfaces(l *library, kept *jobs.Store) []*api.Surface {
+func surfaces(l *library, kept *jobs.Store, p replicate.Options) []*api.Surface {
 	own := openai.Surface(append(responses.Stored(kept), batches.Routes(kept)...)...)
 	return []*api.Surface{
 		own,
@@ -142,6 +150,7 @@ func surfaces(l *library, kept *jobs.Store) []*api.Surface {
 		mistral.Surface(),
 		cohere.Surface(),
 		bedrock.Surface(),
+		replicate.Surface(p),
 		hf.Surface(own),
 		together.Surface(),
 	}

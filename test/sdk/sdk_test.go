@@ -31,6 +31,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/batches"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
+	"github.com/galerne-ai/galerne/internal/api/replicate"
 	"github.com/galerne-ai/galerne/internal/api/together"
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/jobs"
@@ -40,13 +41,13 @@ import (
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces(kept *jobs.Store) []*api.Surface {
 	own := openai.Surface(append(responses.Stored(kept), batches.Routes(kept)...)...)
-	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface(), bedrock.Surface(), hf.Surface(own), together.Surface()}
+	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface(), bedrock.Surface(), hf.Surface(own), together.Surface(), replicate.Surface(replicate.Options{Store: kept, Send: post, Secret: []byte("a secret of the tests")})}
 }
 
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,
 // with plain functions named test_*; what a function raises is the failure.
 func TestOfficialClientsUnderstandUs(t *testing.T) {
-	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral", "cohere", "hf", "together", "gemini", "bedrock")
+	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral", "cohere", "hf", "together", "gemini", "bedrock", "replicate")
 }
 
 // TestOlderClientsUnderstandUs runs the same files with the clients' older generation.
