@@ -1,0 +1,93 @@
+// What Cohere's own client for Node makes of the Cohere surface.
+import assert from "node:assert/strict";
+import { CohereClient, CohereClientV2, CohereError } from "cohere-ai";
+import { KEYED_URL, URL, asked, get, raises, untilIdle } from "./common.mjs";
+
+const client = new CohereClientV2({ baseUrl: URL, environment: URL, token: "any" });
+const messages = [{ role: "user", content: "hi" }];
+const once = { maxRetries: 0 };
+const documents = ["Emperor penguins are the tallest of all.", { id: "sizes", data: { snippet: "up to 122 cm" } }];
+const tools = ["weather", "clock"].map((name) => ({ type: "function", function: { name, parameters: { type: "object" } } }));
+const say = (model, more = {}) => client.chat({ model, messages, ...more }, once);
+
+async function folded(model, more = {}) {
+  const out = { content: [], calls: [], citations: [], last: null };
+  for await (const e of await client.chatStream({ model, messages, ...more }, once)) {
+    const m = e.delta?.message;
+    if (e.type === "content-start") out.content.push("");
+    if (e.type === "content-delta") out.content[e.index] += m.content.text ?? m.content.thinking;
+    if (e.type === "tool-call-start") out.calls.push({ ...m.toolCalls, function: { ...m.toolCalls.function } });
+    if (e.type === "tool-call-delta") out.calls[e.index].function.arguments += m.toolCalls.function.arguments;
+    if (e.type === "citation-start") out.citations.push(m.citations);
+    if (e.type === "message-end") out.last = e.delta;
+  }
+  return out;
+}
+
+export async function streamed_and_whole_answers_are_one() {
+  for (const model of ["plain", "thinks", "short", "tools", "penguins"]) {
+    const whole = await say(model, { documents });
+    const got = await folded(model, { documents });
+    assert.deepEqual(got.content, (whole.message.content ?? []).map((c) => c.text ?? c.thinking), model);
+    assert.deepEqual(got.calls, whole.message.toolCalls ?? []);
+    assert.deepEqual(got.citations, whole.message.citations ?? []);
+    assert.equal(got.last.finishReason, whole.finishReason);
+    assert.deepEqual(got.last.usage, whole.usage);
+  }
+}
+
+export async function citations_hold() {
+  const a = await say("penguins", { documents });
+  const text = Array.from(a.message.content[0].text); // characters, as Cohere counts
+  assert.deepEqual(a.message.citations.map((c) => text.slice(c.start, c.end).join("")), ["Emperor penguins", "122"]);
+  assert.deepEqual(a.message.citations.map((c) => [c.text, c.sources[0].id]), [["Emperor penguins", "doc:0"], ["122", "sizes"]]);
+}
+
+export async function tools_are_called() {
+  const a = await say("tools", { tools, toolChoice: "REQUIRED" });
+  assert.equal(a.finishReason, "TOOL_CALL");
+  assert.equal((await asked()).ToolChoice.Mode, 2);
+  await client.chat({ model: "plain", messages: [...messages, a.message, ...a.message.toolCalls.map((c) => ({ role: "tool", toolCallId: c.id, content: "sunny" }))] });
+  assert.deepEqual((await asked()).Messages.slice(2).map((m) => m.Parts[0].Name), ["weather", "clock"]);
+}
+
+export async function vectors_orders_tokens_and_models() {
+  const types = ["float", "int8", "uint8", "binary", "ubinary", "base64"];
+  const e = (await client.embed({ model: "m", texts: ["one"], inputType: "search_document", embeddingTypes: types })).embeddings;
+  assert.deepEqual(types.map((t) => e[t][0].length), [8, 8, 8, 1, 1, 44]);
+  const r = await client.rerank({ model: "m", query: "tall penguins", documents: ["small", "tall penguins", "tall"], topN: 2 });
+  assert.deepEqual(r.results.map((x) => x.index), [1, 2]);
+  const old = new CohereClient({ baseUrl: URL, environment: URL, token: "any" });
+  const t = await old.tokenize({ model: "m", text: "Hé 🌊" });
+  assert.equal((await old.detokenize({ model: "m", tokens: t.tokens })).text, "Hé 🌊");
+  assert.deepEqual((await old.models.list()).models.map((m) => m.name), ["m", "org/m:q4"]);
+}
+
+export async function errors_are_the_right_exceptions() {
+  for (const [model, status] of [["too_long", 400], ["nope", 404], ["limited", 429], ["busy", 503]]) {
+    for (const call of [() => say(model), () => folded(model)]) {
+      const e = await raises(CohereError, call());
+      assert.equal(e.statusCode, status);
+      assert.ok(e.body.message && e.body.id);
+    }
+  }
+  const denied = await raises(CohereError, new CohereClientV2({ baseUrl: KEYED_URL, environment: KEYED_URL, token: "wrong" }).models.list());
+  assert.equal(denied.statusCode, 401);
+  assert.equal((await folded("breaks")).last.finishReason, "ERROR");
+}
+
+export async function who_leaves_frees_the_slot() {
+  const left = new AbortController();
+  const stream = await client.chatStream({ model: "hangs", messages }, { ...once, abortSignal: left.signal });
+  for await (const e of stream) {
+    assert.equal(e.type, "message-start");
+    assert.equal(await get("/test/live"), 1);
+    break;
+  }
+  left.abort();
+  await untilIdle();
+}
+
+export async function pings_are_passed_over() {
+  assert.deepEqual((await folded("slow_start")).content, ["At last"]);
+}
