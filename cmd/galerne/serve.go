@@ -51,6 +51,8 @@ type serveFlags struct {
 
 	Upstreams []string `name:"upstream" sep:"none" help:"A model of another server with OpenAI's API (vLLM, SGLang, llama-server): its name here, the servers' addresses, and its name there if that differs. Their key is $$GALERNE_UPSTREAM_KEY. May be repeated." placeholder:"NAME=URL[,URL…][#NAME-THERE]"`
 
+	Aliases []string `name:"alias" sep:"none" help:"A further name of a model, for programs that ask for one by another's name; * stands for any letters (gpt-*=qwen3-8b). May be repeated." placeholder:"NAME=MODEL"`
+
 	Webhooks []string `name:"webhook" help:"Host that Replicate's webhooks may be sent to, as HOST or HOST:PORT, or *; may be repeated." placeholder:"HOST"`
 
 	Origins []string `name:"origin" help:"A web page's origin that may call from a browser (https://chat.example.org), or *; may be repeated." placeholder:"URL"`
@@ -107,7 +109,7 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 	if err := library.check(backend); err != nil {
 		return err
 	}
-	all, closeUpstreams, err := f.withUpstreams(a, backend, log)
+	all, closeUpstreams, err := f.everyModel(a, backend, log)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"path"
 	"strings"
 	"time"
 
@@ -15,7 +16,29 @@ import (
 // long prompts on busy servers take minutes.
 const upstreamSilence = 10 * time.Minute
 
-// withUpstreams adds models of other servers behind our own; close ends their health checks.
+// everyModel is our own models, those of other servers behind them, and the aliases of all; close ends the
+// health checks.
+func (f *serveFlags) everyModel(a *app, own chat.Backend, log *slog.Logger) (all chat.Backend, close func(), err error) {
+	all, close, err = f.withUpstreams(a, own, log)
+	if err != nil || len(f.Aliases) == 0 {
+		return all, close, err
+	}
+	named := chat.Aliases{Backend: all}
+	for _, text := range f.Aliases {
+		name, model, ok := strings.Cut(text, "=")
+		if _, err := path.Match(name, ""); !ok || name == "" || model == "" || err != nil {
+			close()
+			return nil, nil, fmt.Errorf("--alias %s: write NAME=MODEL, as in gpt-*=qwen3-8b", text)
+		}
+		if _, err := all.Model(a.ctx, model); err != nil {
+			close()
+			return nil, nil, fmt.Errorf("--alias %s: %w", text, err)
+		}
+		named.Names = append(named.Names, chat.Alias{Pattern: name, Model: model})
+	}
+	return named, close, nil
+}
+
 func (f *serveFlags) withUpstreams(a *app, own chat.Backend, log *slog.Logger) (all chat.Backend, close func(), err error) {
 	if len(f.Upstreams) == 0 {
 		return own, func() {}, nil
@@ -25,6 +48,9 @@ func (f *serveFlags) withUpstreams(a *app, own chat.Backend, log *slog.Logger) (
 		t, err := parseUpstream(text)
 		if err != nil {
 			return nil, nil, err
+		}
+		if _, err := own.Model(a.ctx, t.Name); err == nil {
+			return nil, nil, fmt.Errorf("--upstream %s: a model of this machine is called %s too: choose another name, as in other=URL#%s", text, t.Name, firstOf(t.Remote, t.Name))
 		}
 		t.Key = a.env.upstreamKey
 		o.Targets = append(o.Targets, t)

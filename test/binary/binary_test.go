@@ -336,3 +336,18 @@ func TestBadInputIsTheCallersErrorAndTheServerGoesOn(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 }
+
+func TestAliasesAnswerForPrograms(t *testing.T) {
+	s := start(t, t.TempDir(), "serve", small(t), "--alias", "gpt-*=smollm2-135m", "--alias", "claude-x=smollm2-135m")
+	for _, name := range []string{"gpt-4o-mini", "GPT-5", "claude-x", "smollm2-135m"} {
+		if status, _, body := s.post("/v1/chat/completions", strings.Replace(fmt.Sprintf(ask, 1, false), "default", name, 1)); status != 200 || !bytes.Contains(body, []byte(`"model":"`+name+`"`)) {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+	if status, _, body := s.post("/v1/chat/completions", strings.Replace(fmt.Sprintf(ask, 1, false), "default", "claude-y", 1)); status != 404 {
+		t.Errorf("%d %s", status, body)
+	}
+	if _, errOut, code := output(t, t.TempDir(), "serve", small(t), "--alias", "x=nobody"); code == 0 || !strings.Contains(errOut, "--alias x=nobody") {
+		t.Errorf("%d %s", code, errOut)
+	}
+}

@@ -1,0 +1,102 @@
+package chat
+
+import (
+	"context"
+	"path"
+	"strings"
+)
+
+// Alias lets a model be asked for by other names.
+type Alias struct {
+	Pattern string // a name, or a pattern as path.Match reads it: gpt-*
+	Model   string
+}
+
+// Aliases is a Backend that knows models by further names. Names that the backend has itself go first.
+type Aliases struct {
+	Backend
+	Names []Alias
+}
+
+// real is the name behind an alias, and the name itself where it is none.
+func (a Aliases) real(ctx context.Context, name string) string {
+	if name == "" {
+		return name
+	}
+	for _, n := range a.Names {
+		if ok, err := path.Match(strings.ToLower(n.Pattern), strings.ToLower(name)); err == nil && ok {
+			if _, err := a.Backend.Model(ctx, name); err != nil {
+				return n.Model
+			}
+			return name
+		}
+	}
+	return name
+}
+
+// Respond implements Responder.
+func (a Aliases) Respond(ctx context.Context, r *Request) (Stream, error) {
+	return a.Backend.Respond(ctx, a.renamed(ctx, r))
+}
+
+func (a Aliases) renamed(ctx context.Context, r *Request) *Request {
+	name := a.real(ctx, r.Model)
+	if name == r.Model {
+		return r
+	}
+	other := *r
+	other.Model = name
+	return &other
+}
+
+// Embed implements Embedder.
+func (a Aliases) Embed(ctx context.Context, r *EmbedRequest) (*Embeddings, error) {
+	other := *r
+	other.Model = a.real(ctx, r.Model)
+	return a.Backend.Embed(ctx, &other)
+}
+
+// Rank implements Ranker.
+func (a Aliases) Rank(ctx context.Context, r *RankRequest) (*Ranking, error) {
+	other := *r
+	other.Model = a.real(ctx, r.Model)
+	return a.Backend.Rank(ctx, &other)
+}
+
+// Tokenize implements Vocabulary.
+func (a Aliases) Tokenize(ctx context.Context, model, text string, special bool) ([]Token, error) {
+	return a.Backend.Tokenize(ctx, a.real(ctx, model), text, special)
+}
+
+// Detokenize implements Vocabulary.
+func (a Aliases) Detokenize(ctx context.Context, model string, ids []int32) (string, error) {
+	return a.Backend.Detokenize(ctx, a.real(ctx, model), ids)
+}
+
+// Count implements Vocabulary.
+func (a Aliases) Count(ctx context.Context, r *Request) (int, error) {
+	return a.Backend.Count(ctx, a.renamed(ctx, r))
+}
+
+// Models implements Library: names that are no patterns are shown as aliases.
+func (a Aliases) Models(ctx context.Context) ([]Model, error) {
+	all, err := a.Backend.Models(ctx)
+	for i := range all {
+		for _, n := range a.Names {
+			if n.Model == all[i].Name && !strings.ContainsAny(n.Pattern, `*?[\`) {
+				all[i].Aliases = append(all[i].Aliases, n.Pattern)
+			}
+		}
+	}
+	return all, err
+}
+
+// Model implements Library.
+func (a Aliases) Model(ctx context.Context, name string) (*Model, error) {
+	return a.Backend.Model(ctx, a.real(ctx, name))
+}
+
+// Load implements Library.
+func (a Aliases) Load(ctx context.Context, name string, keep *KeepAlive) error {
+	return a.Backend.Load(ctx, a.real(ctx, name), keep)
+}
