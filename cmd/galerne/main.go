@@ -16,6 +16,7 @@ import (
 // cli is the whole command line; each command has a file of its own.
 type cli struct {
 	Home       string   `help:"Folder for models and data." default:"${home}" placeholder:"DIR" type:"path"`
+	DB         string   `name:"db" help:"Database of keys, usage, batches and kept answers, also $$GALERNE_DB: a file, or postgres://USER:PASSWORD@HOST/NAME. Default: galerne.db in the folder." placeholder:"WHERE"`
 	Catalogues []string `name:"catalogue" help:"A catalogue file of your own, merged over the built-in one; may be repeated." placeholder:"FILE" type:"path"`
 
 	Up    upCmd    `cmd:"" help:"Get the default model if it is missing, serve it, and say how to call it."`
@@ -86,7 +87,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer, env environment) in
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	a := &app{ctx: ctx, home: c.Home, catalogues: c.Catalogues, env: env, in: in, out: out, err: errOut}
+	a := &app{ctx: ctx, home: c.Home, db: c.DB, catalogues: c.Catalogues, env: env, in: in, out: out, err: errOut}
 	err = k.Run(a)
 	switch {
 	case err == nil:

@@ -1,6 +1,6 @@
 // Package db answers: what must still be known after the power went? Keys, usage, files, batches and
-// stored answers are rows of one SQLite database in the data folder; several processes may have it
-// open.
+// stored answers are rows of one SQLite database in the data folder, or of a PostgreSQL database that
+// several machines share; several processes may have it open.
 //
 // SQL is kept to what SQLite and PostgreSQL share: $1 for parameters, TEXT and BIGINT for columns,
 // times as milliseconds since 1970.
@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -31,19 +32,25 @@ const (
 	readers  = 4                // connections that read, beside the one that writes
 )
 
-// DB is an open database. One connection writes, others read; a reader never waits for a writer.
+// DB is an open database. Of SQLite, one connection writes and others read; a reader never waits for a
+// writer.
 type DB struct {
-	path        string
+	path        string // or address, without its password
+	dialect     goose.Dialect
 	read, write *sql.DB
 }
 
 // Open opens the database at a path, makes it if it is not there, and brings an older one up to date.
-// A file that is damaged, or newer than this program, is an error and stays as it is.
+// A file that is damaged, or newer than this program, is an error and stays as it is. In place of a
+// path, postgres://USER@HOST/NAME is a database of PostgreSQL, which must be there.
 func Open(ctx context.Context, path string) (*DB, error) {
+	if strings.HasPrefix(path, "postgres://") || strings.HasPrefix(path, "postgresql://") {
+		return openPostgres(ctx, path)
+	}
 	if err := create(path); err != nil {
 		return nil, err
 	}
-	d := &DB{path: path}
+	d := &DB{path: path, dialect: goose.DialectSQLite3}
 	var err error
 	if d.write, err = connect(path, 1); err != nil {
 		return nil, d.fault(err)
@@ -98,7 +105,7 @@ func (d *DB) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, d.write, files, goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(d.dialect, d.write, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
 	}
@@ -106,7 +113,7 @@ func (d *DB) migrate(ctx context.Context) error {
 	for try := 1; ; try++ {
 		current, target, err := p.GetVersions(ctx)
 		if err == nil && current > target {
-			return ErrNewer.Because("db: %s has version %d, this program knows %d: use the newer program that made it, or another folder with --home", d.path, current, target)
+			return ErrNewer.Because("db: %s has version %d, this program knows %d: use the newer program that made it, or another database", d.path, current, target)
 		}
 		if err == nil {
 			_, err = p.Up(ctx)
@@ -114,7 +121,7 @@ func (d *DB) migrate(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if bad := d.fault(err); try == tries || errors.Is(bad, ErrCorrupt) || errors.Is(bad, ErrFull) || ctx.Err() != nil {
+		if bad := d.fault(err); try == tries || errors.Is(bad, ErrCorrupt) || errors.Is(bad, ErrFull) || errors.Is(bad, ErrUnusable) || ctx.Err() != nil {
 			return bad
 		}
 		time.Sleep(time.Duration(10+rand.IntN(40)) * time.Millisecond)
@@ -132,7 +139,7 @@ func (d *DB) Close() error {
 	return errors.Join(errs...)
 }
 
-// Path is where the database is.
+// Path is where the database is, without a password.
 func (d *DB) Path() string { return d.path }
 
 // Exec writes one statement and gives how many rows it changed.

@@ -13,11 +13,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 func open(t *testing.T, path string) *DB {
 	t.Helper()
-	d, err := Open(context.Background(), path)
+	d, err := Open(context.Background(), testdeps.Database(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,11 +108,11 @@ func TestADamagedFileIsAnErrorAndStaysAsItIs(t *testing.T) {
 func TestANewerDatabaseIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "galerne.db")
 	d := open(t, path)
-	if _, err := d.Exec(context.Background(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`); err != nil {
+	if _, err := d.Exec(context.Background(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`); err != nil {
 		t.Fatal(err)
 	}
 	d.Close()
-	if _, err := Open(context.Background(), path); !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), "9999") {
+	if _, err := Open(context.Background(), testdeps.Database(t, path)); !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), "9999") {
 		t.Fatal(err)
 	}
 }
@@ -197,5 +199,21 @@ func TestAReaderDoesNotWaitForAWriter(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestTheSameHoldsOnPostgreSQL(t *testing.T) {
+	testdeps.OnPostgres(t, "^Test(WhatWasWritten|ANewer|Several|AReader)")
+}
+
+func TestAPostgreSQLThatIsNotThereIsSaidWithoutThePassword(t *testing.T) {
+	for _, address := range []string{"postgres://me:hush@127.0.0.1:1/galerne?connect_timeout=1", "postgres://me:hush@%zz/galerne", "postgresql://me:hush@127.0.0.1:x/galerne"} {
+		d, err := Open(context.Background(), address)
+		if err == nil {
+			d.Close()
+		}
+		if !errors.Is(err, ErrUnusable) || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: %v", address, err)
+		}
 	}
 }

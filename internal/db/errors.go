@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 
+	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
@@ -26,6 +27,9 @@ var (
 
 // fault puts the driver's errors into our words; all others stay what they are.
 func (d *DB) fault(err error) error {
+	if d.dialect == goose.DialectPostgres {
+		return d.postgresFault(err)
+	}
 	var e *sqlite.Error
 	if err == nil || errors.Is(err, sql.ErrNoRows) || errors.Is(err, context.Canceled) || !errors.As(err, &e) {
 		return err

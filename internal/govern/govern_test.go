@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/galerne-ai/galerne/internal/db"
+	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 func open(t *testing.T) *db.DB {
@@ -21,9 +22,9 @@ func open(t *testing.T) *db.DB {
 	return openAt(t, filepath.Join(t.TempDir(), "galerne.db"))
 }
 
-func openAt(t *testing.T, path string) *db.DB {
+func openAt(t testing.TB, path string) *db.DB {
 	t.Helper()
-	d, err := db.Open(context.Background(), path)
+	d, err := db.Open(context.Background(), testdeps.Database(t, path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,13 +192,11 @@ func TestKeysThatCannotBeMadeSayWhy(t *testing.T) {
 
 // TestUsageIsWrittenDownWhole sums random requests by itself and compares.
 func TestUsageIsWrittenDownWhole(t *testing.T) {
-	dir := t.TempDir()
-	n := 0
+	d, ctx := open(t), context.Background()
 	rapid.Check(t, func(rt *rapid.T) {
-		n++
-		d := openAt(t, filepath.Join(dir, fmt.Sprint(n)))
-		defer d.Close()
-		ctx := context.Background()
+		if _, err := d.Exec(ctx, `DELETE FROM usage`); err != nil {
+			rt.Fatal(err)
+		}
 		m := NewMeter(d, slog.New(slog.DiscardHandler))
 		want := map[By]map[string]Total{ByKey: {}, ByModel: {}, ByDay: {}, BySurface: {}}
 		start := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
@@ -243,7 +242,7 @@ func TestUsageThatCannotBeWrittenIsKept(t *testing.T) {
 	}
 	m := NewMeter(d, slog.New(slog.DiscardHandler))
 	for i := range 1000 {
-		m.Add(Usage{ID: fmt.Sprint(i)})
+		m.Add(Usage{ID: fmt.Sprint(i), Model: "a\x00b\xff"}) // as a hostile caller names it
 	}
 	if err := m.flush(ctx); err == nil {
 		t.Fatal("it was written")
@@ -283,3 +282,5 @@ func TestADaysTokensAreKnownToTheKey(t *testing.T) {
 		t.Errorf("the day after: %+v %v", got, err)
 	}
 }
+
+func TestAllOfItHoldsOnPostgreSQL(t *testing.T) { testdeps.OnPostgres(t, ".") }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -128,7 +129,7 @@ func (m *Meter) write(ctx context.Context, rows []Usage) error {
 		}
 		defer add.Close()
 		for _, u := range rows {
-			_, err := add.ExecContext(ctx, u.ID, db.Millis(u.At), u.Key, u.Tenant, u.Surface, u.Route, u.Model, u.Status, u.Code,
+			_, err := add.ExecContext(ctx, u.ID, db.Millis(u.At), u.Key, u.Tenant, u.Surface, u.Route, text(u.Model), u.Status, u.Code,
 				u.Prompt, u.Cached, u.Answer, u.Took.Milliseconds())
 			if err != nil {
 				return err
@@ -137,6 +138,9 @@ func (m *Meter) write(ctx context.Context, rows []Usage) error {
 		return nil
 	})
 }
+
+// text is what a caller wrote, as every database holds it.
+func text(s string) string { return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "?") }
 
 // By is what usage is summed by.
 type By string

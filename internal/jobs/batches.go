@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/galerne-ai/galerne/internal/db"
 )
@@ -159,6 +161,9 @@ func (s *Store) readItems(f *os.File, b *Batch, items iter.Seq2[Item, error]) ([
 			return nil, nil
 		case len(item.Body) > s.o.LineBytes:
 			wrong(Invalid{Line: n, Code: "request_too_large", Message: fmt.Sprintf("the request has %d bytes, at most %d are taken", len(item.Body), s.o.LineBytes)})
+			continue
+		case strings.ContainsRune(item.Name, 0) || !utf8.ValidString(item.Name): // not every database holds it
+			wrong(Invalid{Line: n, Code: "invalid_custom_id", Message: "the name must be text without a NUL character", Param: "custom_id"})
 			continue
 		case first > 0:
 			wrong(Invalid{Line: n, Code: "duplicate_custom_id", Message: fmt.Sprintf("the name %q is line %d's already: each must be there once", printable(item.Name), first), Param: "custom_id"})

@@ -20,6 +20,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/db"
 	"github.com/galerne-ai/galerne/internal/fault"
+	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 // plain writes a result as its number, name and status.
@@ -29,7 +30,7 @@ func plain(_ *Batch, r *Result) ([]byte, bool, error) {
 
 func open(t testing.TB, home string) *Store {
 	t.Helper()
-	d, err := db.Open(context.Background(), filepath.Join(home, "galerne.db"))
+	d, err := db.Open(context.Background(), testdeps.Database(t, filepath.Join(home, "galerne.db")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,14 +294,14 @@ func TestABatchThatCannotBeReadFailsAtOnceAndSaysWhere(t *testing.T) {
 	s.o.LineBytes, s.o.MaxLines = 20, 5
 	bad := func(yield func(Item, error) bool) {
 		_ = yield(Item{Name: "a"}, nil) && yield(Item{}, &Invalid{Line: 2, Code: "invalid_json", Message: "no"}) && yield(Item{Name: "a"}, nil) &&
-			yield(Item{Name: "b", Body: make([]byte, 21)}, nil)
+			yield(Item{Name: "b", Body: make([]byte, 21)}, nil) && yield(Item{Name: "c\x00"}, nil)
 	}
 	b := create(t, s, Batch{}, bad)
 	var codes []string
 	for _, e := range b.Errors {
 		codes = append(codes, fmt.Sprint(e.Line, " ", e.Code))
 	}
-	if b.Status != Failed || !b.Ended() || !slices.Equal(codes, []string{"2 invalid_json", "3 duplicate_custom_id", "4 request_too_large"}) {
+	if b.Status != Failed || !b.Ended() || !slices.Equal(codes, []string{"2 invalid_json", "3 duplicate_custom_id", "4 request_too_large", "5 invalid_custom_id"}) {
 		t.Errorf("%+v", b)
 	}
 	if b := create(t, s, Batch{}, items(0)); b.Status != Failed || b.Errors[0].Code != "empty_file" {
@@ -430,8 +431,14 @@ func TestFilesThatCannotBeKeptSayWhy(t *testing.T) {
 	if left, _ := os.ReadDir(s.o.Dir); len(left) != 0 {
 		t.Errorf("%v stay", left)
 	}
-	s.o.Dir = filepath.Join(home, "galerne.db", "below a file")
+	file := filepath.Join(home, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.o.Dir = filepath.Join(file, "below a file")
 	if _, err := s.Receive(strings.NewReader("x")); !errors.Is(err, ErrDisk) {
 		t.Error(err)
 	}
 }
+
+func TestAllOfItHoldsOnPostgreSQL(t *testing.T) { testdeps.OnPostgres(t, ".") }

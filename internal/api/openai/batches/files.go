@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/galerne-ai/galerne/internal/api"
@@ -108,8 +109,8 @@ func (f *form) read(s *jobs.Store, p *multipart.Part) (err error) {
 	if f.name = p.FileName(); f.name == "" {
 		f.name = "upload"
 	}
-	if len(f.name) > 255 || !utf8.ValidString(f.name) {
-		return openai.Invalid("file", "the file's name must be text of at most 255 bytes")
+	if len(f.name) > 255 || !utf8.ValidString(f.name) || strings.ContainsFunc(f.name, unicode.IsControl) {
+		return openai.Invalid("file", "the file's name must be text of at most 255 bytes, in one line")
 	}
 	f.got, err = s.Receive(p)
 	return err
