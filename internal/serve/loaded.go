@@ -162,6 +162,7 @@ func (m *loaded) respond(ctx context.Context, r *chat.Request, begin time.Time) 
 	if er.NewMask, err = m.mask(r, p); err != nil {
 		return nil, err
 	}
+	er.NewMask = m.withBudget(r, p, er.NewMask)
 	loaded := time.Now()
 	st, err := m.engine.Submit(ctx, er)
 	if err != nil {
