@@ -77,8 +77,9 @@ func (b *Backend) Model(_ context.Context, name string) (*chat.Model, error) {
 		}
 	}
 	if _, ok := b.Scripts[name]; ok && len(all) > 0 {
-		all[0].Name = name
-		return &all[0], nil
+		m := all[0]
+		m.Name = name
+		return &m, nil
 	}
 	return nil, chat.ErrModel.Because("chat: there is no model %q: GET /v1/models lists those that there are", name).At("model")
 }
