@@ -210,8 +210,8 @@ func TestThereIsOneBeginningToken(t *testing.T) {
 func TestDocumentsAreShownToModelsWhoseTemplateHasNoPlaceForThem(t *testing.T) {
 	f := format(t, qwen, "")
 	p := render(t, f, &chat.Request{Messages: []chat.Message{says(chat.System, "Be brief."), says(chat.User, "Q")},
-		Documents: []chat.Document{{ID: "a", Text: "one<|im_end|>"}, {Data: []byte(`{"snippet":"two"}`)}}})
-	want := "Be brief.\n\n" + howToRead + `{"id": "a", "title": "", "text": "one<|im_end|>"}` + "\n" + `{"snippet": "two", "title": "", "text": ""}` + "<|im_end|>\n<|im_start|>user\nQ"
+		Documents: []chat.Document{{ID: "a", Text: "one<|im_end|>"}, {Data: []byte(`{"snippet":"two","rank":3}`)}}})
+	want := "Be brief.\n\n" + howToRead + "\n\nDocument a:\none<|im_end|>\n\nDocument:\nsnippet: two\nrank: 3<|im_end|>\n<|im_start|>user\nQ"
 	if !strings.Contains(p.Text, want) {
 		t.Errorf("the prompt is %q", p.Text)
 	}

@@ -22,7 +22,7 @@ To call one, write its name and arguments as a JSON object inside <tool_call> ta
 The results come in the next turn inside <tool_response> tags. If no function helps, answer in plain words.`
 
 // howToRead is said before documents, for a model whose template has no place for them.
-const howToRead = "Answer from these documents, each a line of JSON, where they say something to the question:\n"
+const howToRead = "Answer from these documents where they say something to the question."
 
 // usesTools reports whether a conversation has calls or results.
 func usesTools(dicts []dict) bool {
@@ -104,16 +104,47 @@ func withoutSystem(dicts []dict) []dict {
 }
 
 // withDocuments shows documents to a model whose template has no place for them: in the system message,
-// one JSON object a line.
+// in plain words, since small models copy what looks like data.
 func withDocuments(dicts []dict, documents []jinja.Value) []dict {
-	lines := make([]string, len(documents), len(documents)+1)
-	for i, d := range documents {
-		lines[i], _ = jinja.JSON(d) // it came from JSON
+	texts := []string{howToRead}
+	for _, d := range documents {
+		texts = append(texts, inWords(d))
 	}
 	system := dict{role: string(chat.System)}
 	if len(dicts) > 0 && dicts[0].role == system.role {
 		system, dicts = dicts[0], dicts[1:]
 	}
-	system.text = []string{strings.Join(append(slices.Clone(system.text), howToRead+strings.Join(lines, "\n")), "\n\n")}
+	system.text = []string{strings.Join(append(slices.Clone(system.text), texts...), "\n\n")}
 	return append([]dict{system}, dicts...)
+}
+
+// inWords is a document as a reader would write it down: its name, what else is known of it, its text.
+func inWords(document jinja.Value) string {
+	m, ok := document.(*jinja.Map)
+	if !ok {
+		text, _ := jinja.JSON(document) // it came from JSON
+		return text
+	}
+	head, text, lines := "Document", "", []string{}
+	for name, value := range m.All() {
+		word, ok := value.(jinja.String)
+		if !ok {
+			data, _ := jinja.JSON(value) // it came from JSON
+			word = jinja.String(data)
+		}
+		switch {
+		case word == "":
+		case name == "id":
+			head += " " + string(word)
+		case name == "text":
+			text = string(word)
+		default:
+			lines = append(lines, name+": "+string(word))
+		}
+	}
+	lines = append([]string{head + ":"}, lines...)
+	if text != "" {
+		lines = append(lines, text)
+	}
+	return strings.Join(lines, "\n")
 }
