@@ -14,10 +14,14 @@ import (
 func TestOtherVendorsClientsTalkToRealModels(t *testing.T) {
 	python := testdeps.Python(t)
 	s := start(t, t.TempDir(), "serve", small(t), testdeps.Dep(t, "models/qwen2.5-coder-0.5b.gguf"), testdeps.Dep(t, "models/all-minilm-l6-v2"), "--context", "4096")
-	for _, vendor := range []string{"anthropic", "ollama"} {
+	for _, vendor := range []string{"anthropic", "ollama", "mistral", "cohere", "hf", "together"} {
 		t.Run(vendor, func(t *testing.T) {
-			if err := exec.Command(python, "-c", "import "+vendor).Run(); err != nil {
-				t.Skipf("NOT TESTED: the Python package %s is missing: run `make deps`", vendor)
+			name := vendor
+			if other, ok := map[string]string{"mistral": "mistralai", "hf": "huggingface_hub"}[vendor]; ok {
+				name = other
+			}
+			if err := exec.Command(python, "-c", "import "+name).Run(); err != nil {
+				t.Skipf("NOT TESTED: the Python package %s is missing: run `make deps`", name)
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 			defer cancel()
