@@ -23,7 +23,7 @@ import (
 
 // predictions is what Replicate's API needs: where its predictions are kept, and whom it may tell of them.
 func (f *serveFlags) predictions(a *app, kept *jobs.Store) (replicate.Options, error) {
-	o := replicate.Options{Store: kept, Telling: new(sync.WaitGroup)}
+	o := replicate.Options{Store: kept, Telling: new(sync.WaitGroup), Ending: a.ctx.Done()}
 	var err error
 	if o.Secret, err = signingSecret(filepath.Join(a.home, "webhook.secret")); err != nil || len(f.Webhooks) == 0 {
 		return o, err

@@ -73,6 +73,7 @@ const (
 	outputEvent = "output"
 
 	usualWait = 60 * time.Second
+	stopWait  = 2 * time.Second // for work to end that was cancelled
 	look      = 50 * time.Millisecond
 )
 
@@ -176,18 +177,9 @@ func cancelAfter(c *api.Call) (string, error) {
 // begun answers with a new prediction: when it has ended, or when the wait is over. Whoever leaves does not
 // stop it.
 func (h *handler) begun(c *api.Call, k jobs.Kept, wait time.Duration) error {
-	ctx, cancel := context.WithTimeout(c.R.Context(), wait)
-	defer cancel()
-	for !k.Ended() && ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-time.After(look):
-		}
-		now, err := h.Store.Kept(context.WithoutCancel(ctx), k.Owner, dialect, k.ID)
-		if err != nil {
-			return err
-		}
-		k = now
+	k, err := h.await(c.R.Context(), k, wait)
+	if err != nil {
+		return err
 	}
 	p, err := h.render(c.R.Context(), &k)
 	if err != nil {
@@ -201,6 +193,24 @@ func (h *handler) begun(c *api.Call, k jobs.Kept, wait time.Duration) error {
 		}
 	}
 	return c.JSON(status, p)
+}
+
+// await is a prediction when it has ended, or as it is when the wait is over.
+func (h *handler) await(ctx context.Context, k jobs.Kept, wait time.Duration) (jobs.Kept, error) {
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for !k.Ended() && waiting.Err() == nil {
+		select {
+		case <-waiting.Done():
+		case <-time.After(look):
+		}
+		now, err := h.Store.Kept(context.WithoutCancel(ctx), k.Owner, dialect, k.ID)
+		if err != nil {
+			return k, err
+		}
+		k = now
+	}
+	return k, nil
 }
 
 func (h *handler) kept(c *api.Call) (jobs.Kept, error) {
@@ -234,6 +244,9 @@ func (h *handler) cancel(c *api.Call) error {
 	}
 	if k.State == jobs.Stopped { // nobody had begun, so nobody else tells
 		h.tellEnd(&k)
+	}
+	if k, err = h.await(c.R.Context(), k, stopWait); err != nil {
+		return err
 	}
 	p, err := h.render(c.R.Context(), &k)
 	if err != nil {

@@ -29,6 +29,7 @@ type Options struct {
 	Send    func(ctx context.Context, url string, header http.Header, body []byte) (status int, err error)
 	Secret  []byte          // that webhooks are signed with
 	Telling *sync.WaitGroup // who still tells webhooks of the end, for at most tellFor; nil: nobody waits for them
+	Ending  <-chan struct{} // closed when the server ends: webhooks that did not hear are not told again
 }
 
 // Surface is Replicate's API.

@@ -75,6 +75,8 @@ func (h *handler) tell(ctx context.Context, k *jobs.Kept, event string) {
 			return
 		}
 		select {
+		case <-h.Ending:
+			return
 		case <-ctx.Done():
 			return
 		case <-time.After(100 * time.Millisecond << (2 * try)): // 0.1, 0.4, 1.6, 6.4 s
