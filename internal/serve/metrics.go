@@ -75,7 +75,7 @@ func gauges() []gauge {
 		g("galerne_kv_tokens_used", "Tokens' worth of blocks that running sequences take.", prometheus.GaugeValue, func(s engine.Stats) float64 { return float64(s.KVUsed) }),
 		g("galerne_prefix_hit_tokens_total", "Prompt tokens that were known from before.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.CachedTokens) }),
 		g("galerne_guessed_tokens_total", "Tokens that were guessed from an answer's own text, to be checked in the same step.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.Drafted) }),
-		g("galerne_guessed_right_tokens_total", "Of these, the ones that were right: each saved a step.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.Accepted) }),
+		g("galerne_guessed_right_tokens_total", "Guessed tokens that were right: each saved a step.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.Accepted) }),
 		g("galerne_preemptions_total", "Sequences that gave up their memory and went back to the queue.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.Preemptions) }),
 	}
 }
