@@ -2,8 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/govern"
@@ -13,11 +18,43 @@ import (
 type door struct {
 	keys *govern.Keys
 	one  api.Keys // nil: none
+	home string
 }
 
 func (d *door) Any() bool { return d.one != nil || d.keys.Any() }
 
-// Lookup implements api.Keys. The secret of a signed request never comes, so it proves no key here.
+// signer gives the secrets of those who sign.
+func (d *door) signer() *govern.Signer {
+	return &govern.Signer{Keys: d.keys, Master: func() ([]byte, error) { return os.ReadFile(masterPath(d.home)) }}
+}
+
+// masterPath is the file from which secrets for signing are derived.
+func masterPath(home string) string { return filepath.Join(home, "signing.key") }
+
+// makeMaster makes that file unless it is there.
+func makeMaster(home string) error {
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(masterPath(home), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	if _, err = f.Write(secret); err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(f.Name()) // half a secret is none
+	}
+	return err
+}
+
+// Lookup implements api.Keys. Of a signed request only the key's ID comes.
 func (d *door) Lookup(ctx context.Context, c api.Credential) (*api.Key, error) {
 	if d.one != nil {
 		if key, err := d.one.Lookup(ctx, c); err == nil {
@@ -25,7 +62,17 @@ func (d *door) Lookup(ctx context.Context, c api.Credential) (*api.Key, error) {
 		}
 	}
 	if c.Form == api.Signature4 {
-		return nil, api.ErrKey
+		k, secret, err := d.signer().Secret(ctx, c.Secret)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, api.ErrKey.Because("galerne: no key here has a secret for signing yet: galerne key aws NAME gives one")
+		}
+		if key, err := doorKey(k, err); err != nil {
+			return key, err
+		}
+		if err := c.Signed(secret, time.Now()); err != nil {
+			return nil, err
+		}
+		return doorKey(k, nil)
 	}
 	return doorKey(d.keys.Check(ctx, c.Secret))
 }
@@ -57,5 +104,12 @@ func noteUsage(m *govern.Meter) func(api.Record) {
 		}
 		m.Add(govern.Usage{ID: r.ID, At: r.Began, Key: r.Key, Tenant: r.Tenant, Surface: r.Surface, Route: r.Route, Model: r.Model, Status: r.Status, Code: r.Code,
 			Prompt: r.Usage.Prompt, Cached: r.Usage.Cached, Answer: r.Usage.Answer, Took: r.Took})
+	}
+}
+
+// closeMeter writes the usage that is left.
+func closeMeter(m *govern.Meter, log *slog.Logger) {
+	if err := m.Close(); err != nil {
+		log.Error("usage was lost", "error", err)
 	}
 }

@@ -20,6 +20,7 @@ type keyCmd struct {
 	List   keyListCmd   `cmd:"" help:"List the keys, without their secrets."`
 	Revoke keyRevokeCmd `cmd:"" help:"End keys: servers that run refuse them within a second."`
 	Rotate keyRotateCmd `cmd:"" help:"Give a key a new secret; the old one is refused from then on."`
+	AWS    keyAWSCmd    `cmd:"" name:"aws" help:"Print what a key's holder gives to Amazon's clients, who sign: an access key id and a secret access key."`
 	Limits keyLimitsCmd `cmd:"" help:"Change how much a key may use."`
 }
 
@@ -277,6 +278,32 @@ func (c *keyLimitsCmd) Run(a *app) error {
 			return a.printJSON(keyOf(key, ""))
 		}
 		_, err = fmt.Fprintf(a.out, "%s: %s\n", printable(key.Name), limitWords(key.Limits))
+		return err
+	})
+}
+
+type keyAWSCmd struct {
+	Key  string `arg:"" help:"A name or an ID."`
+	JSON bool   `name:"json" help:"Print JSON."`
+}
+
+func (c *keyAWSCmd) Run(a *app) error {
+	if err := makeMaster(a.home); err != nil {
+		return err
+	}
+	return a.withKeys(func(k *govern.Keys) error {
+		key, err := k.Find(a.ctx, c.Key)
+		if err != nil {
+			return err
+		}
+		_, secret, err := (&door{keys: k, home: a.home}).signer().Secret(a.ctx, key.ID)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return a.printJSON(map[string]string{"aws_access_key_id": key.ID, "aws_secret_access_key": secret})
+		}
+		_, err = fmt.Fprintf(a.out, "AWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\n", key.ID, secret)
 		return err
 	})
 }

@@ -86,7 +86,7 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 		return err
 	}
 	defer store.Close()
-	who := &door{keys: govern.NewKeys(store, nil)}
+	who := &door{keys: govern.NewKeys(store, nil), home: a.home}
 	if key := firstOf(f.Key, a.env.key); key != "" {
 		who.one = api.OneKey(key)
 	}
@@ -115,11 +115,7 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 	}
 	defer closeUpstreams()
 	meter := govern.NewMeter(store, log)
-	defer func() {
-		if err := meter.Close(); err != nil {
-			log.Error("usage was lost", "error", err)
-		}
-	}()
+	defer closeMeter(meter, log)
 	kept := newJobs(a.home, store, log)
 	told, err := f.predictions(a, kept)
 	if err != nil {

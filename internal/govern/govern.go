@@ -8,10 +8,12 @@ package govern
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base32"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -78,6 +80,38 @@ type row struct {
 	key  Key
 	hash []byte
 	at   time.Time
+}
+
+// Signer gives the secret with which a key's holder signs requests in Amazon's way: such a secret never
+// comes with a request, so it cannot be looked up by its hash. It is derived from a master secret, which
+// lies outside the database, and from the hash of the key: whoever has a copy of the database cannot
+// sign, and a new secret of the key is a new one for signing too.
+type Signer struct {
+	Keys   *Keys
+	Master func() ([]byte, error) // at least 32 random bytes; an error is that there are none
+}
+
+// Secret gives a key by its ID, as ByID does, and its secret for signing.
+func (s *Signer) Secret(ctx context.Context, id string) (*Key, string, error) {
+	r, err := s.Keys.load(ctx, id)
+	if err != nil {
+		return nil, "", err
+	}
+	if r == nil {
+		return nil, "", ErrKey
+	}
+	key, err := r.valid(s.Keys.now())
+	if err != nil {
+		return nil, "", err
+	}
+	master, err := s.Master()
+	if err != nil {
+		return nil, "", err
+	}
+	h := hmac.New(sha256.New, master)
+	h.Write([]byte("aws4\x00" + id + "\x00"))
+	h.Write(r.hash)
+	return key, base64.RawStdEncoding.EncodeToString(h.Sum(nil)), nil
 }
 
 // NewKeys gives the keys of a database; now is nil for the time of day.
@@ -209,6 +243,15 @@ func (k *Keys) find(ctx context.Context, name string) (*row, error) {
 		err = ErrUnknown.Because("govern: there is no key %q: galerne key list shows all", name)
 	}
 	return out, err
+}
+
+// Find gives a key by its name or its ID.
+func (k *Keys) Find(ctx context.Context, name string) (Key, error) {
+	r, err := k.find(ctx, name)
+	if err != nil {
+		return Key{}, err
+	}
+	return r.key, nil
 }
 
 // Revoke ends a key for good: whoever uses it is refused, within a second also in other processes.

@@ -284,3 +284,51 @@ func TestADaysTokensAreKnownToTheKey(t *testing.T) {
 }
 
 func TestAllOfItHoldsOnPostgreSQL(t *testing.T) { testdeps.OnPostgres(t, ".") }
+
+func TestASecretForSigningIsTheKeysUntilItRotatesOrEnds(t *testing.T) {
+	ctx, master := context.Background(), make([]byte, 32)
+	k := NewKeys(open(t), newClock().now)
+	s := &Signer{Keys: k, Master: func() ([]byte, error) { return master, nil }}
+	a, secret, err := k.Add(ctx, Key{Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _, err := k.Add(ctx, Key{Name: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(id string) string {
+		t.Helper()
+		key, text, err := s.Secret(ctx, id)
+		if err != nil || key.ID != id || len(text) < 40 {
+			t.Fatalf("%+v %q %v", key, text, err)
+		}
+		return text
+	}
+	first := of(a.ID)
+	if of(a.ID) != first || of(b.ID) == first || strings.Contains(first, secret) {
+		t.Errorf("%q, then %q, of another %q", first, of(a.ID), of(b.ID))
+	}
+	if _, err := k.Check(ctx, first); !errors.Is(err, ErrKey) {
+		t.Error("it is a key itself")
+	}
+	master = append(make([]byte, 31), 1)
+	if of(a.ID) == first {
+		t.Error("the master secret does not matter")
+	}
+	master = make([]byte, 32)
+	if _, _, err := k.Rotate(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if of(a.ID) == first {
+		t.Error("the old one is good after rotation")
+	}
+	if _, err := k.Revoke(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{a.ID, "nobody", ""} {
+		if _, text, err := s.Secret(ctx, id); !errors.Is(err, ErrKey) || text != "" {
+			t.Errorf("%q: %q %v", id, text, err)
+		}
+	}
+}

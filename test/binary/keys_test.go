@@ -6,10 +6,14 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 // call asks with a key, "" for none, and gives the status, the headers and the body.
@@ -152,5 +156,43 @@ func TestOneIdempotencyKeyGivesOneAnswerAlsoAfterAKill(t *testing.T) {
 	_ = s.stop(syscall.SIGKILL)
 	if again, replayed := say(start(t, home, "serve", small(t))); again != first || replayed != "true" {
 		t.Errorf("%q, then %q", first, again)
+	}
+}
+
+func TestAmazonsClientSignsWithAKeysSecret(t *testing.T) {
+	python, home := testdeps.Python(t), t.TempDir()
+	addKey(t, home, "ci")
+	s := start(t, home, "serve", small(t))
+	secret := func() (id, secret string) {
+		out, errOut, code := output(t, home, "key", "aws", "ci", "--json")
+		var k map[string]string
+		if err := json.Unmarshal([]byte(out), &k); err != nil || code != 0 {
+			t.Fatalf("%d %s %s", code, out, errOut)
+		}
+		return k["aws_access_key_id"], k["aws_secret_access_key"]
+	}
+	ask := func(id, secret, want string) {
+		t.Helper()
+		out, err := exec.Command(python, "signed.py", s.url, id, secret).CombinedOutput()
+		if strings.TrimSpace(string(out)) != want {
+			t.Errorf("%s (%v), want %s", out, err, want)
+		}
+	}
+	if st, err := os.Stat(filepath.Join(home, "signing.key")); err == nil {
+		t.Errorf("a master secret before it is needed: %v", st)
+	}
+	id, first := secret()
+	ask(id, first, "assistant")
+	ask(id, first[1:], "UnrecognizedClientException")
+	ask("nobody", first, "UnrecognizedClientException")
+	if _, errOut, code := output(t, home, "key", "rotate", "ci"); code != 0 {
+		t.Fatal(errOut)
+	}
+	time.Sleep(time.Second) // as long as a key that was looked up is believed
+	ask(id, first, "UnrecognizedClientException")
+	_, again := secret()
+	ask(id, again, "assistant")
+	if st, err := os.Stat(filepath.Join(home, "signing.key")); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", st, err)
 	}
 }
