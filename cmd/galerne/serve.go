@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/anthropic"
 	"github.com/galerne-ai/galerne/internal/api/azure"
@@ -99,12 +101,7 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 	}
 	defer l.Close()
 	log, registry := f.logger(a), metric.New()
-	cache := kernel.CacheF16
-	if f.Cache == "q8" {
-		cache = kernel.CacheQ8
-	}
-	backend := serve.New(serve.Options{Find: library.find, List: library.list, Memory: int64(f.Memory), Context: f.Context, CacheType: cache,
-		Threads: f.Threads, Queue: f.Queue, Slots: f.Slots, KeepAlive: f.KeepAlive, Log: log, Registry: registry})
+	backend := serve.New(f.engine(library, log, registry))
 	defer backend.Close()
 	if err := library.check(backend); err != nil {
 		return err
@@ -134,6 +131,16 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 		go started(l.Addr().String(), who.Any(), backend)
 	}
 	return server.Serve(a.ctx, l)
+}
+
+// engine is what the flags say of loading and computing.
+func (f *serveFlags) engine(l *library, log *slog.Logger, r *prometheus.Registry) serve.Options {
+	cache := kernel.CacheF16
+	if f.Cache == "q8" {
+		cache = kernel.CacheQ8
+	}
+	return serve.Options{Find: l.find, List: l.list, Memory: int64(f.Memory), Context: f.Context, CacheType: cache,
+		Threads: f.Threads, Queue: f.Queue, Slots: f.Slots, KeepAlive: f.KeepAlive, Log: log, Registry: r}
 }
 
 // surfaces are the vendors' APIs that are served.
