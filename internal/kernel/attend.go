@@ -37,6 +37,9 @@ const maxBlock = 32
 // these are 48, and the tile with a block's keys and values just fills a first-level cache of 48 KiB.
 const tileFloats = 3072
 
+// widenFrom is how many queries make it worth to turn a block to float32 once, before all passes.
+const widenFrom = 12
+
 // attendScratch is the running state of a tile: n queries are rows times the heads of a group.
 type attendScratch struct {
 	q, acc       []float32 // [n][HeadDim]; q is scaled
@@ -44,8 +47,8 @@ type attendScratch struct {
 	score        []float32 // [n][maxBlock]
 	most, shrink []float32 // [n]; shrink goes on to a multiple of 16
 	mask         []uint32  // [n] slots of the block that the query reads
-	k            []float32 // [HeadDim][BlockTokens], for Q8
-	v            []float32 // [BlockTokens][HeadDim], for Q8
+	k            []float32 // [HeadDim][BlockTokens] and
+	v            []float32 // [BlockTokens][HeadDim] of the block at hand, where they are widened for all queries
 	call         attendCall
 }
 
@@ -83,10 +86,8 @@ func (p *Pool) Attend(a *Attention) {
 }
 
 func (a *Attention) newScratch() attendScratch {
-	l, n, wide := a.Layout, a.tileRows()*a.group(), 0
-	if l.Type == CacheQ8 {
-		wide = l.BlockTokens * l.HeadDim
-	}
+	l, n := a.Layout, a.tileRows()*a.group()
+	wide := l.BlockTokens * l.HeadDim
 	t := attendScratch{
 		q: make([]float32, n*l.HeadDim), acc: make([]float32, n*l.HeadDim), sum: make([]float32, n*16),
 		score: make([]float32, n*maxBlock), most: make([]float32, n), shrink: make([]float32, (n+15)/16*16),
@@ -94,10 +95,7 @@ func (a *Attention) newScratch() attendScratch {
 	}
 	t.call = attendCall{q: unsafe.Pointer(&t.q[0]), acc: unsafe.Pointer(&t.acc[0]), sum: unsafe.Pointer(&t.sum[0]),
 		score: unsafe.Pointer(&t.score[0]), most: unsafe.Pointer(&t.most[0]), shrink: unsafe.Pointer(&t.shrink[0]),
-		mask: unsafe.Pointer(&t.mask[0]), dim: uintptr(l.HeadDim), block: uintptr(l.BlockTokens), wide: wide > 0}
-	if wide > 0 {
-		t.call.k, t.call.v = unsafe.Pointer(&t.k[0]), unsafe.Pointer(&t.v[0])
-	}
+		mask: unsafe.Pointer(&t.mask[0]), dim: uintptr(l.HeadDim), block: uintptr(l.BlockTokens)}
 	return t
 }
 
@@ -198,12 +196,21 @@ func (a *Attention) oldest(pos int) int {
 func (a *Attention) block(block int32, kvHead, first, last int, t *attendScratch) {
 	c := &t.call
 	c.first, c.many = uintptr(first), uintptr(last-first)
-	if c.wide {
+	c.k = unsafe.Pointer(&a.Arena[a.Layout.at(block, false, kvHead)])
+	c.v = unsafe.Pointer(&a.Arena[a.Layout.at(block, true, kvHead)])
+	c.wide = true
+	switch {
+	case a.Layout.Type == CacheQ8:
 		a.Layout.widenKeys(t.k, a.Arena, block, kvHead)
 		a.Layout.widenValues(t.v, a.Arena, block, kvHead, first, last)
-	} else {
-		c.k = unsafe.Pointer(&a.Arena[a.Layout.at(block, false, kvHead)])
-		c.v = unsafe.Pointer(&a.Arena[a.Layout.at(block, true, kvHead)])
+	case c.n >= widenFrom:
+		fromF16(t.k, unsafe.Slice((*uint16)(c.k), len(t.k)))
+		fromF16(t.v[first*int(c.dim):last*int(c.dim)], unsafe.Slice((*uint16)(c.v), len(t.v))[first*int(c.dim):])
+	default:
+		c.wide = false
+	}
+	if c.wide {
+		c.k, c.v = unsafe.Pointer(&t.k[0]), unsafe.Pointer(&t.v[0])
 	}
 	scores(c)
 	if a.SoftCap > 0 {

@@ -160,3 +160,10 @@ func toF16Generic(dst []uint16, x []float32) {
 		dst[i] = ToF16(v)
 	}
 }
+
+// fromF16Generic fills dst from as many of x.
+func fromF16Generic(dst []float32, x []uint16) {
+	for i := range dst {
+		dst[i] = FromF16(x[i])
+	}
+}

@@ -230,6 +230,15 @@ func ropeHalves(lo, hi, cos, sin []float32) {
 	ropeHalvesGeneric(lo, hi, cos, sin)
 }
 
+func fromF16(dst []float32, x []uint16) {
+	n := len(dst) &^ 7
+	if useAVX2 && n > 0 {
+		fromF16AVX2(&dst[0], &x[0], n)
+		dst, x = dst[n:], x[n:]
+	}
+	fromF16Generic(dst, x)
+}
+
 func widenColumns(wide []float32, scales, codes []byte) {
 	if useAVX2 && len(scales) == 4*maxBlock && len(wide) > 0 {
 		widenColumnsAVX2(&wide[0], &scales[0], &codes[0], len(wide)/maxBlock)

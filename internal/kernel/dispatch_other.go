@@ -20,6 +20,7 @@ func ropePairs(x, cos, sin []float32)                      { ropePairsGeneric(x,
 func ropeHalves(lo, hi, cos, sin []float32)                { ropeHalvesGeneric(lo, hi, cos, sin) }
 func widenColumns(wide []float32, scales, codes []byte)    { widenColumnsGeneric(wide, scales, codes) }
 func widenRow(wide []float32, codes []byte, scale float32) { widenRowGeneric(wide, codes, scale) }
+func fromF16(dst []float32, x []uint16)                    { fromF16Generic(dst, x) }
 func scores(c *attendCall)                                 { scoresGeneric(c) }
 func soften(c *attendCall)                                 { softenGeneric(c) }
 func mix(c *attendCall)                                    { mixGeneric(c) }

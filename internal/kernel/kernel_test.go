@@ -224,6 +224,10 @@ func TestF16RoundTripsAndRounds(t *testing.T) {
 		got, want := make([]uint16, n), make([]uint16, n)
 		toF16(got, x)
 		toF16Generic(want, x)
+		back, backWant := make([]float32, n), make([]float32, n)
+		fromF16(back, want)
+		fromF16Generic(backWant, want)
+		same(t, dtype.F16, "widened", back, backWant)
 		for i := range want {
 			if got[i] != want[i] {
 				t.Fatalf("%v: %#x, generic %#x", x[i], got[i], want[i])

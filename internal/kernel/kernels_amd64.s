@@ -21560,6 +21560,21 @@ half_loop:
 	VZEROUPPER
 	RET
 
+// func fromF16AVX2
+TEXT ·fromF16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+single_loop:
+	VCVTPH2PS (SI), Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $16, SI
+	SUBQ $8, CX
+	JG single_loop
+	VZEROUPPER
+	RET
+
 // func addAVX2
 TEXT ·addAVX2(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI

@@ -381,3 +381,6 @@ func widenColumnsAVX2(wide *float32, scales, codes *byte, dim int)
 
 //go:noescape
 func widenRowAVX2(wide *float32, codes *byte, n int, scale float32)
+
+//go:noescape
+func fromF16AVX2(dst *float32, x *uint16, n int)

@@ -132,6 +132,21 @@ func vectors() {
 	p("VZEROUPPER")
 	p("RET")
 
+	// fromF16AVX2(dst *float32, x *uint16, n int); n a multiple of 8
+	text("fromF16AVX2", 24)
+	p("MOVQ dst+0(FP), DI")
+	p("MOVQ x+8(FP), SI")
+	p("MOVQ n+16(FP), CX")
+	label("single_loop")
+	p("VCVTPH2PS (SI), Y0")
+	p("VMOVUPS Y0, (DI)")
+	p("ADDQ $32, DI")
+	p("ADDQ $16, SI")
+	p("SUBQ $8, CX")
+	p("JG single_loop")
+	p("VZEROUPPER")
+	p("RET")
+
 	rows()
 	quantize()
 	attention()
