@@ -21,6 +21,9 @@ func (c *listCmd) Run(a *app) error {
 		return err
 	}
 	here, damaged := h.Models()
+	if damaged != nil && len(here) == 0 && !c.Available {
+		return damaged
+	}
 	if damaged != nil {
 		a.say("galerne: %v", damaged)
 	}

@@ -63,19 +63,23 @@ func howToCall(m *chat.Model, address string, key bool) string {
 	if key {
 		header, apiKey = ` -H "Authorization: Bearer $GALERNE_API_KEY"`, "your key"
 	}
+	path, ask := "chat/completions", `"messages": [{"role": "user", "content": "What is a galerne?"}]`
+	if !m.Chats {
+		path, ask = "embeddings", `"input": "A galerne is a wind."`
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `
 %s is ready: %s of memory, contexts of up to %d tokens.
 
-  curl http://%s/v1/chat/completions%s -H "Content-Type: application/json" \
-    -d '{"model": "%s", "messages": [{"role": "user", "content": "What is a galerne?"}]}'
+  curl http://%s/v1/%s%s -H "Content-Type: application/json" \
+    -d '{"model": "%s", %s}'
 
   from openai import OpenAI
   client = OpenAI(base_url="http://%s/v1", api_key="%s")
 
 Health: http://%s/readyz   Metrics: http://%s/metrics   Stop: Ctrl-C
-`, m.Name, size(m.MemoryBytes), m.Context, address, header, m.Name, address, apiKey, address, address)
-	if m.Parameters > 0 && m.Parameters < 1e9 {
+`, m.Name, size(m.MemoryBytes), m.Context, address, path, header, m.Name, ask, address, apiKey, address, address)
+	if m.Chats && m.Parameters > 0 && m.Parameters < 1e9 {
 		fmt.Fprintf(&b, "\nA model of %d million parameters writes fluently and gets many facts wrong: check what matters,\nor choose a larger one (galerne list --available).\n", m.Parameters/1e6)
 	}
 	return b.String()

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 func TestMistakesInTheCommandLineAreToldWithTheirRemedy(t *testing.T) {
@@ -102,6 +104,24 @@ func TestAServerForEveryoneSaysAnAddressThatCanBeCalled(t *testing.T) {
 	s.until("the greeting", func() bool { return strings.Contains(s.log.String(), "is ready") })
 	if log := s.log.String(); !strings.Contains(log, s.url+"/v1/chat/completions -H \"Authorization: Bearer") || !strings.Contains(log, `api_key="your key"`) {
 		t.Error(log)
+	}
+}
+
+func TestUpSaysHowToCallAModelThatEmbeds(t *testing.T) {
+	s := start(t, t.TempDir(), "up", testdeps.Dep(t, "models/all-minilm-l6-v2"))
+	s.until("the greeting", func() bool { return strings.Contains(s.log.String(), "Stop: Ctrl-C") })
+	if log := s.log.String(); !strings.Contains(log, s.url+"/v1/embeddings") || strings.Contains(log, "chat/completions") || strings.Contains(log, "facts wrong") {
+		t.Error(log)
+	}
+}
+
+func TestAFolderThatCannotBeReadIsNotAnEmptyOne(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(home, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, errOut, code := output(t, home, "list"); code != 1 || strings.Contains(out+errOut, "galerne pull") || !strings.Contains(errOut, "cannot be listed") {
+		t.Errorf("exit %d: %s%s", code, out, errOut)
 	}
 }
 
