@@ -27,8 +27,8 @@ func (f *serveFlags) Validate() error {
 			return fmt.Errorf("%s is %d: %d to %d are possible; left out it is %s", n.flag, n.value, n.least, n.most, n.whatLeaveMeans)
 		}
 	}
-	if f.KeepAlive < 0 || f.Drain < 0 {
-		return fmt.Errorf("--keep-alive %s and --drain %s: durations from 0s on are possible, as in 10m", f.KeepAlive, f.Drain)
+	if f.KeepAlive < 0 || f.Drain < 0 || f.Keep < 0 {
+		return fmt.Errorf("--keep-alive %s, --drain %s and --keep %s: durations from 0s on are possible, as in 10m", f.KeepAlive, f.Drain, f.Keep)
 	}
 	return nil
 }

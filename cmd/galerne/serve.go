@@ -57,6 +57,8 @@ type serveFlags struct {
 
 	Webhooks []string `name:"webhook" help:"Host that Replicate's webhooks may be sent to, as HOST or HOST:PORT, or *; may be repeated." placeholder:"HOST"`
 
+	Keep time.Duration `help:"How long answers of the Responses API are kept, unless a request says not to; 0: none are." default:"720h" placeholder:"DURATION"`
+
 	Origins []string `name:"origin" help:"A web page's origin that may call from a browser (https://chat.example.org), or *; may be repeated." placeholder:"URL"`
 	Strict  bool     `help:"Refuse request fields that are not known, instead of ignoring them."`
 	Log     string   `help:"What is logged: error, warn, info, debug." enum:"error,warn,info,debug" default:"info"`
@@ -119,7 +121,7 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 		return err
 	}
 	defer told.Telling.Wait()
-	o := api.Options{Backend: all, Keys: who, Done: noteUsage(meter), Replies: kept, Surfaces: surfaces(library, kept, told), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
+	o := api.Options{Backend: all, Keys: who, Done: noteUsage(meter), Replies: kept, Surfaces: surfaces(library, kept, f.Keep, told), NoAuth: f.NoAuth, Origins: f.Origins, Strict: f.Strict,
 		Ready: backend.Ready, Registry: registry, Log: log, Drain: f.Drain}
 	server, err := api.New(o)
 	if err != nil {
@@ -144,8 +146,12 @@ func (f *serveFlags) engine(l *library, log *slog.Logger, r *prometheus.Registry
 }
 
 // surfaces are the vendors' APIs that are served.
-func surfaces(l *library, kept *jobs.Store, p replicate.Options) []*api.Surface {
-	own := openai.Surface(append(responses.Stored(kept), batches.Routes(kept)...)...)
+func surfaces(l *library, kept *jobs.Store, keep time.Duration, p replicate.Options) []*api.Surface {
+	answers := responses.Routes()
+	if keep > 0 {
+		answers = responses.Stored(kept, keep)
+	}
+	own := openai.Surface(append(answers, batches.Routes(kept)...)...)
 	return []*api.Surface{
 		own,
 		azure.Surface(own),

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/openai"
@@ -18,7 +19,10 @@ import (
 func Routes() []api.Route { return (&handler{}).routes() }
 
 // handler answers; s is nil where nothing is stored.
-type handler struct{ s *jobs.Store }
+type handler struct {
+	s       *jobs.Store
+	keepFor time.Duration
+}
 
 func (h *handler) routes() []api.Route {
 	return []api.Route{

@@ -18,15 +18,18 @@ import (
 )
 
 const (
-	dialect = "openai"            // what jobs calls our answers
-	keepFor = 30 * 24 * time.Hour // how long an answer is kept, as OpenAI keeps it
+	dialect = "openai" // what jobs calls our answers
 	look    = 100 * time.Millisecond
 	idle    = 30 * time.Second // how long a reader of a stream may take nothing
 )
 
-// Stored are for openai.Surface: answers are kept in a store unless the caller says otherwise.
-func Stored(s *jobs.Store) []api.Route {
-	h := &handler{s}
+// KeepFor is how long OpenAI keeps answers.
+const KeepFor = 30 * 24 * time.Hour
+
+// Stored are for openai.Surface: answers are kept in a store for a time unless the caller says
+// otherwise.
+func Stored(s *jobs.Store, keep time.Duration) []api.Route {
+	h := &handler{s, keep}
 	return append(h.routes(), []api.Route{
 		{Method: "GET", Pattern: "/v1/responses/{id}", Scope: api.Generate, Handle: h.get},
 		{Method: "DELETE", Pattern: "/v1/responses/{id}", Scope: api.Generate, Handle: h.remove},
@@ -124,7 +127,7 @@ func (h *handler) keep(c *api.Call, b *body, whole *response) {
 	text, err := api.Encode(whole)
 	if err == nil {
 		_, err = h.s.Keep(context.WithoutCancel(c.R.Context()), jobs.Kept{ID: strings.TrimPrefix(whole.ID, "resp_"), Owner: owner(c), Key: keyID(c), Dialect: dialect,
-			Previous: previous(b), State: jobs.Done, Input: b.Input, Answer: text, Expires: time.Now().Add(keepFor)})
+			Previous: previous(b), State: jobs.Done, Input: b.Input, Answer: text, Expires: time.Now().Add(h.keepFor)})
 	}
 	whole.Store = err == nil
 }
@@ -153,7 +156,7 @@ func (h *handler) queue(c *api.Call, b *body, r *chat.Request) error {
 		return err
 	}
 	k, err := h.s.Keep(c.R.Context(), jobs.Kept{ID: strings.TrimPrefix(first.ID, "resp_"), Owner: owner(c), Key: keyID(c), Dialect: dialect, Previous: previous(b),
-		State: jobs.Queued, Path: "/openai/v1/responses", Request: request, Input: b.Input, Answer: text, Expires: time.Now().Add(keepFor)})
+		State: jobs.Queued, Path: "/openai/v1/responses", Request: request, Input: b.Input, Answer: text, Expires: time.Now().Add(h.keepFor)})
 	if err != nil {
 		return err
 	}

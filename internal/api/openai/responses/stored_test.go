@@ -48,7 +48,7 @@ type world struct {
 func newWorld(t *testing.T, home, script string) *world {
 	t.Helper()
 	s, b := store(t, home), &apitest.Backend{Scripts: map[string]string{"": script}}
-	o := api.Options{Backend: b, Keys: keys{}, Surfaces: []*api.Surface{openai.Surface(Stored(s)...)}}
+	o := api.Options{Backend: b, Keys: keys{}, Surfaces: []*api.Surface{openai.Surface(Stored(s, KeepFor)...)}}
 	inside, err := api.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -283,9 +283,9 @@ func TestAnAnswerInTheBackgroundSurvivesItsProcess(t *testing.T) {
 }
 
 func TestTheDoorHoldsForStoredRoutes(t *testing.T) {
-	apitest.Door(t, openai.Surface(Stored(store(t, t.TempDir()))...), "testdata/stored_routes.txt")
+	apitest.Door(t, openai.Surface(Stored(store(t, t.TempDir()), KeepFor)...), "testdata/stored_routes.txt")
 }
 
 func FuzzAnyStoredBody(f *testing.F) {
-	apitest.FuzzBodies(f, openai.Surface(Stored(store(f, f.TempDir()))...), "testdata")
+	apitest.FuzzBodies(f, openai.Surface(Stored(store(f, f.TempDir()), KeepFor)...), "testdata")
 }
