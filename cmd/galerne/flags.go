@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/galerne-ai/galerne/internal/serve"
@@ -54,8 +55,16 @@ func (l *library) offer(e serve.Entry) error {
 }
 
 // check refuses to start with a model that was named and cannot be served: its callers would find out
-// one by one.
-func (l *library) check(s *serve.Server) error {
+// one by one. Of a whole folder it tells what is damaged, or that there is nothing.
+func (l *library) check(s *serve.Server, log *slog.Logger) error {
+	if !l.fixed {
+		switch all, err := l.hub.Models(); {
+		case err != nil:
+			log.Warn("some models are not served", "error", err)
+		case len(all) == 0:
+			log.Warn("no model is on this machine yet: galerne pull gets one", "smallest", l.hub.Catalogue().Default)
+		}
+	}
 	for _, e := range l.named {
 		if err := s.Check(e.Name); err != nil {
 			return fmt.Errorf("%s cannot be served: %w", e.Name, err)

@@ -105,7 +105,7 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 	log, registry := f.logger(a), metric.New()
 	backend := serve.New(f.engine(library, log, registry))
 	defer backend.Close()
-	if err := library.check(backend); err != nil {
+	if err := library.check(backend, log); err != nil {
 		return err
 	}
 	all, closeUpstreams, err := f.everyModel(a, backend, log)
@@ -246,7 +246,7 @@ func (l *library) list() ([]serve.Entry, error) {
 		return slices.Clone(l.named), nil
 	}
 	all, err := l.hub.Models()
-	if err != nil {
+	if err != nil && len(all) == 0 { // what is damaged hides itself alone; check has told
 		return nil, err
 	}
 	var out []serve.Entry

@@ -80,7 +80,7 @@ func howToCall(m *chat.Model, address string, key bool) string {
 Health: http://%s/readyz   Metrics: http://%s/metrics   Stop: Ctrl-C
 `, m.Name, size(m.MemoryBytes), m.Context, address, path, header, m.Name, ask, address, apiKey, address, address)
 	if m.Chats && m.Parameters > 0 && m.Parameters < 1e9 {
-		fmt.Fprintf(&b, "\nA model of %d million parameters writes fluently and gets many facts wrong: check what matters,\nor choose a larger one (galerne list --available).\n", m.Parameters/1e6)
+		fmt.Fprintf(&b, "\nA model of %d million parameters writes fluently and gets many facts wrong: check what matters,\nor choose a larger one (galerne list --available).\n", (m.Parameters+5e5)/1e6)
 	}
 	return b.String()
 }

@@ -125,6 +125,33 @@ func TestAFolderThatCannotBeReadIsNotAnEmptyOne(t *testing.T) {
 	}
 }
 
+func TestADamagedManifestHidesItsOwnModelAlone(t *testing.T) {
+	home := t.TempDir()
+	if _, errOut, code := output(t, home, "pull", "file:"+small(t), "--name", "good"); code != 0 {
+		t.Fatal(errOut)
+	}
+	if err := os.WriteFile(filepath.Join(home, "models", "names", "name-bad.json"), []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, home, "serve")
+	if models := get(s, "/v1/models"); !strings.Contains(models, `"id":"good"`) {
+		t.Error(models)
+	}
+	if code, _, body := s.post("/v1/completions", `{"model":"good","prompt":"a","max_tokens":1}`); code != http.StatusOK {
+		t.Errorf("%d %s", code, body)
+	}
+	if log := s.log.String(); !strings.Contains(log, "name-bad.json is damaged") {
+		t.Error(log)
+	}
+}
+
+func TestServingNothingIsToldAtStart(t *testing.T) {
+	s := start(t, t.TempDir(), "serve")
+	if log := s.log.String(); !strings.Contains(log, "no model is on this machine yet") {
+		t.Error(log)
+	}
+}
+
 func TestASecondInterruptDoesNotWaitForAnswers(t *testing.T) {
 	s := start(t, t.TempDir(), "serve", small(t), "--drain", "10m")
 	r, err := http.Post(s.url+"/v1/completions", "application/json", strings.NewReader(`{"prompt":"Once","max_tokens":8000,"stream":true,"ignore_eos":true}`))
