@@ -141,8 +141,10 @@ class Server:
     def numbers(self):
         out = collections.Counter()
         for line in self.get("/metrics").splitlines():
-            if m := re.match(r"(\w+)(?:\{.*\})? (\S+)$", line):
-                out[m[1]] += float(m[2])
+            if m := re.match(r"(\w+)(?:\{(.*)\})? (\S+)$", line):
+                out[m[1]] += float(m[3])
+                if 'end="cancelled"' in (m[2] or ""):
+                    out["cancelled"] += float(m[3])
         return out
 
     def quiet(self, seconds=30):
@@ -180,11 +182,11 @@ def main():
                 n = s.quiet()
                 left.append(n)
                 print(f"storm {i}:", ", ".join(f"{what}: {count}" for what, count in storm.seen.most_common()))
-                print(f"  left behind: {n['go_goroutines']:.0f} goroutines, {n['process_open_fds']:.0f} open files, {n['process_resident_memory_bytes'] / 1e6:.0f} MB")
+                print(f"  left behind: {n['go_goroutines']:.0f} goroutines, {n['process_open_fds']:.0f} open files, {n['process_resident_memory_bytes'] / 1e6:.0f} MB; {n['cancelled']:.0f} answers were cancelled")
                 faults += [f"storm {i}: {f}" for f in storm.faults[:10]]
                 faults += [f"storm {i} left {v:.0f} {what}" for what, v in leftovers(n).items() if v]
-                if not storm.seen[200]:
-                    faults.append(f"storm {i}: nobody got an answer")
+                if not storm.seen[200] or not n["cancelled"]:
+                    faults.append(f"storm {i}: {storm.seen[200]} answers, {n['cancelled']:.0f} cancelled: it was no storm")
             first, second = left
             for what, room in (("go_goroutines", 4), ("process_open_fds", 4), ("process_resident_memory_bytes", 48e6)):
                 if second[what] > first[what] + room:
