@@ -13,7 +13,7 @@ func decode(c *api.Call, v any, fields []api.Field) error {
 	if err := c.Decode(&raw, nil); err != nil {
 		return err
 	}
-	data, err := camel("", raw)
+	data, err := camel("", raw, 0)
 	if err != nil {
 		return err
 	}
@@ -44,8 +44,14 @@ func repeated(name string) bool {
 	return false
 }
 
+// maxDepth is how deep there are names of Google's: deeper levels stay as they are, and cost nothing.
+const maxDepth = 12
+
 // camel writes the names of an object, and of those in it, as camelCase.
-func camel(at string, raw json.RawMessage) (json.RawMessage, error) {
+func camel(at string, raw json.RawMessage, depth int) (json.RawMessage, error) {
+	if depth == maxDepth {
+		return raw, nil
+	}
 	switch raw[0] {
 	case '[':
 		var items []json.RawMessage
@@ -54,7 +60,7 @@ func camel(at string, raw json.RawMessage) (json.RawMessage, error) {
 		}
 		for i := range items {
 			var err error
-			if items[i], err = camel(at, items[i]); err != nil {
+			if items[i], err = camel(at, items[i], depth+1); err != nil {
 				return nil, err
 			}
 		}
@@ -76,7 +82,7 @@ func camel(at string, raw json.RawMessage) (json.RawMessage, error) {
 		}
 		if !verbatim(own) {
 			var err error
-			if value, err = camel(here, value); err != nil {
+			if value, err = camel(here, value, depth+1); err != nil {
 				return nil, err
 			}
 		}

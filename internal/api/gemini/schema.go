@@ -67,9 +67,14 @@ type schemaReader struct {
 	kind     int // the same for type
 }
 
+const maxSchema = 1 << 20 // bytes of a schema: every level is read once more
+
 // openAPI is a schema as JSON Schema. The order of properties stays, or is the one that
 // propertyOrdering says.
 func openAPI(at string, raw json.RawMessage) (json.RawMessage, error) {
+	if len(raw) > maxSchema {
+		return nil, invalid(at, "%s has %d bytes: at most %d are possible", at, len(raw), maxSchema)
+	}
 	all, err := members(at, raw)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,9 @@
 package gemini
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestPropertiesKeepTheOrderThatWasAskedFor(t *testing.T) {
 	for _, test := range []struct{ google, want string }{
@@ -25,5 +28,15 @@ func TestNamesAreReadInBothSpellings(t *testing.T) {
 		if got := camelName(snake); got != want {
 			t.Errorf("%s: %s, want %s", snake, got, want)
 		}
+	}
+}
+
+func TestHostileBodiesAreReadSoon(t *testing.T) {
+	deep := []byte(`{"contents":` + strings.Repeat("[", 120) + `"` + strings.Repeat("x", 1<<20) + `"` + strings.Repeat("]", 120) + `}`)
+	if got, err := camel("", deep, 0); err != nil || len(got) < 1<<20 {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if _, err := openAPI("s", []byte(`{"description":"`+strings.Repeat("x", maxSchema)+`"}`)); err == nil {
+		t.Error("a schema of any size is read")
 	}
 }
