@@ -209,3 +209,18 @@ async def test_async_clients():
     c = cohere.AsyncClientV2(base_url=URL, api_key="any")
     answers = await asyncio.gather(*(c.chat(model="plain", messages=HI) for _ in range(8)))
     assert {a.message.content[0].text for a in answers} == {"Hello, wörld 🌊."}
+
+
+# What the client does with answers that we must not give. Where one of these fails, a rule has gone.
+
+def trapped(name):
+    return cohere.ClientV2(base_url=f"{URL}/test/raw/{name}", api_key="any").chat_stream(model="m", messages=HI)
+
+
+def test_trap_citations_as_a_list():
+    assert [e.type for e in trapped("cohere_citations_list")] == ["message-start", "message-end"] and Skipped.records
+    Skipped.records.clear()
+
+
+def test_trap_a_stream_of_another_type():
+    raises(Exception, lambda: list(trapped("cohere_no_stream_type")))

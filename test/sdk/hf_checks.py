@@ -133,3 +133,9 @@ def test_the_prefix():
 async def test_async_clients():
     c = AsyncInferenceClient(base_url=URL)
     assert set(await asyncio.gather(*(c.text_generation("hi") for _ in range(8)))) == {"Hello, wörld 🌊."}
+
+
+def test_trap_an_end_without_its_space():
+    """What the client does with an answer that we must not give. Where this fails, a rule has gone."""
+    c = InferenceClient(base_url=URL + "/test/raw/hf_done_without_a_space/")
+    raises(Exception, lambda: list(c.text_generation("hi", stream=True)))

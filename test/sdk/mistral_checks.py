@@ -3,6 +3,7 @@ import asyncio
 import re
 
 import numpy as np
+import pydantic
 
 try:
     import httpx2 as httpx
@@ -196,3 +197,26 @@ def test_the_prefix():
 async def test_async_clients():
     a = await asyncio.gather(*(client.chat.complete_async(model="plain", messages=HI) for _ in range(8)))
     assert {x.choices[0].message.content for x in a} == {"Hello, wörld 🌊."}
+
+
+# What the client does with answers that we must not give. Where one of these fails, a rule has gone.
+
+STRICT = pydantic.ValidationError if OLD else errors.ResponseValidationError
+
+
+def trapped(name):
+    return Mistral(server_url=f"{URL}/test/raw/{name}", api_key="any")
+
+
+def test_trap_a_chunk_without_its_finish_reason():
+    for name in ("mistral_no_finish_reason", "mistral_call_without_a_name"):
+        raises(STRICT, lambda: list(trapped(name).chat.stream(model="m", messages=HI)))
+
+
+def test_trap_an_error_among_the_chunks():
+    raises(STRICT, lambda: list(trapped("mistral_error_event").chat.stream(model="m", messages=HI)))
+
+
+def test_trap_a_model_without_a_type():
+    if not OLD:
+        raises(errors.ResponseValidationError, trapped("mistral_models_without_a_type").models.list)

@@ -123,3 +123,12 @@ async def test_async_clients():
     c = together.AsyncTogether(base_url=URL + ROOT, api_key="any")
     answers = await asyncio.gather(*(c.chat.completions.create(model="plain", messages=HI) for _ in range(8)))
     assert {a.choices[0].message.content for a in answers} == {"Hello, wörld 🌊."}
+
+
+def test_trap_an_error_event_that_ends_well():
+    """What the clients do with an error in a stream that is not cut after it. Where this fails, a rule has gone."""
+    c = together.Together(base_url=f"{URL}/test/raw/together_error_event{ROOT}", api_key="any", max_retries=0)
+    if OLD:
+        assert len(list(c.chat.completions.create(model="m", messages=HI, stream=True))) == 2
+    else:
+        raises(together.APIError, lambda: list(c.chat.completions.create(model="m", messages=HI, stream=True)))
