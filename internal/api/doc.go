@@ -41,6 +41,10 @@
 //     have a Body and Fields, and Surface.Absent, make docs/apis.md (go test ./test/sdk -run APIs -update).
 //     apitest.Door and apitest.FuzzBodies hold for every surface; call them from its tests.
 //
+// For several vendors: vector (embeddings in small numbers), cite (citations where the model marks none),
+// Call.May (a route whose body asks for what another scope is for), an Encoder's Cut (a connection that
+// ends with an error), openai.ReadChat and ReadText (OpenAI's fields, answered in another form).
+//
 // Server.Do answers a request from inside, as a key, for batches and background work; Options.Done is
 // told what every request used.
 package api
