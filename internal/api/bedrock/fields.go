@@ -12,6 +12,14 @@ func bodyFields() []api.Field {
 	}
 }
 
+// textOnlyFields are those of other makers' bodies for what no model here reads.
+func textOnlyFields() (out []api.Field) {
+	for _, name := range []string{"images", "inputImage", "inputs"} {
+		out = append(out, api.Field{Name: name, Accept: []string{"[]"}, Why: "models here read text only"})
+	}
+	return out
+}
+
 // unserved are paths that Bedrock alone has, whose clients are told what to do instead.
 func unserved() []api.Route {
 	const guard = "no guardrails are kept here: check texts yourself, or ask a model"

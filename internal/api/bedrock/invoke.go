@@ -39,6 +39,10 @@ type shape struct {
 	MaxGen   json.RawMessage `json:"max_gen_len"`
 	Nova     json.RawMessage `json:"inferenceConfig"`
 	Stream   bool            `json:"stream"`
+
+	Dimensions json.RawMessage `json:"dimensions"`
+	Normalize  json.RawMessage `json:"normalize"`
+	Types      json.RawMessage `json:"embeddingTypes"`
 }
 
 func shapeOf(c *api.Call) (s shape, err error) {
@@ -65,6 +69,21 @@ func invoke(c *api.Call) error {
 		c.R.SetPathValue("deployment", modelOf(c))
 		return openai.Chat(c)
 	}
+	if !isNull(s.Texts) {
+		return embedCohere(c)
+	}
+	if !isNull(s.Input) && isNull(s.Text) {
+		m, err := c.Backend.Model(c.R.Context(), modelOf(c))
+		if err != nil {
+			return err
+		}
+		if m.Embeds && (!m.Chats || !isNull(s.Dimensions) || !isNull(s.Normalize) || !isNull(s.Types)) {
+			return embedTitan(c)
+		}
+	}
+	if f := familyOf(&s); f != nil {
+		return f.complete(c)
+	}
 	return unknownBody()
 }
 
@@ -77,9 +96,12 @@ func invokeStream(c *api.Call) error {
 	if !isNull(s.Version) {
 		return anthropic.InvokeStream(c, modelOf(c), chunks{})
 	}
+	if f := familyOf(&s); f != nil {
+		return f.stream(c)
+	}
 	return unknownBody()
 }
 
 func unknownBody() error {
-	return unsupported("body", "the body is of no kind that is served: send Anthropic's messages (with anthropic_version), or use converse, which is the same for every model")
+	return unsupported("body", "the body is of no kind that is served: send the body of Anthropic's, Meta's, Mistral's, Titan's or Cohere's models, or a chat's messages, or use converse, which is the same for every model")
 }
