@@ -1,11 +1,12 @@
 """What Amazon's own Python client makes of the Bedrock surface."""
+import binascii
 import json
 
 import boto3
 import botocore
 from botocore.config import Config
 
-from common import KEYED_URL, URL, asked, raises, until_idle
+from common import KEYED_URL, URL, asked, raises, stub, until_idle
 
 HI = [{"role": "user", "content": [{"text": "hi"}]}]
 TOOLS = {"tools": [{"toolSpec": {"name": n, "inputSchema": {"json": {"type": "object", "properties": {"city": {"type": "string"}}}}}} for n in ("weather", "clock")]}
@@ -187,3 +188,30 @@ def test_anthropics_own_client_for_bedrock():
     assert c.messages.create(model="plain", max_tokens=9, messages=hi).content[0].text == "Hello, wörld 🌊."
     with c.messages.stream(model="plain", max_tokens=9, messages=hi) as s:
         assert s.get_final_text() == "Hello, wörld 🌊."
+
+
+def test_invoke_with_the_bodies_of_other_models():
+    invoke = lambda model, body: json.loads(client.invoke_model(modelId=model, body=json.dumps(body))["body"].read())
+    assert invoke("plain", {"prompt": "hi", "max_gen_len": 9})["generation"] == "Hello, wörld 🌊."
+    assert invoke("plain", {"prompt": "hi", "max_tokens": 9})["outputs"][0]["text"] == "Hello, wörld 🌊."
+    assert invoke("plain", {"inputText": "hi", "textGenerationConfig": {}})["results"][0]["outputText"] == "Hello, wörld 🌊."
+    assert len(invoke("m", {"inputText": "hi", "dimensions": 4})["embedding"]) == 4
+    assert len(invoke("m", {"texts": ["a", "b"], "input_type": "search_query"})["embeddings"]) == 2
+    pieces = [json.loads(e["chunk"]["bytes"]) for e in client.invoke_model_with_response_stream(modelId="plain", body=json.dumps({"prompt": "hi", "max_gen_len": 9}))["body"]]
+    assert "".join(p["generation"] for p in pieces) == "Hello, wörld 🌊." and pieces[-1]["stop_reason"] == "stop"
+
+
+def frame(payload, **headers):
+    head = b"".join(bytes([len(k) + 1]) + b":" + k.replace("_", "-").encode() + b"\x07" + len(v).to_bytes(2, "big") + v.encode() for k, v in headers.items())
+    prelude = (16 + len(head) + len(payload)).to_bytes(4, "big") + len(head).to_bytes(4, "big")
+    message = prelude + binascii.crc32(prelude).to_bytes(4, "big") + head + payload
+    return message + binascii.crc32(message).to_bytes(4, "big")
+
+
+def test_what_the_client_takes_without_a_word():
+    # A mistake of ours that this client never tells: so the other tests count events.
+    start = frame(b'{"role":"assistant"}', event_type="messageStart", content_type="application/json", message_type="event")
+    c = connect(stub("application/vnd.amazon.eventstream", start + start[:-5]))
+    assert stream("m", c=c) == [{"messageStart": {"role": "assistant"}}]
+    wrong = connect(stub("application/vnd.amazon.eventstream", start[:-1] + b"\0"))
+    raises(Exception, stream, "m", c=wrong)  # sums are checked

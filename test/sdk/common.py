@@ -34,3 +34,29 @@ def raises(kind, call, *args, **kwargs):
     except kind as e:
         return e
     raise AssertionError(f"{kind.__name__} was not raised")
+
+
+def stub(content_type, *bodies):
+    """The address of a server that answers the n-th request with the n-th body: for what a client must not be sent."""
+    import http.server
+    import threading
+    rest = list(bodies)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = rest.pop(0)
+            self.send_response(200)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = answer
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"

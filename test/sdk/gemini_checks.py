@@ -8,7 +8,7 @@ import pydantic
 from google import genai
 from google.genai import errors, types
 
-from common import KEYED_URL, URL, asked, raises, until_idle
+from common import KEYED_URL, URL, asked, raises, stub, until_idle
 
 OLD = int(genai.__version__.split(".")[0]) == 1
 
@@ -226,3 +226,20 @@ async def test_async_clients():
     async for p in await client.aio.models.generate_content_stream(model="plain", contents="hi"):
         text += p.text
     assert text == "Hello, wörld 🌊."
+
+
+def test_what_the_client_must_not_be_sent():
+    # If one of these passes after an upgrade, the client has changed its rules.
+    piece = b'data: {"candidates":[{"content":{"parts":[{"text":"a"}],"role":"model"},"index":0}]}\n\n'
+    def read(body):
+        c = connect(stub("text/event-stream", body))  # one without a name is closed too early
+        return [p.text for p in c.models.generate_content_stream(model="m", contents="hi")]
+
+    for what, bad in (("a comment", b": ping\n\n" + piece), ("[DONE]", piece + b"data: [DONE]\n\n"), ("no space", piece.replace(b"data: ", b"data:"))):
+        try:
+            read(bad)
+        except Exception as e:
+            assert "closed" not in str(e), e
+            continue
+        raise AssertionError(what + " is taken now")
+    assert read(piece) == ["a"] and read(b"\n\n" + piece) == ["a"]

@@ -11,7 +11,7 @@ import replicate
 from replicate.exceptions import ModelError, ReplicateError
 from replicate.webhook import Webhooks
 
-from common import KEYED_URL, URL, asked, raises, until_idle
+from common import KEYED_URL, URL, asked, raises, stub, until_idle
 
 client = replicate.Client(base_url=URL, api_token="any")
 HELLO = "Hello, wörld 🌊."
@@ -157,3 +157,17 @@ async def test_async_clients():
     answers = await asyncio.gather(*(client.async_run("galerne/m", input={"prompt": "hi"}) for _ in range(4)))
     assert {"".join(a) for a in answers} == {HELLO}
     assert "".join([str(e) async for e in await client.async_stream("galerne/m", input={"prompt": "hi"})]) == HELLO
+
+
+def test_what_the_client_must_not_be_sent():
+    base = {"id": "x", "model": "o/m", "version": "v", "input": {}, "output": None, "logs": "", "error": None, "metrics": {}, "created_at": None, "started_at": None,
+            "completed_at": None}
+    send = lambda status: json.dumps({**base, "status": status, "urls": {}}).encode()
+    for status in ("queued", "aborted"):
+        raises(ValueError, replicate.Client(base_url=stub("application/json", send(status)), api_token="x").predictions.get, "x")
+    without = {k: v for k, v in base.items() if k != "version"}
+    raises(ValueError, replicate.Client(base_url=stub("application/json", json.dumps({**without, "status": "starting"}).encode()), api_token="x").predictions.get, "x")
+    events = stub("text/event-stream", b"event: output\ndata: lost\n\nevent: done\nid: 2\ndata: {}\n\n")
+    p = create("m")
+    p.urls["stream"] = events + "/stream"
+    assert [e.event.value for e in p.stream()] == ["done"]  # what has no id is dropped
