@@ -115,6 +115,28 @@ func TestThePagesNameFlagsThatExist(t *testing.T) {
 	}
 }
 
+// TestTheIndexHasEveryPage and the pages' links among each other lead somewhere.
+func TestTheIndexHasEveryPage(t *testing.T) {
+	_, index := page(t, "README.md")
+	pages, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.md"))
+	if err != nil || len(pages) < 5 {
+		t.Fatal(pages, err)
+	}
+	links := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	for _, path := range pages {
+		name := filepath.Base(path)
+		if name != "README.md" && !strings.Contains(index, "("+name+")") {
+			t.Errorf("docs/README.md does not lead to %s", name)
+		}
+		_, text := page(t, name)
+		for _, m := range links.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), filepath.FromSlash(m[1]))); err != nil {
+				t.Errorf("%s: the link %s leads nowhere", name, m[1])
+			}
+		}
+	}
+}
+
 // TestTheModelsPageNamesWhatIsSupported: every architecture, every type of numbers.
 func TestTheModelsPageNamesWhatIsSupported(t *testing.T) {
 	_, text := page(t, "models.md")
