@@ -22,9 +22,10 @@ import (
 	"github.com/galerne-ai/galerne/internal/jobs"
 )
 
-func store(t testing.TB) *jobs.Store {
+func store(t testing.TB) *jobs.Store { return storeAt(t, t.TempDir()) }
+
+func storeAt(t testing.TB, home string) *jobs.Store {
 	t.Helper()
-	home := t.TempDir()
 	d, err := db.Open(context.Background(), filepath.Join(home, "galerne.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +60,7 @@ type world struct {
 	url     string
 	b       *apitest.Backend
 	telling sync.WaitGroup
+	stop    func() // ends the work in the background
 
 	mu   sync.Mutex
 	told []told
@@ -70,9 +72,11 @@ type told struct {
 	body   []byte
 }
 
-func newWorld(t *testing.T, script string) *world {
+func newWorld(t *testing.T, script string) *world { return newWorldAt(t, t.TempDir(), script) }
+
+func newWorldAt(t *testing.T, home, script string) *world {
 	t.Helper()
-	s := store(t)
+	s := storeAt(t, home)
 	w := &world{t: t, b: &apitest.Backend{Scripts: map[string]string{"": script}}}
 	o := api.Options{Backend: w.b, Keys: keys{}, Surfaces: []*api.Surface{Surface(Options{Store: s, Send: w.send, Secret: []byte("secret"), Telling: &w.telling})}}
 	inside, err := api.New(o)
@@ -90,7 +94,8 @@ func newWorld(t *testing.T, script string) *world {
 			return jobs.Answer{Status: status, RequestID: h.Get("X-Request-Id"), Body: text, Retry: status == http.StatusServiceUnavailable}, err
 		})
 	})
-	t.Cleanup(func() { cancel(); group.Wait(); w.telling.Wait() })
+	w.stop = func() { cancel(); group.Wait() }
+	t.Cleanup(func() { w.stop(); w.telling.Wait() })
 	return w
 }
 
@@ -265,6 +270,18 @@ func TestABusyServerIsAskedAgain(t *testing.T) {
 	}
 	if _, p := w.predict(hi, "Prefer", "wait"); p.Status != "succeeded" || tries != 3 {
 		t.Errorf("%d tries: %+v", tries, p)
+	}
+}
+
+func TestAPredictionGoesOnAfterARestart(t *testing.T) {
+	home := t.TempDir()
+	before := newWorldAt(t, home, "start prompt=5\ntext \"lost\"\nhang")
+	_, p := before.predict(hi)
+	before.until(p.ID, "processing")
+	before.stop()
+	after := newWorldAt(t, home, plain)
+	if p = after.until(p.ID, "succeeded"); string(p.Output) != `["Hello",", wörld\n","bye"]` {
+		t.Errorf("%s", p.Output)
 	}
 }
 
