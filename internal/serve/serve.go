@@ -40,7 +40,7 @@ type Options struct {
 	Queue     int              // requests that may wait for one model. Default 256.
 	Slots     int              // sequences that run at once in one model. Default 64.
 	KeepAlive time.Duration    // how long an idle model stays loaded. Default: always, until memory is needed.
-	Stall     time.Duration    // how long one step may take before Ready says so. Default 10 s.
+	Stall     time.Duration    // how long one step may take before Ready says so. Default 9 s.
 
 	Log      *slog.Logger          // Default slog.Default().
 	Registry prometheus.Registerer // where the metrics go; may be nil
@@ -54,7 +54,7 @@ func (o Options) withDefaults() Options {
 		o.KeepAlive = -1
 	}
 	if o.Stall <= 0 {
-		o.Stall = 10 * time.Second
+		o.Stall = 9 * time.Second
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()

@@ -2,7 +2,7 @@
 
   llama_cpp.py BIN     BIN holds llama-perplexity and llama-server of the llama.cpp in llama-cpp-python==0.3.36
 
-perplexity   of test/testdata/declaration.txt by llama-perplexity: chunks of `context` tokens, the first of each
+perplexity   of test/testdata/declaration.txt, and (constitution) of constitution.txt, by llama-perplexity: chunks of `context` tokens, the first of each
              replaced by the beginning-of-sequence token where the model has one, the second half of each scored.
 greedy       for each prompt its tokens, and up to `LENGTH` tokens of the most likely continuation with, for each,
              how far in logits the second most likely one is behind it (llama-server, n_probs).
@@ -41,8 +41,8 @@ PROMPTS = [
 ]
 
 
-def perplexity(tool, model, *more, pattern=r"Final estimate: PPL = ([0-9.]+)"):
-    run = [tool, "-m", model, "-f", ROOT / "test/testdata/declaration.txt", "-c", str(CONTEXT), "-t", "2", *more]
+def perplexity(tool, model, *more, text="declaration.txt", pattern=r"Final estimate: PPL = ([0-9.]+)"):
+    run = [tool, "-m", model, "-f", ROOT / "test/testdata" / text, "-c", str(CONTEXT), "-t", "2", *more]
     for _ in range(3):  # its last line is sometimes lost
         out = subprocess.run(run, check=True, capture_output=True, text=True)
         if found := re.search(pattern, out.stdout + out.stderr):
@@ -109,6 +109,8 @@ def answer(port, prompt):
 def main():
     tools = Path(sys.argv[1])
     out = {name: measure(tools, ROOT / ".deps/models" / name) for name in MODELS}
+    for name in MODELS:
+        out[name]["constitution"] = perplexity(tools / "llama-perplexity", ROOT / ".deps/models" / name, text="constitution.txt")
     out["exact"] = exact(tools, ROOT / ".deps/models" / MODELS[0])
     text = json.dumps(out, indent=1)
     text = re.sub(r"\[\s+([-0-9.,\s]+?)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", text)
