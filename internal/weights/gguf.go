@@ -21,7 +21,7 @@ const (
 const (
 	maxKeys     = 1 << 16
 	maxKeyBytes = 1<<16 - 1 // by the format
-	maxTensors  = 1 << 18
+	maxTensors  = 3 << 16   // each takes some 300 bytes here: below the 64 MiB that a file may take beyond its size
 	maxName     = 1 << 10
 	maxDims     = 4 // by the format
 	maxElements = 1 << 21

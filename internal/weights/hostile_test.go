@@ -242,7 +242,8 @@ func TestHostileFilesTakeNoMoreMemoryThanPromised(t *testing.T) {
 				b.WriteByte(1)
 			}
 		}),
-		"m.safetensors many tensors":  withHeader("{"+many(1<<18, entry)+"}", 0),
+		"m.safetensors many tensors":  withHeader("{"+many(3<<16, entry)+"}", 0),
+		"m.safetensors too many":      withHeader("{"+many(1<<18, entry)+"}", 0),
 		"m.safetensors wrong tensors": withHeader("{"+many(1<<18, `"%d":{"dtype":"F32","shape":[9],"data_offsets":[0,0]},`)+"}", 0),
 		"m.safetensors one long name": withHeader(`{"`+strings.Repeat("a", 32<<20)+`":1}`, 0),
 		"m.safetensors one big entry": withHeader(`{"a":{"shape":[`+strings.Repeat("0,", 16<<20)+`0]}}`, 0),
