@@ -37,17 +37,7 @@ type maker struct {
 
 // hold says that this process goes on, and learns whether the answer is still wanted.
 func (m *maker) hold(ctx context.Context) (State, error) {
-	now := m.s.now()
-	n, err := m.s.db.Exec(ctx, `UPDATE answers SET holder = $1, held = $2 WHERE id = $3 AND ended = 0 AND (holder = $1 OR held <= $4)`,
-		m.s.self, db.Millis(now.Add(m.s.o.Hold)), m.k.ID, db.Millis(now))
-	if err != nil {
-		return "", err
-	}
-	if n == 0 {
-		return "", errLost
-	}
-	var state string
-	err = m.s.db.One(ctx, `SELECT status FROM answers WHERE id = $1`, []any{m.k.ID}, &state)
+	state, err := m.s.hold(ctx, "answers", m.k.ID)
 	return State(state), err
 }
 

@@ -117,18 +117,24 @@ var errLost = errors.New("jobs: another process works on the batch")
 
 // hold says that this process goes on, and learns whether the batch is to be cancelled.
 func (w *worker) hold(ctx context.Context) (Status, error) {
-	now := w.s.now()
-	n, err := w.s.db.Exec(ctx, `UPDATE batches SET holder = $1, held = $2 WHERE id = $3 AND ended = 0 AND (holder = $1 OR held <= $4)`,
-		w.s.self, db.Millis(now.Add(w.s.o.Hold)), w.b.ID, db.Millis(now))
+	status, err := w.s.hold(ctx, "batches", w.b.ID)
+	return Status(status), err
+}
+
+// hold renews this process's lease on a row of a table of work, and gives the row's status. Error:
+// errLost, if another process holds it or it has ended.
+func (s *Store) hold(ctx context.Context, table, id string) (status string, err error) {
+	now := s.now()
+	n, err := s.db.Exec(ctx, `UPDATE `+table+` SET holder = $1, held = $2 WHERE id = $3 AND ended = 0 AND (holder = $1 OR held <= $4)`,
+		s.self, db.Millis(now.Add(s.o.Hold)), id, db.Millis(now))
 	if err != nil {
 		return "", err
 	}
 	if n == 0 {
 		return "", errLost
 	}
-	var status string
-	err = w.s.db.One(ctx, `SELECT status FROM batches WHERE id = $1`, []any{w.b.ID}, &status)
-	return Status(status), err
+	err = s.db.One(ctx, `SELECT status FROM `+table+` WHERE id = $1`, []any{id}, &status)
+	return status, err
 }
 
 func (w *worker) run(ctx context.Context) error {
