@@ -66,9 +66,15 @@ func (m *mapping) close() error {
 // unchanged compares the file with what it was when it was mapped.
 func (m *mapping) unchanged(size int64) error {
 	st, err := os.Stat(m.path)
-	switch {
-	case err != nil:
+	if err != nil {
 		return ErrChanged.Because("weights: %s was there when it was opened: %w", m.path, err)
+	}
+	return m.differs(st, size)
+}
+
+// differs compares what a file looks like with what it was when it was mapped.
+func (m *mapping) differs(st os.FileInfo, size int64) error {
+	switch {
 	case st.Size() != size:
 		return ErrChanged.Because("weights: %s had %d bytes when it was opened and has %d now: restore it and load it again", m.path, size, st.Size())
 	case !st.ModTime().Equal(m.changed):
