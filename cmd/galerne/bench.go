@@ -45,6 +45,7 @@ type benchResult struct {
 	Load            float64      `json:"load_s"`
 	Prompt          float64      `json:"prompt_tokens_per_s"`
 	Generate        float64      `json:"generate_tokens_per_s"`
+	BytesPerToken   float64      `json:"bytes_per_token"` // weights, keys and values read to write one token of one answer
 	Batch           []batchSpeed `json:"batch"`
 	PeakRSS         int64        `json:"peak_rss_bytes"` // of the whole process; 0 where the system does not tell
 	PromptTokens    int          `json:"prompt_tokens"`
@@ -219,6 +220,9 @@ func (b *bench) speeds(r *benchResult) (err error) {
 	if err != nil {
 		return err
 	}
+	if r.BytesPerToken, err = b.bytesPerToken(); err != nil {
+		return err
+	}
 	for _, n := range b.Batch {
 		speed := batchSpeed{N: n, Generate: r.Generate}
 		if n > 1 {
@@ -230,6 +234,22 @@ func (b *bench) speeds(r *benchResult) (err error) {
 		r.Batch = append(r.Batch, speed)
 	}
 	return nil
+}
+
+// bytesPerToken counts in a run of its own what writing one answer reads: tracing takes time.
+func (b *bench) bytesPerToken() (float64, error) {
+	b.progress("counting what a token reads")
+	counted := &stepTimes{}
+	b.settle()
+	b.pool.SetTrace(counted.trace)
+	_, err := b.writeOnce(1)
+	b.settle()
+	b.pool.SetTrace(nil)
+	var bytes int64
+	for _, w := range counted.work {
+		bytes += w.Bytes
+	}
+	return float64(bytes) / float64(b.Generate), err
 }
 
 func (b *bench) repeat(what string, once func() (float64, error)) (float64, error) {
@@ -369,6 +389,9 @@ func (r *benchResult) print(a *app) error {
 		row(fmt.Sprintf("write %d", r.GenerateTokens), fmt.Sprintf("%.1f", r.Generate), "tokens/s")
 		for _, s := range r.Batch {
 			row(fmt.Sprintf("write %d, %d at once", r.GenerateTokens, s.N), fmt.Sprintf("%.1f", s.Generate), "tokens/s together")
+		}
+		if r.BytesPerToken > 0 {
+			row("read to write a token", size(int64(r.BytesPerToken)), fmt.Sprintf("%.0f %% of the bandwidth", 100*r.BytesPerToken*r.Generate/r.Bandwidth))
 		}
 		if r.PeakRSS > 0 {
 			row("peak memory", size(r.PeakRSS), "of the whole process")

@@ -48,6 +48,7 @@ type serveFlags struct {
 	Threads   int           `help:"Threads for computing. Default: one a CPU." placeholder:"N"`
 	Slots     int           `help:"Answers that one model writes at once." default:"64" placeholder:"N"`
 	Queue     int           `help:"Requests that may wait for one model; more are refused." default:"256" placeholder:"N"`
+	NoGuess   bool          `help:"Do not guess an answer's next tokens from its own text and its prompt's. Answers are the same; those that quote or edit are slower."`
 	KeepAlive time.Duration `help:"Unload a model that was idle for so long; 0s: only when another needs the memory." placeholder:"DURATION"`
 	Drain     time.Duration `help:"How long answers under way may take at shutdown; a second Ctrl-C ends them." default:"30s" placeholder:"DURATION"`
 
@@ -142,7 +143,7 @@ func (f *serveFlags) engine(l *library, log *slog.Logger, r *prometheus.Registry
 		cache = kernel.CacheQ8
 	}
 	return serve.Options{Find: l.find, List: l.list, Memory: int64(f.Memory), Context: f.Context, CacheType: cache,
-		Threads: f.Threads, Queue: f.Queue, Slots: f.Slots, KeepAlive: f.KeepAlive, Log: log, Registry: r}
+		Threads: f.Threads, Queue: f.Queue, Slots: f.Slots, NoGuess: f.NoGuess, KeepAlive: f.KeepAlive, Log: log, Registry: r}
 }
 
 // surfaces are the vendors' APIs that are served.

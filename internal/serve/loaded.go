@@ -50,6 +50,9 @@ func (s *Server) open(sl *slot) (m *loaded, err error) {
 	}
 	m = &loaded{server: s, slot: sl}
 	o := engine.Options{Context: s.o.Context, CacheType: s.o.CacheType, Slots: s.o.Slots, Queue: s.o.Queue, Observe: s.metrics.observer(sl.entry.Name)}
+	if s.o.NoGuess {
+		o.Draft = -1
+	}
 	if m.memory, err = fit(plan, s.o.Memory, &o); err != nil {
 		return nil, err
 	}

@@ -39,6 +39,7 @@ type Options struct {
 	Threads   int              // Default: one a CPU.
 	Queue     int              // requests that may wait for one model. Default 256.
 	Slots     int              // sequences that run at once in one model. Default 64.
+	NoGuess   bool             // no tokens are guessed from an answer's own text: the same answers, quotes of the prompt slower
 	KeepAlive time.Duration    // how long an idle model stays loaded. Default: always, until memory is needed.
 	Stall     time.Duration    // how long one step may take before Ready says so. Default 9 s.
 

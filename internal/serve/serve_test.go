@@ -154,6 +154,22 @@ func TestErrorsNameTheirKind(t *testing.T) {
 	}
 }
 
+// TestGuessesChangeTheSpeedAlone: with NoGuess the text is the same, and nothing was guessed.
+func TestGuessesChangeTheSpeedAlone(t *testing.T) {
+	list := "Repeat: one two three four five six seven. one two three four five six seven. one two three"
+	var texts [2]string
+	for i, off := range []bool{false, true} {
+		s := real(t, Options{NoGuess: off})
+		texts[i] = text(whole(t, s, complete(list, 48)), 0)
+		if guessed := s.stats()["smollm2-135m"].Drafted; (guessed == 0) != off {
+			t.Errorf("NoGuess %v: %d tokens were guessed", off, guessed)
+		}
+	}
+	if texts[0] != texts[1] {
+		t.Errorf("with guesses %q, without %q", texts[0], texts[1])
+	}
+}
+
 func TestAnIdleModelMakesRoomAndABusyOneDoesNot(t *testing.T) {
 	s := real(t, Options{Memory: 600 << 20, Context: 512, Slots: 4})
 	whole(t, s, complete("x", 2))

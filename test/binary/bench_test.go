@@ -19,6 +19,7 @@ func TestBenchPrintsWhatItPromises(t *testing.T) {
 		Load      float64 `json:"load_s"`
 		Prompt    float64 `json:"prompt_tokens_per_s"`
 		Generate  float64 `json:"generate_tokens_per_s"`
+		Bytes     float64 `json:"bytes_per_token"`
 		Batch     []struct {
 			N        int     `json:"n"`
 			Generate float64 `json:"generate_tokens_per_s"`
@@ -37,6 +38,10 @@ func TestBenchPrintsWhatItPromises(t *testing.T) {
 		if v < 1e-3 || v > 1e5 {
 			t.Errorf("%s is %v", what, v)
 		}
+	}
+	// Of the file's 98 MB a token reads all but rows of the norms, and a few of its own keys and values.
+	if got.Bytes < 90e6 || got.Bytes > 105e6 {
+		t.Errorf("a token reads %v bytes", got.Bytes)
 	}
 	if got.PeakRSS < 90<<20 || got.PeakRSS > 8<<30 {
 		t.Errorf("a model of 98 MB took %d bytes at most", got.PeakRSS)
