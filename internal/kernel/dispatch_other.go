@@ -5,7 +5,8 @@ package kernel
 func pause() {}
 
 func dot(f *form, c *dotCall, n int)        { dotGeneric(f, c, n) }
-func quantizeRow(x []float32, lines []byte) { quantizeRowGeneric(x, lines) }
+func quantize32(x []float32, lines []byte)  { quantize32Generic(x, lines) }
+func quantize256(x []float32, lines []byte) { quantize256Generic(x, lines) }
 
 func (f *form) tileRows(left int) int                      { return min(left, maxRows) }
 func sumSquares(x []float32) float32                       { return sumSquaresGeneric(x) }

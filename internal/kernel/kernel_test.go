@@ -294,37 +294,6 @@ func TestVectorsMatchGeneric(t *testing.T) {
 	}
 }
 
-func TestQuantizeMatchesGenericAndShowsFaults(t *testing.T) {
-	rng := rand.New(rand.NewPCG(13, 14))
-	for blocks := range 9 {
-		x := randomFloats(rng, 32*blocks)
-		if blocks > 2 {
-			clear(x[32:64])
-			x[64] = 1e-42
-		}
-		got, want := make([]byte, 64*blocks+1), make([]byte, 64*blocks+1)
-		quantizeRow(x, got[:64*blocks])
-		quantizeRowGeneric(x, want[:64*blocks])
-		for i := range want {
-			if got[i] != want[i] {
-				t.Fatalf("byte %d of line %d is %d, generic %d", i%64, i/64, got[i], want[i])
-			}
-		}
-	}
-	for _, bad := range []float32{nan32(), float32(math.Inf(1)), float32(math.Inf(-1))} {
-		x := randomFloats(rng, 64)
-		x[40] = bad
-		lines := make([]byte, 128)
-		quantizeRow(x, lines)
-		if d := f32(lines[32:]); d != d {
-			t.Fatalf("%v: the first scale is %v", bad, d)
-		}
-		if d := f32(lines[96:]); d == d {
-			t.Fatalf("%v: the second scale is %v, want a NaN", bad, d)
-		}
-	}
-}
-
 // TestFMAHasOneRounding compares with arithmetic in 200 bits.
 func TestFMAHasOneRounding(t *testing.T) {
 	rng := rand.New(rand.NewPCG(17, 18))
