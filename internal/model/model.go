@@ -9,7 +9,7 @@ import (
 
 // Config is a network's shape, in the field's own terms.
 type Config struct {
-	Arch    string // llama, mixtral, qwen2, qwen3, qwen3moe, gemma3, bert
+	Arch    string // llama, mixtral, qwen2, qwen3, qwen3moe, gemma3, bert, roberta, xlm-roberta
 	Name    string // the file's own name for the model, "" if it gives none
 	Vocab   int    // rows of the output matrix
 	Dim     int    // width of the hidden state
@@ -23,6 +23,9 @@ type Config struct {
 	Experts     int // 0 for a dense network
 	ExpertsUsed int // experts a token is sent to
 	Window      int // sliding window of the windowed layers, in tokens; 0 where no layer has one
+
+	Labels     []string // what a Classifier's numbers stand for; one: how well a pair of texts fits
+	MultiLabel bool     // several labels may be right at once
 }
 
 // Batch is one step's work: rows of tokens, sequence after sequence.
@@ -50,4 +53,16 @@ type Model interface {
 type Encoder interface {
 	// Encode fills out [len(texts)][Dim] with the pooled, unnormalised embeddings of token sequences.
 	Encode(pool *kernel.Pool, texts [][]int32, out []float32)
+}
+
+// Text is one text for a Classifier, or two as one sequence.
+type Text struct {
+	Tokens []int32
+	Kinds  []int32 // [len(Tokens)] segment of each: 0 the first text, 1 the second; nil: one text
+}
+
+// Classifier is a network that reads a text, or a pair, and gives a number for each of its labels.
+type Classifier interface {
+	// Classify fills out [len(texts)][len(Config.Labels)] with logits.
+	Classify(pool *kernel.Pool, texts []Text, out []float32)
 }

@@ -325,6 +325,12 @@ func (t *Tokenizer) ggufSpecials(m Meta, kind, pre string) error {
 	if end && t.eos >= 0 {
 		t.after = append(t.after, t.eos)
 	}
+	switch { // as their tokenizer.json would say
+	case kind == "bert" && len(t.before) == 1 && sep >= 0:
+		t.setFrame(t.before, t.after, t.after, true)
+	case kind == "t5" && len(t.before) == 1 && len(t.after) == 1:
+		t.setFrame(t.before, []int32{t.eos, t.eos}, t.after, false)
+	}
 	return t.setMatcher()
 }
 

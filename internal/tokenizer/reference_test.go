@@ -52,7 +52,56 @@ func TestReferenceImplementations(t *testing.T) {
 				compareDecoding(t, filepath.Join(out, r.Name+".texts.json"), gguf, c, r)
 			}
 			compareDecoding(t, filepath.Join(out, r.Name+".texts.json"), tok, c, r)
+			comparePairs(t, filepath.Join(out, r.Name+".pairs.json"), tok)
+			if r.GGUF != "" && tok.kind == "wordpiece" {
+				comparePairs(t, filepath.Join(out, r.Name+".pairs.json"), load(t, r.GGUF))
+			}
 		})
+	}
+}
+
+func TestTwoTextsOfXLMRobertaInGGUFStandAsTheyWereTrained(t *testing.T) {
+	tok := load(t, testdeps.Dep(t, "llama.cpp/models/ggml-vocab-nomic-bert-moe.gguf"))
+	ids, kinds, cut := tok.Pair([]int32{10, 11}, []int32{12}, 0)
+	if !slices.Equal(ids, []int32{0, 10, 11, 2, 2, 12, 2}) || !slices.Equal(kinds, make([]int32, 7)) || cut {
+		t.Errorf("%v %v %v", ids, kinds, cut)
+	}
+}
+
+// comparePairs holds two texts in one sequence against the reference's, whole and cut. Where there is no
+// file, the reference puts nothing around them, and Pair must not know how either.
+func comparePairs(t *testing.T, path string, tok *Tokenizer) {
+	t.Helper()
+	var list []struct {
+		A, B       string
+		Most       int
+		IDs, Kinds []int32
+	}
+	if _, err := os.Stat(path); err != nil {
+		if tok.Pairs() {
+			t.Errorf("%s: there is a template for two texts, the reference has none", path)
+		}
+		return
+	}
+	readJSON(t, path, &list)
+	wrong, cuts := 0, 0
+	for _, p := range list {
+		if tok.hasSpecialName(p.A) || tok.hasSpecialName(p.B) {
+			continue // see compare
+		}
+		a, b := tok.Encode(nil, p.A, EncodeOptions{}), tok.Encode(nil, p.B, EncodeOptions{})
+		ids, kinds, cut := tok.Pair(a, b, p.Most)
+		whole, _, _ := tok.Pair(a, b, 0)
+		if cut {
+			cuts++
+		}
+		if (!slices.Equal(ids, p.IDs) || !slices.Equal(kinds, p.Kinds) || cut != (len(whole) > len(ids))) && wrong < 5 {
+			wrong++
+			t.Errorf("%q and %q in %d: cut %v\n got %v %v\nwant %v %v", p.A, p.B, p.Most, cut, ids, kinds, p.IDs, p.Kinds)
+		}
+	}
+	if len(list) < 1000 || cuts < 100 {
+		t.Errorf("%s: only %d pairs, %d cut", path, len(list), cuts)
 	}
 }
 

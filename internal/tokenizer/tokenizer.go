@@ -22,8 +22,9 @@ type Tokenizer struct {
 	steps      []step
 	model      model
 
-	before, after []int32 // what AddSpecial puts around a text
-	bos, eos, unk int32   // -1 where there is none
+	before, after []int32     // what AddSpecial puts around a text
+	frame         []framePart // what Pair puts around two texts, nil: not known
+	bos, eos, unk int32       // -1 where there is none
 	ends          []int32
 	dropSpaces    int // so many spaces are taken away where a decoded text begins
 	templates     map[string]string

@@ -65,6 +65,7 @@ func (f *File) readBeside(dir string) error {
 	for name, to := range map[string]*[]byte{
 		"config.json": &f.Config, "tokenizer.json": &f.Tokenizer, "tokenizer_config.json": &f.TokenizerConfig,
 		"generation_config.json": &f.GenerationConfig, "chat_template.jinja": &f.ChatTemplate, "1_Pooling/config.json": &f.Pooling,
+		"sentence_bert_config.json": &f.Sentences,
 	} {
 		b, err := readSmall(filepath.Join(dir, filepath.FromSlash(name)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

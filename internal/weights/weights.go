@@ -29,6 +29,7 @@ type File struct {
 	GenerationConfig []byte // generation_config.json
 	ChatTemplate     []byte // chat_template.jinja
 	Pooling          []byte // 1_Pooling/config.json, of sentence-transformers
+	Sentences        []byte // sentence_bert_config.json, of the same
 
 	folder  string // of safetensors, "" for GGUF
 	tensors []*Tensor

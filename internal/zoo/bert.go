@@ -9,12 +9,15 @@ import (
 )
 
 // bert is an encoder with learned positions (Devlin et al. 2018, https://arxiv.org/abs/1810.04805),
-// whose embedding of a text is the mean of its last layer's rows, or the first of them.
+// whose embedding of a text is the mean of its last layer's rows, or the first of them. RoBERTa is the same
+// network (Liu et al. 2019, https://arxiv.org/abs/1907.11692), whose table of positions begins with rows
+// that no text uses.
 type bert struct {
 	config          model.Config
 	pooling         pooling
 	tokens          *nn.Embedding
 	positions, kind *kernel.Matrix
+	skipped         int // rows of positions before a text's first
 	norm            *nn.LayerNorm
 	layers          []bertLayer
 	step            nn.Step
@@ -23,6 +26,7 @@ type bert struct {
 	wide            []float32
 	row             []float32
 	heads           headsTask
+	head            *head // of a classifier
 }
 
 type bertLayer struct {
@@ -30,12 +34,13 @@ type bertLayer struct {
 	attentionNorm, norm  *nn.LayerNorm
 }
 
-func buildBERT(b *binder, s *spec) (model.Model, model.Encoder) {
+func buildBERT(b *binder, s *spec) Network {
 	m := &bert{
 		config:    s.Config,
 		pooling:   s.pooling,
 		tokens:    nn.NewEmbedding(b.embedding(), 1),
-		positions: b.matrix(s.Context, s.Dim, "position_embd"),
+		positions: b.matrix(s.positions, s.Dim, "position_embd"),
+		skipped:   s.skipped,
 		norm:      b.layerNorm(s.Dim, "token_embd_norm"),
 		row:       make([]float32, s.Dim),
 	}
@@ -53,14 +58,18 @@ func buildBERT(b *binder, s *spec) (model.Model, model.Encoder) {
 			norm: b.layerNorm(s.Dim, "blk.%d.layer_output_norm", i),
 		})
 	}
-	return nil, m
+	if len(s.Labels) == 0 {
+		return Network{Encoder: m}
+	}
+	m.head = newHead(b, s)
+	return Network{Classifier: m}
 }
 
 // Encode implements model.Encoder. Texts are run one by one; each is at most Context tokens.
 func (m *bert) Encode(pool *kernel.Pool, texts [][]int32, out []float32) {
 	dim := m.config.Dim
 	for i, ids := range texts {
-		m.run(pool, ids)
+		m.run(pool, model.Text{Tokens: ids})
 		mean := out[i*dim : (i+1)*dim]
 		clear(mean)
 		if m.pooling == poolFirst {
@@ -73,17 +82,22 @@ func (m *bert) Encode(pool *kernel.Pool, texts [][]int32, out []float32) {
 	}
 }
 
-func (m *bert) run(pool *kernel.Pool, ids []int32) {
-	s, rows, dim := &m.step, len(ids), m.config.Dim
+// run leaves the last layer's rows [len(Tokens)][Dim] in m.x.
+func (m *bert) run(pool *kernel.Pool, t model.Text) {
+	s, rows, dim := &m.step, len(t.Tokens), m.config.Dim
 	s.Pool, s.Rows = pool, rows
 	m.x, m.h = resize(m.x, rows*dim), resize(m.h, rows*dim)
 	m.q, m.k, m.v = resize(m.q, rows*dim), resize(m.k, rows*dim), resize(m.v, rows*dim)
 	m.wide = resize(m.wide, rows*m.config.FFN)
-	m.tokens.Apply(s, ids, m.x)
-	for r := range ids {
-		m.positions.Row(r, m.row)
+	m.tokens.Apply(s, t.Tokens, m.x)
+	for r := range t.Tokens {
+		m.positions.Row(m.skipped+r, m.row)
 		kernel.Add(m.x[r*dim:(r+1)*dim], m.row)
-		m.kind.Row(0, m.row)
+		kind := 0
+		if t.Kinds != nil {
+			kind = min(int(t.Kinds[r]), m.kind.Rows-1) // RoBERTa has one kind for both texts
+		}
+		m.kind.Row(kind, m.row)
 		kernel.Add(m.x[r*dim:(r+1)*dim], m.row)
 	}
 	m.norm.AddApply(m.x, nil)

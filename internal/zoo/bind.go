@@ -69,7 +69,7 @@ func (b *binder) tensor(name string) *weights.Tensor {
 	if t := b.file.Tensor(name); t != nil || b.spec.gguf {
 		return t
 	}
-	for _, prefix := range []string{"bert.", "language_model.", "model.language_model."} {
+	for _, prefix := range []string{"bert.", "roberta.", "language_model.", "model.language_model."} {
 		if t := b.file.Tensor(prefix + strings.TrimPrefix(name, "model.")); t != nil {
 			return t
 		}

@@ -2,6 +2,7 @@ package zoo
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/galerne-ai/galerne/internal/nn"
@@ -47,6 +48,12 @@ type config struct {
 	PositionEmbedding string      `json:"position_embedding_type"`
 	PartRotary        float64     `json:"partial_rotary_factor"`
 	Bidirectional     bool        `json:"use_bidirectional_attention"`
+
+	Architectures []string          `json:"architectures"`
+	Labels        map[string]string `json:"id2label"`
+	NumLabels     *int              `json:"num_labels"`
+	Problem       string            `json:"problem_type"`
+	Padding       *int              `json:"pad_token_id"`
 }
 
 type ropeConfig struct {
@@ -106,8 +113,10 @@ func specJSON(f *weights.File) (*spec, error) {
 	if s.HeadDim == 0 {
 		s.HeadDim = s.Dim / max(s.Heads, 1)
 	}
-	if s.Arch == "bert" {
-		s.eps = float32(c.LayerEps)
+	if s.encodes() {
+		if err := s.encoderJSON(&c, f.Sentences); err != nil {
+			return nil, err
+		}
 	}
 	if c.ExpertFFN > 0 {
 		s.FFN = c.ExpertFFN
@@ -117,7 +126,7 @@ func specJSON(f *weights.File) (*spec, error) {
 	}
 	s.windowsJSON(&c)
 	s.ropeDims = s.HeadDim
-	if err := c.refuse(s.Arch); err != nil {
+	if err := c.refuse(s); err != nil {
 		return nil, err
 	}
 	if err := s.poolingJSON(f.Pooling); err != nil {
@@ -154,9 +163,59 @@ func (c *config) gemmaDefaults(f *weights.File) {
 	}
 }
 
+// encoderJSON reads what encoders have of their own: which rows of the table of positions are used, how much
+// sentence-transformers read of a text (sentences is its configuration), and a classifier's labels.
+func (s *spec) encoderJSON(c *config, sentences []byte) error {
+	s.eps, s.positions = float32(c.LayerEps), s.Context
+	if s.Arch != "bert" { // a text's first position is the one behind the padding token's id
+		s.skipped = 2
+		if c.Padding != nil {
+			s.skipped = *c.Padding + 1
+		}
+		if s.skipped < 0 || s.skipped >= s.positions {
+			return ErrConfig.Because("zoo: positions begin at %d of %d", s.skipped, s.positions)
+		}
+		s.Context -= s.skipped
+	}
+	var read struct {
+		Most int `json:"max_seq_length"`
+	}
+	if sentences != nil {
+		if err := json.Unmarshal(sentences, &read); err != nil {
+			return ErrConfig.Because("zoo: sentence_bert_config.json: %w", err)
+		}
+	}
+	if read.Most > 0 {
+		s.Context = min(s.Context, read.Most)
+	}
+	if len(c.Architectures) == 0 || !strings.HasSuffix(c.Architectures[0], "ForSequenceClassification") {
+		return nil
+	}
+	s.MultiLabel = c.Problem == "multi_label_classification"
+	count := 2 // the default of transformers
+	if c.NumLabels != nil {
+		count = min(max(*c.NumLabels, 0), maxLabels+1)
+	}
+	s.Labels = numbered(count)
+	if len(c.Labels) > 0 {
+		s.Labels = numbered(min(len(c.Labels), maxLabels+1))
+		for i := range s.Labels {
+			name, ok := c.Labels[strconv.Itoa(i)]
+			if !ok {
+				return ErrConfig.Because("zoo: id2label has %d labels and none of number %d", len(c.Labels), i)
+			}
+			s.Labels[i] = name
+		}
+	}
+	if len(s.Labels) == 0 {
+		return ErrConfig.Because("zoo: a classifier has no labels: id2label of config.json names them")
+	}
+	return nil
+}
+
 // poolingJSON reads how sentence-transformers pools: by a name, or by switches in older files.
 func (s *spec) poolingJSON(raw []byte) error {
-	if s.Arch != "bert" || raw == nil {
+	if !s.encodes() || raw == nil {
 		return nil
 	}
 	var c struct {
@@ -200,9 +259,10 @@ func (s *spec) windowsJSON(c *config) {
 }
 
 // refuse names what a config asks for and the networks here do not do.
-func (c *config) refuse(arch string) error {
+func (c *config) refuse(s *spec) error {
+	arch := s.Arch
 	act := c.Act + c.Activation
-	ok := act == "silu" || arch == "bert" && act == "gelu" || strings.HasPrefix(arch, "gemma3") && strings.HasPrefix(act, "gelu_pytorch_tanh")
+	ok := act == "silu" || s.encodes() && act == "gelu" || strings.HasPrefix(arch, "gemma3") && strings.HasPrefix(act, "gelu_pytorch_tanh")
 	switch {
 	case !ok && act != "":
 		return ErrArchitecture.Because("zoo: the activation %q is not supported for %s", act, arch)
@@ -216,8 +276,8 @@ func (c *config) refuse(arch string) error {
 		return ErrArchitecture.Because("zoo: soft-capped logits are not supported for %s", arch)
 	case len(c.MLPOnlyLayers) > 0 || c.DecoderSparseStep > 1:
 		return ErrArchitecture.Because("zoo: layers without experts among layers with experts are not supported (mlp_only_layers, decoder_sparse_step)")
-	case arch == "bert" && c.PositionEmbedding != "" && c.PositionEmbedding != "absolute":
-		return ErrArchitecture.Because("zoo: position_embedding_type %q is not supported for bert", c.PositionEmbedding)
+	case s.encodes() && c.PositionEmbedding != "" && c.PositionEmbedding != "absolute":
+		return ErrArchitecture.Because("zoo: position_embedding_type %q is not supported for %s", c.PositionEmbedding, arch)
 	}
 	return nil
 }

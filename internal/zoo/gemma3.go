@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"github.com/galerne-ai/galerne/internal/kernel"
-	"github.com/galerne-ai/galerne/internal/model"
 	"github.com/galerne-ai/galerne/internal/nn"
 )
 
@@ -26,7 +25,7 @@ func (l *gemmaLayer) apply(s *nn.Step, m *decoder) {
 
 // buildGemma3 is Gemma 3's text network: most layers see a window and turn by a base of their own,
 // every pattern-th sees everything (Gemma Team 2025, https://arxiv.org/abs/2503.19786).
-func buildGemma3(b *binder, s *spec) (model.Model, model.Encoder) {
+func buildGemma3(b *binder, s *spec) Network {
 	// Hugging Face multiplies by sqrt(Dim) rounded to the weights' type; GGUF engines do not round.
 	m := newDecoder(b, s, float32(math.Sqrt(float64(s.Dim))))
 	b.plusOne(m.norm)
@@ -56,7 +55,7 @@ func buildGemma3(b *binder, s *spec) (model.Model, model.Encoder) {
 		b.plusOne(a.QNorm, a.KNorm, l.attentionNorm, l.afterAttention, l.ffnNorm, l.afterFFN)
 		m.layers = append(m.layers, l)
 	}
-	return m, nil
+	return Network{Model: m}
 }
 
 // plusOne adds the 1 that Gemma's safetensors leave away from norms; GGUF files have it in.

@@ -1,13 +1,12 @@
 package zoo
 
 import (
-	"github.com/galerne-ai/galerne/internal/model"
 	"github.com/galerne-ai/galerne/internal/nn"
 )
 
 // buildMixtral is Mistral with a mixture of experts in place of the feed-forward (Jiang et al. 2024,
 // https://arxiv.org/abs/2401.04088).
-func buildMixtral(b *binder, s *spec) (model.Model, model.Encoder) {
+func buildMixtral(b *binder, s *spec) Network {
 	m := newDecoder(b, s, 1)
 	rope := b.rope(s.ropeBase, s.scaling)
 	m.ropes = []*nn.Rope{rope}
@@ -21,5 +20,5 @@ func buildMixtral(b *binder, s *spec) (model.Model, model.Encoder) {
 			ffn:           b.mixture(i, &ffn),
 		})
 	}
-	return m, nil
+	return Network{Model: m}
 }

@@ -7,8 +7,9 @@ import (
 
 // huggingFace lists, for each of GGUF's names, what the families' safetensors call it; %d is the layer.
 func huggingFace(arch string) map[string]string {
-	if arch == "bert" {
-		return map[string]string{
+	switch arch {
+	case "bert", "roberta", "xlm-roberta":
+		names := map[string]string{
 			"token_embd.weight":        "embeddings.word_embeddings.weight",
 			"position_embd.weight":     "embeddings.position_embeddings.weight",
 			"token_types.weight":       "embeddings.token_type_embeddings.weight",
@@ -21,7 +22,13 @@ func huggingFace(arch string) map[string]string {
 			"blk.%d.ffn_up":            "encoder.layer.%d.intermediate.dense",
 			"blk.%d.ffn_down":          "encoder.layer.%d.output.dense",
 			"blk.%d.layer_output_norm": "encoder.layer.%d.output.LayerNorm",
+			"cls":                      "pooler.dense",
+			"cls.output":               "classifier",
 		}
+		if arch != "bert" {
+			names["cls"], names["cls.output"] = "classifier.dense", "classifier.out_proj"
+		}
+		return names
 	}
 	names := map[string]string{
 		"token_embd.weight":   "model.embed_tokens.weight",

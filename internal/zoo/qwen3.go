@@ -7,15 +7,15 @@ import (
 )
 
 // buildQwen3 is Llama with a norm on each head's query and key (https://arxiv.org/abs/2505.09388).
-func buildQwen3(b *binder, s *spec) (model.Model, model.Encoder) {
+func buildQwen3(b *binder, s *spec) Network {
 	var ffn nn.FeedForwardWork
-	return qwen3(b, s, func(i int) nn.FeedForward { return b.gatedMLP(i, kernel.SwiGLU, &ffn) }), nil
+	return Network{Model: qwen3(b, s, func(i int) nn.FeedForward { return b.gatedMLP(i, kernel.SwiGLU, &ffn) })}
 }
 
 // buildQwen3MoE is Qwen 3 with a mixture of experts.
-func buildQwen3MoE(b *binder, s *spec) (model.Model, model.Encoder) {
+func buildQwen3MoE(b *binder, s *spec) Network {
 	var ffn nn.FeedForwardWork
-	return qwen3(b, s, func(i int) nn.FeedForward { return b.mixture(i, &ffn) }), nil
+	return Network{Model: qwen3(b, s, func(i int) nn.FeedForward { return b.mixture(i, &ffn) })}
 }
 
 func qwen3(b *binder, s *spec, ffn func(i int) nn.FeedForward) model.Model {

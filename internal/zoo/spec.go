@@ -28,6 +28,13 @@ type spec struct {
 	layerKinds  []string // full_attention or sliding_attention, a layer each; empty: by the numbers above
 	untied      bool     // the output has a matrix of its own, which must be in the file
 	pooling     pooling
+	positions   int // rows of an encoder's table of positions
+	skipped     int // those before a text's first
+}
+
+// encodes reports whether the network reads texts at once and writes nothing.
+func (s *spec) encodes() bool {
+	return s.Arch == "bert" || s.Arch == "roberta" || s.Arch == "xlm-roberta"
 }
 
 // pooling is how an encoder makes one vector of its last layer's rows.
@@ -74,6 +81,7 @@ func readSpec(f *weights.File) (*spec, error) {
 const (
 	maxWidth  = 1 << 20
 	maxLayers = 1 << 12
+	maxLabels = 1 << 12
 )
 
 func (s *spec) check() error {
@@ -113,7 +121,9 @@ func (s *spec) check() error {
 		return ErrArchitecture.Because("zoo: %d experts are not supported for %s", s.Experts, s.Arch)
 	case s.Experts < 0 || s.Experts > 4096 || s.Experts > 0 && (s.ExpertsUsed < 1 || s.ExpertsUsed > s.Experts):
 		return ErrConfig.Because("zoo: %d of %d experts cannot be used", s.ExpertsUsed, s.Experts)
-	case !(s.eps > 0) && s.Arch != "bert":
+	case len(s.Labels) > maxLabels:
+		return ErrConfig.Because("zoo: there are %d labels, at most %d are possible", len(s.Labels), maxLabels)
+	case !(s.eps > 0) && !s.encodes():
 		return ErrConfig.Because("zoo: the norm's epsilon is %v", s.eps)
 	case !(s.ropeBase > 0):
 		return ErrConfig.Because("zoo: the rotary base is %v", s.ropeBase)
@@ -205,6 +215,9 @@ func specGGUF(f *weights.File) (*spec, error) {
 	if err := s.refuseGGUF(k); err != nil {
 		return nil, err
 	}
+	if err := s.poolingGGUF(f, k); err != nil {
+		return nil, err
+	}
 	if len(k.wrong) > 0 {
 		return nil, ErrConfig.Because("zoo: %s: %s", f.Path, strings.Join(k.wrong, "; "))
 	}
@@ -238,12 +251,36 @@ func (s *spec) refuseGGUF(k *keys) error {
 	if v := k.float("expert_weights_scale", 1); v != 1 && v != 0 {
 		return ErrArchitecture.Because("zoo: %s.expert_weights_scale is %v: scaled experts are not supported", k.arch, v)
 	}
+	return nil
+}
+
+// poolingGGUF reads how an encoder's rows become one vector, or that they are for a classifier's head.
+func (s *spec) poolingGGUF(f *weights.File, k *keys) error {
+	s.positions = s.Context
 	switch kind := k.number("pooling_type", 1); {
 	case k.arch != "bert" || kind == 1:
 	case kind == 2:
 		s.pooling = poolFirst
+	case kind == 4:
+		out := f.Tensor("cls.output.weight")
+		if out == nil || len(out.Shape) != 2 { // llama.cpp's converter leaves BERT's pooler away
+			return ErrArchitecture.Because("zoo: %s is a classifier without cls.output.weight, the second half of its head: take the safetensors, which have it", f.Path)
+		}
+		s.Labels, _ = f.Meta.Strings("bert.classifier.output_labels")
+		if len(s.Labels) != min(out.Shape[0], maxLabels) {
+			s.Labels = numbered(min(out.Shape[0], maxLabels))
+		}
 	default:
-		return ErrArchitecture.Because("zoo: bert.pooling_type %d is not supported: 1 (mean) and 2 (first token) are", kind)
+		return ErrArchitecture.Because("zoo: bert.pooling_type %d is not supported: 1 (mean), 2 (first token) and 4 (classifier) are", kind)
 	}
 	return nil
+}
+
+// numbered names labels that the file does not name, as transformers does.
+func numbered(n int) []string {
+	labels := make([]string, n)
+	for i := range labels {
+		labels[i] = fmt.Sprintf("LABEL_%d", i)
+	}
+	return labels
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/kernel"
@@ -28,8 +29,11 @@ type tiny struct {
 	first  [][]float32 // an encoder's row of the first token
 }
 
+// encoders are the checkpoints that give an embedding; classifiers have texts.json.
+var encoders = []string{"bert", "xlm-roberta"}
+
 // tinies reads all references: generative networks, or encoders.
-func tinies(t *testing.T, encoders bool) []tiny {
+func tinies(t *testing.T, encode bool) []tiny {
 	t.Helper()
 	folders, err := os.ReadDir("testdata/tiny")
 	if err != nil {
@@ -37,7 +41,7 @@ func tinies(t *testing.T, encoders bool) []tiny {
 	}
 	var out []tiny
 	for _, d := range folders {
-		if !d.IsDir() || (d.Name() == "bert") != encoders {
+		if !d.IsDir() || strings.HasSuffix(d.Name(), "-classifier") || strings.HasSuffix(d.Name(), "-ranker") || slices.Contains(encoders, d.Name()) != encode {
 			continue
 		}
 		out = append(out, readTiny(t, d.Name()))

@@ -12,11 +12,12 @@ import (
 	"github.com/galerne-ai/galerne/internal/weights"
 )
 
-// Network is an opened network: one of Model and Encoder is set.
+// Network is an opened network: one of Model, Encoder and Classifier is set.
 type Network struct {
 	Config      model.Config
 	Model       model.Model
 	Encoder     model.Encoder
+	Classifier  model.Classifier
 	WeightBytes int64 // memory that the packed weights take
 	free        []func()
 }
@@ -36,7 +37,7 @@ type Options struct {
 }
 
 // build makes a network of one architecture.
-type build func(b *binder, s *spec) (model.Model, model.Encoder)
+type build func(b *binder, s *spec) Network
 
 // architectures is the one table: GGUF's general.architecture and Hugging Face's model_type.
 func architectures() map[string]build {
@@ -51,6 +52,8 @@ func architectures() map[string]build {
 		"gemma3":      buildGemma3,
 		"gemma3_text": buildGemma3,
 		"bert":        buildBERT,
+		"roberta":     buildBERT,
+		"xlm-roberta": buildBERT,
 	}
 }
 
@@ -72,9 +75,9 @@ func Open(f *weights.File, o Options) (*Network, error) {
 		return nil, err
 	}
 	b := newBinder(f, s, o)
-	n := &Network{}
+	var n Network
 	err = weights.Guard(f.Path, func() error {
-		n.Model, n.Encoder = architectures()[s.Arch](b, s)
+		n = architectures()[s.Arch](b, s)
 		return b.err()
 	})
 	n.free = b.free
@@ -86,13 +89,13 @@ func Open(f *weights.File, o Options) (*Network, error) {
 		return nil, err
 	}
 	n.Config, n.WeightBytes = s.Config, b.packed
-	return n, nil
+	return &n, nil
 }
 
 // Plan is what serving a file needs, without opening its network.
 type Plan struct {
 	Config      model.Config
-	Encoder     bool  // it gives embeddings and writes nothing
+	Encoder     bool  // it gives embeddings, or a number a label where Config has Labels, and writes nothing
 	WeightBytes int64 // packed
 }
 
@@ -102,7 +105,7 @@ func Inspect(f *weights.File) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Config: s.Config, Encoder: s.Arch == "bert"}
+	p := &Plan{Config: s.Config, Encoder: s.encodes()}
 	for _, t := range f.Tensors() {
 		p.WeightBytes += packedBytes(t)
 	}

@@ -325,6 +325,22 @@ def hugging_face(name, t, texts, decodes=True, **more):
 
     record(name, "json", encode, (lambda ids, skip: t.decode(ids, skip_special_tokens=skip)) if decodes else None, texts,
            t.get_vocab_size(), path=str(path), **more)
+    write_pairs(name, t, texts)
+
+
+def write_pairs(name, t, texts):
+    """Two texts at a time, whole and cut to a few lengths; nothing for what puts no token around them."""
+    if t.num_special_tokens_to_add(True) == 0:
+        return
+    draw, out = random.Random(name), []
+    t.encode_special_tokens = True  # names in the texts are text
+    for most in (0, 11, 12, 64):
+        t.no_truncation() if most == 0 else t.enable_truncation(most, strategy="longest_first")
+        pairs = [(draw.choice(texts), draw.choice(texts)) for _ in range(400)]
+        for (a, b), e in zip(pairs, t.encode_batch(pairs)):
+            out.append({"a": a, "b": b, "most": most, "ids": e.ids, "kinds": e.type_ids})
+    t.no_truncation()
+    (OUT / f"{name}.pairs.json").write_text(json.dumps(out))
 
 
 def sentence_piece(name, model, texts, **more):
@@ -369,7 +385,10 @@ def main():
         sentence_piece(name + "-piece", model_proto(gs[name]), texts, like="llama", gguf=str(gguf_path(name)))
     g = gs["ggml-vocab-nomic-bert-moe"]
     charsmap = bytes(x & 255 for x in g["precompiled_charsmap"])
-    hugging_face("ggml-vocab-nomic-bert-moe", unigram(g, charsmap), texts)
+    xlm = unigram(g, charsmap)
+    hugging_face("ggml-vocab-nomic-bert-moe", xlm, texts)
+    xlm.post_processor = processors.TemplateProcessing("<s> $A </s>", "<s> $A </s> </s> $B:1 </s>:1", [("<s>", 0), ("</s>", 2)])
+    hugging_face("xlm-roberta-template", xlm, texts[:PART_COUNT])
     sentence_piece("ggml-vocab-nomic-bert-moe-piece", model_proto(g, charsmap), texts, like="t5", gguf=str(gguf_path("ggml-vocab-nomic-bert-moe")))
 
     minilm = Tokenizer.from_file(str(DEPS / "models/all-minilm-l6-v2/tokenizer.json"))

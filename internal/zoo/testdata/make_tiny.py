@@ -3,22 +3,29 @@
 Not a test dependency: the results are committed below tiny/. To make them again:
 
   python3 -m venv v && v/bin/pip install torch==2.15.0 transformers==5.23.0 safetensors==0.8.0 numpy==2.3.5
-  v/bin/python internal/zoo/testdata/make_tiny.py
+  v/bin/python internal/zoo/testdata/make_tiny.py [NAME...]
 
 tiny/NAME/config.json, model.safetensors   as save_pretrained writes them
 tiny/NAME/reference.safetensors            tokens.N [n] and logits.N float32 [n][vocab], computed in float32;
-                                           for BERT embeddings.N [dim], the rows' mean, and first.N [dim] in their place
+                                           for encoders embeddings.N [dim], the rows' mean, and first.N [dim] in their place
+tiny/NAME/tokenizer.json                   of a classifier, made here: a few words and all letters
+tiny/NAME/texts.json                       of a classifier: text or pair, ids and kinds by tokenizers, logits [labels]
 
 Weights are rounded to the type that they are stored in before the reference is computed, so that no
 rounding stands between the two. Matrices are scaled so that logits are far from uniform, norms are far
 from one, and biases far from zero: a part that is left out is seen.
 """
+import json
 import shutil
+import string
+import sys
 from pathlib import Path
 
+import tokenizers
 import torch
 import transformers
 from safetensors.torch import save_file
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 HERE = Path(__file__).resolve().parent / "tiny"
 LENGTHS = [64, 41, 17]
@@ -37,6 +44,9 @@ LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_fac
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=32)
 GEMMA = dict(head_dim=16, sliding_window=8, num_hidden_layers=4, tie_word_embeddings=True, hidden_activation="gelu_pytorch_tanh",
              layer_types=["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"])
+ENCODER = dict(num_hidden_layers=2, type_vocab_size=2, max_position_embeddings=64, hidden_act="gelu")
+# Positions begin behind the padding token's id, so 66 of them are for 64 tokens.
+ROBERTA = ENCODER | dict(type_vocab_size=1, max_position_embeddings=66, bos_token_id=0, pad_token_id=1, eos_token_id=2)
 
 # name: (stored type, model class, config class, what differs from BASE)
 MODELS = {
@@ -64,9 +74,60 @@ MODELS = {
     "gemma3-scalar": (torch.bfloat16, T.Gemma3ForCausalLM, T.Gemma3TextConfig,
                       GEMMA | dict(num_hidden_layers=3, layer_types=GEMMA["layer_types"][:3], query_pre_attn_scalar=40,
                                    rope_parameters={"full_attention": rope(1000000.0), "sliding_attention": rope(10000.0)})),
-    "bert": (torch.float32, T.BertModel, T.BertConfig,
-             dict(num_hidden_layers=2, type_vocab_size=2, max_position_embeddings=64, hidden_act="gelu")),
+    "bert": (torch.float32, T.BertModel, T.BertConfig, ENCODER),
+    "xlm-roberta": (torch.float16, T.XLMRobertaModel, T.XLMRobertaConfig, ROBERTA),
+    "bert-classifier": (torch.float32, T.BertForSequenceClassification, T.BertConfig,
+                        ENCODER | dict(id2label={0: "contradiction", 1: "entailment", 2: "neutral"})),
+    "bert-ranker": (torch.bfloat16, T.BertForSequenceClassification, T.BertConfig, ENCODER | dict(num_labels=1)),
+    "roberta-classifier": (torch.float32, T.RobertaForSequenceClassification, T.RobertaConfig, ROBERTA | dict(num_labels=2)),
+    "xlm-roberta-ranker": (torch.float16, T.XLMRobertaForSequenceClassification, T.XLMRobertaConfig, ROBERTA | dict(num_labels=1)),
 }
+
+WORDS = "the wind of west france blows over a dog runs sea what is galerne".split()
+TEXTS = [("what is galerne", "The galerne, a wind of west France, blows over the sea."), ("what is galerne", "A dog runs."), ("what is galerne", ""),
+         ("A dog runs", None), ("zebra  QUIZ!", "the sea"), ("x" * 90, "a dog"), ("what is", "the sea " * 50), ("of a dog " * 30, "the west wind " * 30), ("the sea " * 40, None)]
+
+
+def word_tokenizer(roberta):
+    """BERT's kind (WordPiece) or XLM-RoBERTa's (Unigram), of VOCAB tokens, reading 64 of them at a time."""
+    letters = list(string.ascii_lowercase)
+    if roberta:
+        pieces = ["<s>", "<pad>", "</s>", "<unk>", "\u2581", *letters, *("\u2581" + w for w in WORDS), "in", "er", "on", "s", "!", ".", ","]
+        pieces = list(dict.fromkeys(pieces))
+        pieces += [f"<extra_{i}>" for i in range(VOCAB - 1 - len(pieces))] + ["<mask>"]
+        t = tokenizers.Tokenizer(models.Unigram([(p, 0.0 if p[0] == "<" else -3.0 - len(pieces[:i]) / 10) for i, p in enumerate(pieces)], unk_id=3))
+        t.normalizer = normalizers.Lowercase()
+        t.pre_tokenizer, t.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+        t.post_processor = processors.TemplateProcessing("<s> $A </s>", "<s> $A </s> </s> $B </s>", [("<s>", 0), ("</s>", 2)])
+        t.add_special_tokens([tokenizers.AddedToken(n, normalized=False) for n in pieces[:4] + ["<mask>"]])
+    else:
+        pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + c for c in letters), *WORDS, ".", ","]
+        pieces = list(dict.fromkeys(pieces))
+        pieces += [f"[unused{i}]" for i in range(VOCAB - len(pieces))]
+        t = tokenizers.Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
+        t.normalizer, t.pre_tokenizer, t.decoder = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()
+        t.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", [("[CLS]", 2), ("[SEP]", 3)])
+        t.add_special_tokens([tokenizers.AddedToken(n, normalized=False) for n in pieces[:5]])
+    assert t.get_vocab_size() == VOCAB == len(pieces)
+    return t
+
+
+def classify(model, out):
+    """Texts and pairs through tokenizers and the model: texts.json."""
+    roberta = model.config.model_type != "bert"
+    t, list_ = word_tokenizer(roberta), []
+    t.save(str(out / "tokenizer.json"))
+    for text, pair in TEXTS:
+        t.no_truncation()
+        whole = len(t.encode(text, pair).ids)
+        t.enable_truncation(64, strategy="longest_first")
+        e = t.encode(text, pair)
+        more = {} if roberta else {"token_type_ids": torch.tensor([e.type_ids])}
+        with torch.no_grad():
+            logits = model(torch.tensor([e.ids]), **more).logits[0].tolist()
+        list_.append({"text": text, "pair": pair, "cut": whole > len(e.ids), "ids": e.ids, "kinds": e.type_ids, "logits": [float(f"{v:.8g}") for v in logits]})
+    (out / "texts.json").write_text("[\n" + ",\n".join(map(json.dumps, list_)) + "\n]\n")
+    print(f"{out.name:14} logits {[x['logits'] for x in list_]}")
 
 
 def shake(model, gain):
@@ -97,28 +158,39 @@ def shake(model, gain):
         model.tie_weights()
 
 
+def encode(model, sequences):
+    """Pooled as sentence-transformers do: the mean over the mask, or the first row."""
+    ids = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=model.config.pad_token_id)
+    mask = torch.nn.utils.rnn.pad_sequence([torch.ones(len(s)) for s in sequences], batch_first=True)
+    rows = model(ids, attention_mask=mask).last_hidden_state
+    return (rows * mask[..., None]).sum(1) / mask.sum(1, keepdim=True), rows[:, 0]
+
+
 def main():
     for name, (dtype, cls, config, more) in MODELS.items():
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         torch.manual_seed(1)
         out = HERE / name
         shutil.rmtree(out, ignore_errors=True)
-        extra = {"add_pooling_layer": False} if cls is T.BertModel else {}
+        encodes = cls in (T.BertModel, T.XLMRobertaModel)
+        extra = {"add_pooling_layer": False} if encodes else {}
         model = cls(config(**(BASE | more)), **extra)
         shake(model, 3.0)
         model.to(dtype).save_pretrained(out)
         (out / "generation_config.json").unlink(missing_ok=True)
         model = cls.from_pretrained(out, dtype=torch.float32, attn_implementation="eager", **extra).eval()
+        if "ForSequenceClassification" in cls.__name__:
+            classify(model, out)
+            continue
         g = torch.Generator().manual_seed(7)
         sequences = [torch.randint(3, VOCAB, (n,), generator=g) for n in LENGTHS]
         reference = {f"tokens.{i}": s.float() for i, s in enumerate(sequences)}
         with torch.no_grad():
-            if cls is T.BertModel:  # pooled as sentence-transformers do: the mean over the mask
-                ids = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True)
-                mask = torch.nn.utils.rnn.pad_sequence([torch.ones(n) for n in LENGTHS], batch_first=True)
-                rows = model(ids, attention_mask=mask).last_hidden_state
-                pooled = (rows * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+            if encodes:
+                pooled, first = encode(model, sequences)
                 reference |= {f"embeddings.{i}": pooled[i].contiguous() for i in range(len(LENGTHS))}
-                reference |= {f"first.{i}": rows[i, 0].contiguous() for i in range(len(LENGTHS))}
+                reference |= {f"first.{i}": first[i].contiguous() for i in range(len(LENGTHS))}
                 say = pooled
             else:
                 for i, s in enumerate(sequences):

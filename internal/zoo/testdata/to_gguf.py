@@ -15,7 +15,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent / "tiny"
 ARCH = {"llama": "llama", "mistral": "llama", "mixtral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "qwen3_moe": "qwen3moe",
-        "gemma3_text": "gemma3", "bert": "bert"}
+        "gemma3_text": "gemma3", "bert": "bert", "roberta": "bert", "xlm-roberta": "bert"}
 
 
 def read(path):
@@ -50,10 +50,15 @@ def llama3_divisors(r, dims):
     return np.array(out, np.float32)
 
 
+def skipped(c):
+    """Positions before a text's first: the converter leaves RoBERTa's away."""
+    return c["pad_token_id"] + 1 if "roberta" in c["model_type"] else 0
+
+
 def keys(w, c, arch):
     heads = c["num_attention_heads"]
     dim = c.get("head_dim") or c["hidden_size"] // heads
-    w.add_context_length(c["max_position_embeddings"])
+    w.add_context_length(c["max_position_embeddings"] - skipped(c))
     w.add_embedding_length(c["hidden_size"])
     w.add_block_count(c["num_hidden_layers"])
     w.add_feed_forward_length(c["intermediate_size"])
@@ -62,7 +67,12 @@ def keys(w, c, arch):
     if arch == "bert":
         w.add_layer_norm_eps(c["layer_norm_eps"])
         w.add_causal_attention(False)
-        w.add_pooling_type(gguf.PoolingType.MEAN)
+        if "ForSequenceClassification" in c["architectures"][0]:
+            w.add_pooling_type(gguf.PoolingType.RANK)
+            if labels := c.get("id2label"):
+                w.add_classifier_output_labels(list(labels.values()))
+        else:
+            w.add_pooling_type(gguf.PoolingType.MEAN)
         return
     w.add_head_count_kv(c["num_key_value_heads"])
     w.add_key_length(dim)
@@ -116,6 +126,12 @@ def tensors(w, c, arch, source, form):
             x = permute(x, c["num_key_value_heads"])
         if arch == "gemma3" and name.endswith("norm.weight"):
             x = x + 1
+        if arch == "bert":
+            name = name.removeprefix(c["model_type"].replace("xlm-", "") + ".")
+        if name.startswith("pooler."):  # the converter leaves it away
+            continue
+        if name == "embeddings.position_embeddings.weight":
+            x = x[skipped(c):]
         if ".experts." in name:
             before, after = name.split(".experts.")
             number, kind = after.removesuffix(".weight").split(".")
