@@ -90,21 +90,32 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-// BenchmarkPack is how fast a file's weights become a matrix, on one thread.
+// BenchmarkPack is how fast a file's weights become a matrix, on one thread: new, with the pages that the system
+// hands out for it, and one that was there.
 func BenchmarkPack(b *testing.B) {
-	for _, kind := range []dtype.Type{dtype.Q4_0, dtype.Q4_1, dtype.Q4_K, dtype.Q8_0, dtype.Q5_0, dtype.Q6_K, dtype.F16} {
-		b.Run(kind.String(), func(b *testing.B) {
-			const rows, cols = 1024, 4096
-			data := randomWeights(rand.New(rand.NewPCG(1, 1)), kind, rows, cols)
-			before := cpuSeconds()
-			for b.Loop() {
-				m, err := Pack(nil, kind, rows, cols, data)
-				if err != nil {
-					b.Fatal(err)
+	for _, kind := range []dtype.Type{dtype.Q4_0, dtype.Q4_1, dtype.Q4_K, dtype.Q5_K, dtype.Q8_0, dtype.Q5_0, dtype.Q6_K, dtype.F16} {
+		const rows, cols = 1024, 4096
+		data := randomWeights(rand.New(rand.NewPCG(1, 1)), kind, rows, cols)
+		run := func(name string, pack func() error) {
+			b.Run(kind.String()+"/"+name, func(b *testing.B) {
+				before := cpuSeconds()
+				for b.Loop() {
+					if err := pack(); err != nil {
+						b.Fatal(err)
+					}
 				}
+				b.ReportMetric(float64(len(data))*float64(b.N)/(cpuSeconds()-before)/1e6, "MB/cpu-s")
+			})
+		}
+		run("new", func() error {
+			m, err := Pack(nil, kind, rows, cols, data)
+			if err == nil {
 				m.Close()
 			}
-			b.ReportMetric(float64(len(data))*float64(b.N)/(cpuSeconds()-before)/1e6, "MB/cpu-s")
+			return err
 		})
+		m := mustPack(b, nil, kind, rows, cols, data)
+		run("again", func() error { m.PackRows(0, data); return nil })
+		m.Close()
 	}
 }

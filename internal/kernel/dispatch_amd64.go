@@ -136,6 +136,15 @@ func quantize256(x []float32, lines []byte) {
 	}
 }
 
+func transpose(lines, rows []byte, stride, runs int) {
+	if !useAVX2 {
+		transposeGeneric(lines, rows, stride, runs)
+		return
+	}
+	_, _ = lines[256*runs-1], rows[15*stride+16*runs-1]
+	transposeAVX2(&lines[0], &rows[0], stride, runs)
+}
+
 func sumSquares(x []float32) float32 {
 	n := len(x) &^ 7
 	if !useAVX2 || n == 0 {

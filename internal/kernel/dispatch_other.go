@@ -9,6 +9,7 @@ func quantize32(x []float32, lines []byte)  { quantize32Generic(x, lines) }
 func quantize256(x []float32, lines []byte) { quantize256Generic(x, lines) }
 
 func (f *form) tileRows(left int) int                      { return min(left, maxRows) }
+func transpose(lines, rows []byte, stride, runs int)       { transposeGeneric(lines, rows, stride, runs) }
 func sumSquares(x []float32) float32                       { return sumSquaresGeneric(x) }
 func expSum(dst, x []float32, most float32) float32        { return expSumGeneric(dst, x, most) }
 func swiGLU(gate, up []float32)                            { swiGLUGeneric(gate, up) }

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"encoding/binary"
-	"math"
 	"unsafe"
 
 	"github.com/galerne-ai/galerne/internal/dtype"
@@ -154,34 +153,6 @@ func panelSize(t dtype.Type, f form, cols int) int {
 	return end - f.headerBytes()
 }
 
-// Pack copies rows of type t into a new matrix; data holds rows × t.RowBytes(cols) bytes and is not
-// kept. The pool, which may be nil, shares the work.
-func Pack(p *Pool, t dtype.Type, rows, cols int, data []byte) (*Matrix, error) {
-	rowBytes, ok := t.RowBytes(cols)
-	if !ok || rows <= 0 || cols <= 0 {
-		return nil, errShape.Because("kernel: a %s matrix cannot have %d rows of %d weights: whole blocks of %d are needed", t, rows, cols, t.Elems())
-	}
-	if len(data) != rows*rowBytes {
-		return nil, errShape.Because("kernel: a %s matrix of %d×%d takes %d bytes, got %d", t, rows, cols, rows*rowBytes, len(data))
-	}
-	m := &Matrix{Rows: rows, Cols: cols, Type: t, form: formOf(t)}
-	m.panelBytes = panelSize(t, m.form, cols)
-	panels := (rows + panelRows - 1) / panelRows
-	var err error
-	if m.data, m.free, err = allocate(panels * m.panelBytes); err != nil {
-		return nil, errMemory.Because("kernel: no memory for a matrix of %d bytes: %w", panels*m.panelBytes, err)
-	}
-	task := &packTask{m: m, data: data, rowBytes: rowBytes}
-	if p == nil {
-		for i := range panels {
-			task.Part(i, 0)
-		}
-	} else {
-		p.Run(panels, task)
-	}
-	return m, nil
-}
-
 // Close gives the memory back; the matrix must not be used afterwards.
 func (m *Matrix) Close() {
 	if m.free != nil {
@@ -192,143 +163,6 @@ func (m *Matrix) Close() {
 
 // Bytes is the memory that the packed weights take.
 func (m *Matrix) Bytes() int64 { return int64(len(m.data)) }
-
-type packTask struct {
-	m        *Matrix
-	data     []byte
-	rowBytes int
-}
-
-// Part packs one panel.
-func (t *packTask) Part(panel, _ int) {
-	m := t.m
-	out := m.data[panel*m.panelBytes : (panel+1)*m.panelBytes]
-	rows := t.data[panel*panelRows*t.rowBytes:]
-	lanes := min(panelRows, m.Rows-panel*panelRows)
-	if m.form.bits == 0 {
-		n := m.Type.Bytes()
-		for lane := range lanes {
-			for k := range m.Cols {
-				copy(out[(k*panelRows+lane)*n:][:n], rows[lane*t.rowBytes+k*n:])
-			}
-		}
-		return
-	}
-	f, bytes := m.form, m.Type.Bytes()
-	perBlock, size := m.Type.Elems()/f.group, f.groupBytes()
-	var b block
-	for g := range m.Cols / f.group {
-		header, at := f.place(g)
-		from := g / perBlock * bytes
-		for lane := range lanes {
-			d := rows[lane*t.rowBytes+from:][:bytes]
-			b.scales(m.Type, d, g%perBlock)
-			f.putScales(out[header:], out[at:at+size], lane, &b)
-			codes := out[at+f.codesAt()+4*lane : at+size]
-			if !putAsTheyAre(m.Type, d, g%perBlock, codes) {
-				b.codes(m.Type, d, g%perBlock)
-				f.putCodes(codes, &b)
-			}
-		}
-	}
-}
-
-// putAsTheyAre packs the codes of types whose bytes already pair what a panel pairs, without a detour.
-// codes starts at the lane's first word.
-func putAsTheyAre(t dtype.Type, d []byte, g int, codes []byte) bool {
-	switch t {
-	case dtype.Q4_0, dtype.Q4_1:
-		q := d[len(d)-16:]
-		for v := range 4 {
-			putWord(codes[64*v:], u32(q[4*v:]))
-		}
-	case dtype.Q8_0:
-		for v := range 8 {
-			putWord(codes[64*v:], u32(d[2+4*v:]))
-		}
-	case dtype.Q5_0:
-		for v := range 4 {
-			putWord(codes[64*v:], u32(d[6+4*v:]))
-		}
-		var high uint32
-		for v, bits := 0, u32(d[2:]); v < 8; v, bits = v+1, bits>>4 {
-			high |= bits & 15 * 0x204081 & 0x01010101 << v // four bits, one a byte
-		}
-		putWord(codes[256:], high)
-	case dtype.Q4_K:
-		q, shift := d[16+g/2*32:][:32], g%2*4
-		for v := range 4 {
-			putWord(codes[64*v:], u32(q[4*v:])>>shift&0x0f0f0f0f|u32(q[16+4*v:])>>shift&0x0f0f0f0f<<4)
-		}
-	case dtype.Q6_K:
-		half, quarter, at := g/8, g%8/2, g%2*16
-		q, shift := d[half*64+quarter%2*32+at:][:16], quarter/2*4
-		for v := range 2 {
-			putWord(codes[64*v:], u32(q[4*v:])>>shift&0x0f0f0f0f|u32(q[8+4*v:])>>shift&0x0f0f0f0f<<4)
-		}
-		var high uint32
-		for v := range 4 {
-			high |= u32(d[128+half*32+at+4*v:]) >> (2 * quarter) & 0x03030303 << (2 * v)
-		}
-		putWord(codes[128:], high)
-	default:
-		return false
-	}
-	return true
-}
-
-func putWord(b []byte, v uint32) { binary.LittleEndian.PutUint32(b, v) }
-
-// putScales packs what a group of one lane has beside its codes.
-func (f *form) putScales(header, out []byte, lane int, b *block) {
-	switch f.scaleBytes {
-	case 1:
-		binary.LittleEndian.PutUint16(header[2*lane:], b.factor)
-		out[lane] = byte(b.times)
-		if f.offset {
-			binary.LittleEndian.PutUint16(header[2*panelRows+2*lane:], b.factorLow)
-			out[panelRows+lane] = byte(b.timesLow)
-		}
-	case 2:
-		binary.LittleEndian.PutUint16(out[2*lane:], b.factor)
-		if f.offset {
-			binary.LittleEndian.PutUint16(out[2*panelRows+2*lane:], b.factorLow)
-		}
-	default:
-		binary.LittleEndian.PutUint32(out[4*lane:], math.Float32bits(b.scale))
-	}
-}
-
-// putCodes packs the codes of a group of one lane; codes starts at its first word.
-func (f *form) putCodes(codes []byte, b *block) {
-	half := f.group / 8
-	if f.bits == 8 {
-		for v := range 2 * half {
-			binary.LittleEndian.PutUint32(codes[64*v:], b.word(v))
-		}
-		return
-	}
-	for v := range half {
-		binary.LittleEndian.PutUint32(codes[64*v:], b.word(v)&0x0f0f0f0f|b.word(v+half)&0x0f0f0f0f<<4)
-	}
-	switch f.bits {
-	case 5:
-		var high uint32
-		for v := range 8 {
-			high |= b.word(v) >> 4 & 0x01010101 << v
-		}
-		binary.LittleEndian.PutUint32(codes[64*half:], high)
-	case 6:
-		var high uint32
-		for v := range 4 {
-			high |= b.word(v) >> 4 & 0x03030303 << (2 * v)
-		}
-		binary.LittleEndian.PutUint32(codes[64*half:], high)
-	}
-}
-
-// word is codes 4v to 4v+3.
-func (b *block) word(v int) uint32 { return binary.LittleEndian.Uint32(b.code[4*v&31:]) }
 
 func (f form) codesAt() int {
 	if f.offset {

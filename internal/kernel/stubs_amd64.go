@@ -387,3 +387,6 @@ func widenRowAVX2(wide *float32, codes *byte, n int, scale float32)
 
 //go:noescape
 func fromF16AVX2(dst *float32, x *uint16, n int)
+
+//go:noescape
+func transposeAVX2(lines, rows *byte, stride, runs int)

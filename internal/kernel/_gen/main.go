@@ -548,5 +548,6 @@ func main() {
 		floatsAVX2("bf16", 2, rows)
 	}
 	vectors()
+	transpose()
 	fmt.Fprint(os.Stdout, out.String())
 }
