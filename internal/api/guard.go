@@ -153,6 +153,29 @@ func (g *guarded) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking,
 	return out, nil
 }
 
+func (g *guarded) Classify(ctx context.Context, r *chat.ClassifyRequest) (*chat.Classes, error) {
+	if err := g.allow(r.Model); err != nil {
+		return nil, err
+	}
+	bytes := 0
+	for _, t := range r.Texts {
+		if bytes += len(t.Text); t.Pair != nil {
+			bytes += len(*t.Pair)
+		}
+	}
+	h, err := g.c.server.limiter.answer(g.c.Key, bytes/bytesPerToken)
+	if err != nil {
+		return nil, err
+	}
+	out, err := g.inner.Classify(ctx, r)
+	if err != nil {
+		h.settle(0)
+		return nil, err
+	}
+	g.read(h, out.Tokens)
+	return out, nil
+}
+
 func (g *guarded) Tokenize(ctx context.Context, model, text string, special bool) ([]chat.Token, error) {
 	if err := g.allow(model); err != nil {
 		return nil, err

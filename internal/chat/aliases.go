@@ -63,6 +63,13 @@ func (a Aliases) Rank(ctx context.Context, r *RankRequest) (*Ranking, error) {
 	return a.Backend.Rank(ctx, &other)
 }
 
+// Classify implements Classifier.
+func (a Aliases) Classify(ctx context.Context, r *ClassifyRequest) (*Classes, error) {
+	other := *r
+	other.Model = a.real(ctx, r.Model)
+	return a.Backend.Classify(ctx, &other)
+}
+
 // Tokenize implements Vocabulary.
 func (a Aliases) Tokenize(ctx context.Context, model, text string, special bool) ([]Token, error) {
 	return a.Backend.Tokenize(ctx, a.real(ctx, model), text, special)

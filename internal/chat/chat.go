@@ -34,6 +34,11 @@ type Ranker interface {
 	Rank(ctx context.Context, r *RankRequest) (*Ranking, error)
 }
 
+// Classifier tells what texts are.
+type Classifier interface {
+	Classify(ctx context.Context, r *ClassifyRequest) (*Classes, error)
+}
+
 // Vocabulary is a model's tokens, for callers.
 type Vocabulary interface {
 	// Tokenize gives the tokens of a text; with special, the model's own begin and end are added.
@@ -58,6 +63,7 @@ type Backend interface {
 	Responder
 	Embedder
 	Ranker
+	Classifier
 	Vocabulary
 	Library
 }

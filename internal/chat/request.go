@@ -206,22 +206,53 @@ type RankRequest struct {
 	Model     string
 	Query     string
 	Documents []string
-	Top       int // 0: all
+	Top       int  // 0: all
+	Whole     bool // refuse what is too long for the model; else it is cut
 }
 
 // Ranking is documents, the best first.
 type Ranking struct {
 	Model  string
-	By     string // cross-encoder or embedding
+	By     string // CrossEncoder or Embedding
 	Tokens int
 	Scores []Score
 }
+
+// How a Ranking came about: a model read the query with each document, or vectors of both were compared.
+const (
+	CrossEncoder = "cross-encoder"
+	Embedding    = "embedding"
+)
 
 // Score is one document's place.
 type Score struct {
 	Index int // in RankRequest.Documents
 	Score float64
 	Raw   float64 // before it was brought into 0 to 1
+}
+
+// ClassifyRequest asks a classifier what texts are.
+type ClassifyRequest struct {
+	Model    string
+	Texts    []Classified
+	Truncate bool // cut what is too long; else it is an error
+}
+
+// Classified is a text, or two that are read together: a premise and what may follow from it, a query and
+// a document.
+type Classified struct {
+	Text string
+	Pair *string // nil: one text
+}
+
+// Classes are what texts are, in their order.
+type Classes struct {
+	Model  string
+	Labels []string
+	// Logits [texts][len(Labels)] are what the model says; Scores [texts][len(Labels)] the same from 0 to 1: of
+	// one label, or of several that may be right at once, each for itself; else they add up to 1.
+	Logits, Scores [][]float64
+	Tokens         int // that were read
 }
 
 // Model describes a model to callers.
@@ -244,4 +275,9 @@ type Model struct {
 	Tokenizer    string // bpe, spm, unigram, wordpiece
 
 	Chats, Embeds, FillsMiddle, CallsTools, Thinks bool
+
+	Labels []string // of a classifier; one that has one label ranks documents
 }
+
+// Ranks reports whether it is a cross-encoder.
+func (m *Model) Ranks() bool { return len(m.Labels) == 1 }

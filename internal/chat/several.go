@@ -56,6 +56,15 @@ func (s Several) Rank(ctx context.Context, r *RankRequest) (*Ranking, error) {
 	return b.Rank(ctx, r)
 }
 
+// Classify implements Classifier.
+func (s Several) Classify(ctx context.Context, r *ClassifyRequest) (*Classes, error) {
+	b, err := s.of(ctx, r.Model)
+	if err != nil {
+		return nil, err
+	}
+	return b.Classify(ctx, r)
+}
+
 // Tokenize implements Vocabulary.
 func (s Several) Tokenize(ctx context.Context, model, text string, special bool) ([]Token, error) {
 	b, err := s.of(ctx, model)

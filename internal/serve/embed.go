@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"sort"
 
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/engine"
@@ -27,6 +26,9 @@ func (s *Server) Embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddi
 const embedBatch = 8
 
 func (m *loaded) embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddings, error) {
+	if m.classifier != nil {
+		return nil, ErrKind.Because("serve: %s classifies texts and has no embeddings: choose another model for them", m.slot.entry.Name).At("model")
+	}
 	dim := m.network.Config.Dim
 	if r.Dimensions < 0 || r.Dimensions > dim {
 		return nil, chat.ErrRequest.Because("serve: %d dimensions are asked for, %s has %d", r.Dimensions, m.slot.entry.Name, dim).At("dimensions")
@@ -42,7 +44,7 @@ func (m *loaded) embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddi
 	for len(texts) > 0 {
 		n := min(embedBatch, len(texts))
 		vectors := make([]float32, n*dim)
-		if err := m.encodeAll(texts[:n], vectors); err != nil {
+		if err := m.guard("encoder", func() { m.encoder.Encode(m.pool, texts[:n], vectors) }); err != nil {
 			return nil, err
 		}
 		for i := range n {
@@ -99,16 +101,16 @@ func vectorOf(ctx context.Context, st *engine.Stream) (v []float32, err error) {
 	}
 }
 
-// encodeAll runs the encoder; one request's panic is its own.
-func (m *loaded) encodeAll(texts [][]int32, vectors []float32) (err error) {
+// guard runs a network that is no decoder; one request's panic is its own.
+func (m *loaded) guard(what string, run func()) (err error) {
 	m.encode.Lock()
 	defer m.encode.Unlock()
 	defer func() {
 		if r := recover(); r != nil {
-			err = errPanic.Because("serve: the encoder of %s panicked: %v", m.slot.entry.Name, r)
+			err = errPanic.Because("serve: the %s of %s panicked: %v", what, m.slot.entry.Name, r)
 		}
 	}()
-	m.encoder.Encode(m.pool, texts, vectors)
+	run()
 	return nil
 }
 
@@ -136,14 +138,18 @@ func (m *loaded) textsOf(r *chat.EmbedRequest, out *chat.Embeddings) ([][]int32,
 			return nil, chat.ErrRequest.Because("serve: text %d has no tokens", i).At("input")
 		case len(ids) > longest && !r.Truncate:
 			return nil, errTooLong.Because("serve: text %d has %d tokens, %s reads %d: shorten it, or allow truncation", i, len(ids), m.slot.entry.Name, longest).At("input")
-		case len(ids) > longest: // the last token, which ends the text, stays
-			cut := append(append([]int32(nil), ids[:longest-1]...), ids[len(ids)-1])
-			texts[i] = cut
+		case len(ids) > longest:
+			texts[i] = shortened(ids, longest)
 			out.Truncated = append(out.Truncated, i)
 		}
 		out.Tokens += len(texts[i])
 	}
 	return texts, nil
+}
+
+// shortened keeps the last token, which ends the text.
+func shortened(ids []int32, most int) []int32 {
+	return append(append([]int32(nil), ids[:most-1]...), ids[len(ids)-1])
 }
 
 // shape cuts a vector to the dimensions asked for and makes its length 1.
@@ -162,30 +168,4 @@ func shape(v []float32, r *chat.EmbedRequest) []float32 {
 		kernel.Scale(v, float32(1/math.Sqrt(sum)))
 	}
 	return v
-}
-
-// Rank implements chat.Ranker: by the cosine of embeddings.
-func (s *Server) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking, error) {
-	m, err := s.use(ctx, r.Model)
-	if err != nil {
-		return nil, err
-	}
-	defer m.release(nil)
-	e, err := m.embed(ctx, &chat.EmbedRequest{Texts: append([]string{r.Query}, r.Documents...), Truncate: true})
-	if err != nil {
-		return nil, err
-	}
-	out := &chat.Ranking{Model: e.Model, By: "embedding", Tokens: e.Tokens}
-	for i, v := range e.Vectors[1:] {
-		var cosine float64
-		for d, x := range v {
-			cosine += float64(x) * float64(e.Vectors[0][d])
-		}
-		out.Scores = append(out.Scores, chat.Score{Index: i, Raw: cosine, Score: min(1, max(0, (1+cosine)/2))})
-	}
-	sort.SliceStable(out.Scores, func(i, j int) bool { return out.Scores[i].Raw > out.Scores[j].Raw })
-	if r.Top > 0 && r.Top < len(out.Scores) {
-		out.Scores = out.Scores[:r.Top]
-	}
-	return out, nil
 }

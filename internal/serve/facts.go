@@ -18,12 +18,14 @@ type facts struct {
 	parameters, bytes                       int64
 	context                                 int
 	chats, embeds, fills, calls, thinks     bool
-	deep                                    bool // the tokenizer was read too, which says what the model can do
+	labels                                  []string // of a classifier
+	deep                                    bool     // the tokenizer was read too, which says what the model can do
 }
 
 // factsOf gathers them. Without a tokenizer and a format, what the model can do is not known.
 func factsOf(f *weights.File, plan *zoo.Plan, t *tokenizer.Tokenizer, format *prompt.Format) *facts {
-	out := &facts{arch: plan.Config.Arch, quantization: f.MainType().String(), bytes: f.FileBytes(), context: plan.Config.Context, embeds: true}
+	out := &facts{arch: plan.Config.Arch, quantization: f.MainType().String(), bytes: f.FileBytes(), context: plan.Config.Context,
+		embeds: len(plan.Config.Labels) == 0, labels: plan.Config.Labels}
 	for _, tensor := range f.Tensors() {
 		out.parameters += int64(tensor.Elems())
 	}
@@ -41,6 +43,7 @@ func factsOf(f *weights.File, plan *zoo.Plan, t *tokenizer.Tokenizer, format *pr
 func (f *facts) describe(to *chat.Model) {
 	to.Arch, to.Quantization, to.Bytes, to.Context, to.Tokenizer, to.Template = f.arch, f.quantization, f.bytes, f.context, f.tokenizer, f.template
 	to.Chats, to.Embeds, to.FillsMiddle, to.CallsTools, to.Thinks = f.chats, f.embeds, f.fills, f.calls, f.thinks
+	to.Labels = f.labels
 	if to.Parameters == 0 {
 		to.Parameters = f.parameters
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/zoo"
 )
 
-// loaded is a model in memory: an engine for a decoder, or an encoder.
+// loaded is a model in memory: an engine for a decoder, an encoder or a classifier.
 type loaded struct {
 	server  *Server
 	slot    *slot
@@ -32,9 +32,10 @@ type loaded struct {
 
 	constraints *constraints
 
-	engine  *engine.Engine // of a decoder
-	encode  sync.Mutex     // an encoder runs one batch at a time
-	encoder model.Encoder
+	engine     *engine.Engine // of a decoder
+	encode     sync.Mutex     // an encoder or a classifier runs one batch at a time
+	encoder    model.Encoder
+	classifier model.Classifier
 }
 
 // open loads a slot's model, after making room for it.
@@ -72,7 +73,7 @@ func (s *Server) open(sl *slot) (m *loaded, err error) {
 		m.pool.Close()
 		return nil, err
 	}
-	m.context, m.encoder = o.Context, m.network.Encoder
+	m.context, m.encoder, m.classifier = o.Context, m.network.Encoder, m.network.Classifier
 	if m.network.Model != nil {
 		if m.engine, err = engine.New(m.network.Model, m.network.Config, m.pool, o); err != nil {
 			m.close()
@@ -149,7 +150,10 @@ func (m *loaded) release(keep *chat.KeepAlive) { m.server.leave(m.slot, keep) }
 
 // prompt is what the model reads for a request.
 func (m *loaded) prompt(r *chat.Request) (*prompt.Prompt, error) {
-	if m.engine == nil {
+	switch {
+	case m.classifier != nil:
+		return nil, ErrKind.Because("serve: %s classifies texts and does not write: choose another model for answers", m.slot.entry.Name).At("model")
+	case m.engine == nil:
 		return nil, ErrKind.Because("serve: %s gives embeddings and does not write: choose another model for answers", m.slot.entry.Name).At("model")
 	}
 	return m.format.Render(r)

@@ -53,6 +53,7 @@ func (s *Server) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking, 
 		return nil, err
 	}
 	var answer struct {
+		By      string `json:"by"` // our own say it
 		Results []struct {
 			Index int     `json:"index"`
 			Score float64 `json:"relevance_score"`
@@ -63,7 +64,10 @@ func (s *Server) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking, 
 	if err := m.call(ctx, "/rerank", o, &answer); err != nil {
 		return nil, err
 	}
-	out := &chat.Ranking{Model: m.Name, By: "cross-encoder"}
+	out := &chat.Ranking{Model: m.Name, By: chat.CrossEncoder}
+	if answer.By != "" {
+		out.By = answer.By
+	}
 	for _, x := range answer.Results {
 		if x.Index < 0 || x.Index >= len(r.Documents) {
 			return nil, ErrAnswer.Because("upstream: %s ranks document %d of %d", m.Name, x.Index, len(r.Documents))
@@ -71,4 +75,13 @@ func (s *Server) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking, 
 		out.Scores = append(out.Scores, chat.Score{Index: x.Index, Score: x.Score, Raw: x.Score})
 	}
 	return out, nil
+}
+
+// Classify implements chat.Classifier: OpenAI-compatible servers have no endpoint for it.
+func (s *Server) Classify(_ context.Context, r *chat.ClassifyRequest) (*chat.Classes, error) {
+	m, err := s.find(r.Model)
+	if err != nil {
+		return nil, err
+	}
+	return nil, chat.ErrUnsupported.Because("upstream: %s is another server's model, and no endpoint that such servers have in common classifies: serve the classifier here", m.Name).At("model")
 }

@@ -251,6 +251,39 @@ func (b *Backend) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking,
 	return out, nil
 }
 
+// Classify says of every text which share of its characters are vowels, for the first label; the others share
+// the rest.
+func (b *Backend) Classify(ctx context.Context, r *chat.ClassifyRequest) (*chat.Classes, error) {
+	m, err := b.Model(ctx, r.Model)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.Labels) == 0 {
+		return nil, chat.ErrUnsupported.Because("apitest: %s is no classifier", r.Model).At("model")
+	}
+	out := &chat.Classes{Model: r.Model, Labels: m.Labels}
+	for _, t := range r.Texts {
+		text := t.Text
+		if t.Pair != nil {
+			text += *t.Pair
+		}
+		vowels := 0
+		for _, c := range text {
+			if strings.ContainsRune("aeiou", c) {
+				vowels++
+			}
+		}
+		out.Tokens += len([]rune(text))
+		share := float64(vowels) / float64(max(len([]rune(text)), 1))
+		logits, scores := []float64{8*share - 4}, []float64{share}
+		for len(logits) < len(m.Labels) {
+			logits, scores = append(logits, 0), append(scores, (1-share)/float64(len(m.Labels)-1))
+		}
+		out.Logits, out.Scores = append(out.Logits, logits), append(out.Scores, scores)
+	}
+	return out, nil
+}
+
 // Tokenize makes a token of every character; special adds a begin, id 1.
 func (b *Backend) Tokenize(ctx context.Context, model, text string, special bool) ([]chat.Token, error) {
 	if _, err := b.Model(ctx, model); err != nil {
