@@ -20,10 +20,11 @@ import (
 
 // inspectCmd shows what happens inside. docs/inspect.md has the stable formats.
 type inspectCmd struct {
-	Tokens  inspectTokensCmd  `cmd:"" help:"Which tokens a text is: text on standard input, JSON on standard output."`
-	Prompt  inspectPromptCmd  `cmd:"" help:"What text a model reads for a conversation: JSON on standard input, the exact text on standard output."`
-	Logits  inspectLogitsCmd  `cmd:"" help:"What a model thinks of every possible next token."`
-	Weights inspectWeightsCmd `cmd:"" help:"Which tensors and metadata a model's files have."`
+	Tokens     inspectTokensCmd     `cmd:"" help:"Which tokens a text is: text on standard input, JSON on standard output."`
+	Prompt     inspectPromptCmd     `cmd:"" help:"What text a model reads for a conversation: JSON on standard input, the exact text on standard output."`
+	Logits     inspectLogitsCmd     `cmd:"" help:"What a model thinks of every possible next token."`
+	Divergence inspectDivergenceCmd `cmd:"" help:"What rounding a model's weights costs: how far its expectations are from the exact model's, over a text on standard input."`
+	Weights    inspectWeightsCmd    `cmd:"" help:"Which tensors and metadata a model's files have."`
 }
 
 // errInput: what was given to inspect cannot be read.

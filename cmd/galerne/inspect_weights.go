@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
@@ -13,11 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/galerne-ai/galerne/internal/kernel"
-	"github.com/galerne-ai/galerne/internal/kv"
-	"github.com/galerne-ai/galerne/internal/model"
 	"github.com/galerne-ai/galerne/internal/weights"
-	"github.com/galerne-ai/galerne/internal/zoo"
 )
 
 // openWeights opens a model's files.
@@ -31,144 +26,6 @@ func (a *app) openWeights(name string) (*weights.File, error) {
 		return nil, err
 	}
 	return weights.Open(r.Path)
-}
-
-type inspectLogitsCmd struct {
-	Model   string `arg:"" help:"A catalogue name, a .gguf file or a folder of safetensors."`
-	Tokens  string `required:"" help:"The tokens that the model reads: 1,2,3; or - to read them from standard input." placeholder:"IDS"`
-	All     bool   `help:"The logits behind every token; else behind the last one only."`
-	Threads int    `help:"Threads for computing. Default: one a CPU." placeholder:"N"`
-}
-
-// logitRows is how many tokens run in one step: with --all, the logits of so many are in memory at once.
-const logitRows = 64
-
-func (c *inspectLogitsCmd) Run(a *app) error {
-	if c.Threads < 0 {
-		return errInput.Because("--threads is %d: 0 is one a CPU, or give a number of threads", c.Threads)
-	}
-	ids, err := c.ids(a)
-	if err != nil {
-		return err
-	}
-	f, err := a.openWeights(c.Model)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	plan, err := zoo.Inspect(f)
-	if err != nil {
-		return err
-	}
-	n := plan.Config
-	switch {
-	case plan.Encoder:
-		return errInput.Because("%s gives embeddings and has no logits: choose a model that writes", c.Model)
-	case len(ids) > n.Context:
-		return errInput.Because("%d tokens are more than the %d that %s reads: give fewer", len(ids), n.Context, c.Model)
-	}
-	for i, id := range ids {
-		if int(id) >= n.Vocab {
-			return errInput.Because("token %d of --tokens is %d, the vocabulary has 0 to %d", i+1, id, n.Vocab-1)
-		}
-	}
-	pool := kernel.NewPool(c.Threads)
-	defer pool.Close()
-	network, err := zoo.Open(f, zoo.Options{Pool: pool})
-	if err != nil {
-		return err
-	}
-	defer network.Close()
-	return c.write(a, network, pool, ids)
-}
-
-// ids reads --tokens.
-func (c *inspectLogitsCmd) ids(a *app) ([]int32, error) {
-	text := c.Tokens
-	if text == "-" {
-		input, err := a.readInput("token ids")
-		if err != nil {
-			return nil, err
-		}
-		text = string(input)
-	}
-	var ids []int32
-	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(", \t\r\n[]", r) }) {
-		id, err := strconv.ParseInt(word, 10, 32)
-		if err != nil || id < 0 {
-			return nil, errInput.Because("token %d of --tokens is %.40q: it must be a number from 0 on, as in --tokens 1,2,3", len(ids)+1, word)
-		}
-		ids = append(ids, int32(id))
-	}
-	if len(ids) == 0 {
-		return nil, errInput.Because("--tokens names no token: give at least one, as in --tokens 1,2,3")
-	}
-	return ids, nil
-}
-
-// write runs the network and writes {"logits":[[...]]} as the rows come.
-func (c *inspectLogitsCmd) write(a *app, network *zoo.Network, pool *kernel.Pool, ids []int32) error {
-	n := network.Config
-	const blockTokens = 32
-	layout := kernel.CacheLayout{KVHeads: n.KVHeads, HeadDim: n.HeadDim, BlockTokens: blockTokens}
-	table := make([]int32, (len(ids)+blockTokens-1)/blockTokens)
-	for i := range table {
-		table[i] = int32(i)
-	}
-	cache, err := kv.NewCache(layout, n.Layers, len(table))
-	if err != nil {
-		return err
-	}
-	defer cache.Close()
-	out := bufio.NewWriterSize(a.out, 1<<16)
-	out.WriteString(`{"logits":[`)
-	batch := &model.Batch{Cache: cache, Pool: pool}
-	for at := 0; at < len(ids); at += logitRows {
-		if err := a.ctx.Err(); err != nil {
-			return err
-		}
-		rows := min(logitRows, len(ids)-at)
-		batch.Tokens, batch.Positions, batch.Want = ids[at:at+rows], batch.Positions[:0], batch.Want[:0]
-		batch.Spans = append(batch.Spans[:0], kv.Span{Rows: rows, Pos: at, Table: table})
-		for i := range rows {
-			batch.Positions = append(batch.Positions, int32(at+i))
-			if c.All || at+i == len(ids)-1 {
-				batch.Want = append(batch.Want, int32(i))
-			}
-		}
-		batch.Logits = make([]float32, len(batch.Want)*n.Vocab)
-		network.Model.Forward(batch)
-		if err := writeRows(out, batch.Logits, n.Vocab, at > 0 && c.All); err != nil {
-			return err
-		}
-	}
-	out.WriteString("]}\n")
-	return out.Flush()
-}
-
-// writeRows writes rows of numbers, each as the shortest decimal that is that float32 and no other.
-func writeRows(out *bufio.Writer, logits []float32, width int, more bool) error {
-	var buffer []byte
-	for at := 0; at < len(logits); at += width {
-		buffer = buffer[:0]
-		if more || at > 0 {
-			buffer = append(buffer, ',')
-		}
-		buffer = append(buffer, '[')
-		for i, v := range logits[at : at+width] {
-			if v-v != 0 {
-				return fmt.Errorf("the network gave %v for token %d, which is no number: the file is damaged, or the model overflows", v, i)
-			}
-			if i > 0 {
-				buffer = append(buffer, ',')
-			}
-			buffer = strconv.AppendFloat(buffer, float64(v), 'g', -1, 32)
-		}
-		if _, err := out.Write(append(buffer, ']')); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 type inspectWeightsCmd struct {
