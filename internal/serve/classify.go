@@ -39,7 +39,7 @@ func (m *loaded) classify(ctx context.Context, list []chat.Classified, truncate 
 		}
 		labels := len(config.Labels)
 		logits := make([]float32, len(part)*labels)
-		if err := m.guard("classifier", func() { m.classifier.Classify(m.pool, texts, logits) }); err != nil {
+		if err := m.guard(ctx, "classifier", func() { m.classifier.Classify(m.pool, texts, logits) }); err != nil {
 			return nil, err
 		}
 		for row := range slices.Chunk(logits, labels) {
@@ -48,9 +48,6 @@ func (m *loaded) classify(ctx context.Context, list []chat.Classified, truncate 
 				wide[i] = float64(v)
 			}
 			out.Logits, out.Scores = append(out.Logits, wide), append(out.Scores, scores(wide, config.MultiLabel))
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
 		}
 	}
 	return out, nil
@@ -154,15 +151,16 @@ func (m *loaded) rankByPairs(ctx context.Context, r *chat.RankRequest) (*chat.Ra
 }
 
 func (m *loaded) rankByEmbeddings(ctx context.Context, r *chat.RankRequest) (*chat.Ranking, error) {
-	e, err := m.embed(ctx, &chat.EmbedRequest{Texts: append([]string{r.Query}, r.Documents...), Truncate: !r.Whole})
+	n := len(r.Documents) // the query comes last, so that errors name a document by its number
+	e, err := m.embed(ctx, &chat.EmbedRequest{Texts: append(r.Documents[:n:n], r.Query), Truncate: !r.Whole})
 	if err != nil {
 		return nil, err
 	}
 	out := &chat.Ranking{Model: e.Model, By: chat.Embedding, Tokens: e.Tokens}
-	for i, v := range e.Vectors[1:] {
+	for i, v := range e.Vectors[:n] {
 		var cosine float64
 		for d, x := range v {
-			cosine += float64(x) * float64(e.Vectors[0][d])
+			cosine += float64(x) * float64(e.Vectors[n][d])
 		}
 		out.Scores = append(out.Scores, chat.Score{Index: i, Raw: cosine, Score: min(1, max(0, (1+cosine)/2))})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/engine"
@@ -44,16 +45,13 @@ func (m *loaded) embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddi
 	for len(texts) > 0 {
 		n := min(embedBatch, len(texts))
 		vectors := make([]float32, n*dim)
-		if err := m.guard("encoder", func() { m.encoder.Encode(m.pool, texts[:n], vectors) }); err != nil {
+		if err := m.guard(ctx, "encoder", func() { m.encoder.Encode(m.pool, texts[:n], vectors) }); err != nil {
 			return nil, err
 		}
 		for i := range n {
 			out.Vectors = append(out.Vectors, shape(vectors[i*dim:(i+1)*dim], r))
 		}
 		texts = texts[n:]
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
 	}
 	return out, nil
 }
@@ -101,10 +99,16 @@ func vectorOf(ctx context.Context, st *engine.Stream) (v []float32, err error) {
 	}
 }
 
-// guard runs a network that is no decoder; one request's panic is its own.
-func (m *loaded) guard(what string, run func()) (err error) {
+// guard runs a network that is no decoder, unless who asked has left before it is his turn; one request's
+// panic is its own.
+func (m *loaded) guard(ctx context.Context, what string, run func()) (err error) {
 	m.encode.Lock()
 	defer m.encode.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.encodes.Store(time.Now().UnixNano())
+	defer m.encodes.Store(0)
 	defer func() {
 		if r := recover(); r != nil {
 			err = errPanic.Because("serve: the %s of %s panicked: %v", what, m.slot.entry.Name, r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -34,6 +35,7 @@ type loaded struct {
 
 	engine     *engine.Engine // of a decoder
 	encode     sync.Mutex     // an encoder or a classifier runs one batch at a time
+	encodes    atomic.Int64   // since when, in unix nanoseconds; 0: none does
 	encoder    model.Encoder
 	classifier model.Classifier
 }
@@ -144,6 +146,17 @@ func (m *loaded) close() {
 		m.network.Close()
 	}
 	m.pool.Close()
+}
+
+// stuck is how long the step or batch under way has lasted; 0 while idle.
+func (m *loaded) stuck() time.Duration {
+	if m.engine != nil {
+		return m.engine.Stats().Stuck
+	}
+	if began := m.encodes.Load(); began > 0 {
+		return time.Since(time.Unix(0, began))
+	}
+	return 0
 }
 
 func (m *loaded) release(keep *chat.KeepAlive) { m.server.leave(m.slot, keep) }

@@ -104,11 +104,16 @@ func (s *Server) Close() {
 	}
 }
 
-// Ready tells why the server cannot answer now: a step that does not end.
+// Ready tells why the server cannot answer now: a step, or an encoder's batch, that does not end.
 func (s *Server) Ready() error {
-	for name, st := range s.stats() {
-		if st.Stuck > s.o.Stall {
-			return ErrStalled.Because("serve: %s has been in one step for %s", name, st.Stuck.Round(time.Second))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, sl := range s.slots {
+		if !sl.loaded() {
+			continue
+		}
+		if took := sl.model.stuck(); took > s.o.Stall {
+			return ErrStalled.Because("serve: %s has been in one step for %s", name, took.Round(time.Second))
 		}
 	}
 	return nil

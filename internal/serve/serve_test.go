@@ -234,19 +234,31 @@ func TestAReaderThatLeavesFreesItsPlace(t *testing.T) {
 }
 
 func TestReadyTurnsRedWhileAStepDoesNotEnd(t *testing.T) {
+	long := strings.Repeat("The wind blows over the sea. ", 200)
+	for model, ask := range map[string]func(*Server) error{
+		"smollm2-135m": func(s *Server) error {
+			st, err := s.Respond(context.Background(), complete(long, 64))
+			if err == nil {
+				_, err = chat.Collect(context.Background(), st)
+			}
+			return err
+		},
+		"all-minilm-l6-v2": func(s *Server) error {
+			_, err := s.Embed(context.Background(), &chat.EmbedRequest{Model: "all-minilm-l6-v2", Texts: []string{long, long, long}, Truncate: true})
+			return err
+		},
+	} {
+		t.Run(model, func(t *testing.T) { readyIsRedWhile(t, model, ask) })
+	}
+}
+
+func readyIsRedWhile(t *testing.T, model string, ask func(*Server) error) {
 	s := real(t, Options{Stall: time.Millisecond})
 	if err := s.Ready(); err != nil {
 		t.Fatalf("before anything is asked: %v", err)
 	}
-	st, err := s.Respond(context.Background(), complete(strings.Repeat("The wind blows over the sea. ", 200), 64))
-	if err != nil {
-		t.Fatal(err)
-	}
 	ended := make(chan error, 1)
-	go func() {
-		_, err := chat.Collect(context.Background(), st)
-		ended <- err
-	}()
+	go func() { ended <- ask(s) }()
 	var red error
 	for done := false; !done; {
 		select {
@@ -262,9 +274,10 @@ func TestReadyTurnsRedWhileAStepDoesNotEnd(t *testing.T) {
 			time.Sleep(time.Millisecond / 2)
 		}
 	}
-	if !errors.Is(red, ErrStalled) || fault.KindOf(red) != fault.Unavailable || !strings.Contains(red.Error(), "smollm2-135m has been in one step for") {
+	if !errors.Is(red, ErrStalled) || fault.KindOf(red) != fault.Unavailable || !strings.Contains(red.Error(), model+" has been in one step for") {
 		t.Errorf("while steps of more than a millisecond were under way: %v", red)
 	}
+	var err error
 	for range 1000 { // the last step ends a little after its answer is read
 		if err = s.Ready(); err == nil {
 			return
