@@ -90,6 +90,18 @@ func (c *Call) JSON(status int, v any) error {
 	return nil
 }
 
+// rankedBy is the header that says how an order came about: cross-encoder, or embedding.
+const rankedBy = "X-Ranked-By"
+
+// Rank orders documents, and tells in a header how.
+func (c *Call) Rank(r *chat.RankRequest) (*chat.Ranking, error) {
+	got, err := c.Backend.Rank(c.R.Context(), r)
+	if err == nil {
+		c.W.Header().Set(rankedBy, got.By)
+	}
+	return got, err
+}
+
 // piece is how much must be taken within a write timeout.
 const piece = 64 << 10
 

@@ -220,10 +220,15 @@ func (b *Backend) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking,
 	b.mu.Lock()
 	b.ranks = append(b.ranks, r)
 	b.mu.Unlock()
-	if _, err := b.Model(ctx, r.Model); err != nil {
+	m, err := b.Model(ctx, r.Model)
+	if err != nil {
 		return nil, err
 	}
-	out := &chat.Ranking{Model: r.Model, By: "embedding", Tokens: len([]rune(r.Query))}
+	by := chat.Embedding
+	if m.Ranks() {
+		by = chat.CrossEncoder
+	}
+	out := &chat.Ranking{Model: r.Model, By: by, Tokens: len([]rune(r.Query))}
 	words := strings.Fields(strings.ToLower(r.Query))
 	for i, d := range r.Documents {
 		n := 0

@@ -28,6 +28,7 @@ var update = flag.Bool("update", false, "rewrite golden files with what is answe
 // Golden runs every .txtar file of a folder. A file's sections:
 //
 //	request    METHOD PATH, headers, a blank line, the body: as HTTP says them
+//	models     models that there are beside m, a name a line, with its labels if it is a classifier; optional
 //	script     what the backend plays (see Script); optional
 //	asked      what the surface made of the request, as JSON; rewritten by -update, absent if nothing
 //	response   status, headers and the exact bytes of the body; rewritten by -update
@@ -68,6 +69,12 @@ func play(t *testing.T, a *txtar.Archive, o api.Options) []byte {
 	var request []byte
 	for _, f := range a.Files {
 		switch f.Name {
+		case "models":
+			b.List = b.models()
+			for line := range strings.Lines(string(f.Data)) {
+				words := strings.Fields(line)
+				b.List = append(b.List, chat.Model{Name: words[0], Labels: words[1:], Embeds: len(words) == 1, Context: 512, Created: created})
+			}
 		case "script":
 			b.Scripts[""] = string(f.Data)
 		case "request":

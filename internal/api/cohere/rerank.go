@@ -46,13 +46,13 @@ func rerank(c *api.Call) error {
 			}
 		}
 	}
-	got, err := c.Backend.Rank(c.R.Context(), r)
+	got, err := c.Rank(r)
 	if err != nil {
 		return err
 	}
 	one := 1
 	out := rerankAnswer{ID: answerID(c.ID), Results: []ranked{}, Meta: metaOf("2", &billed{Search: &one})}
-	if got.By == "embedding" {
+	if got.By == chat.Embedding {
 		out.Meta.Warnings = []string{"scores are of the cosine of embeddings: the model is no cross-encoder"}
 	}
 	for _, s := range got.Scores {

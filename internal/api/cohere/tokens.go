@@ -81,6 +81,9 @@ func modelOf(m *chat.Model, name string) model {
 	if m.Embeds {
 		out.Endpoints = append(out.Endpoints, "embed", "rerank")
 	}
+	if m.Ranks() {
+		out.Endpoints = append(out.Endpoints, "rerank")
+	}
 	if m.CallsTools {
 		out.Features = append(out.Features, "tools")
 	}

@@ -12,6 +12,10 @@ func rerankFields() []api.Field {
 	return []api.Field{{Name: "truncation_direction", Accept: []string{`"Right"`, `"right"`}, Why: "texts are cut at their end only"}}
 }
 
+func predictFields() []api.Field {
+	return []api.Field{{Name: "truncation_direction", Accept: []string{`"Right"`, `"right"`}, Why: "texts are cut at their end only"}}
+}
+
 func tokenizeFields() []api.Field {
 	return []api.Field{{Name: "prompt_name", Why: "put the prompt before each text"}}
 }
@@ -23,7 +27,6 @@ func unserved() (out []api.Route) {
 	}
 	add("/embed_all", "vectors of single tokens are not served: use /embed", api.Embed)
 	add("/embed_sparse", "sparse vectors need a model that makes them: use /embed", api.Embed)
-	add("/predict", "no model here has been trained to classify: use /generate with a grammar", api.Embed)
 	add("/chat_tokenize", "use galerne inspect prompt, or /tokenize with the text", api.Tokenize)
 	return out
 }

@@ -35,6 +35,7 @@ func Surface(of *api.Surface) *api.Surface {
 			{Method: "GET", Pattern: "/health", Scope: api.Models, Handle: health},
 			{Method: "POST", Pattern: "/embed", Scope: api.Embed, Handle: embed, Body: embedBody{}, Fields: embedFields()},
 			{Method: "POST", Pattern: "/rerank", Scope: api.Embed, Handle: rerank, Body: rerankBody{}, Fields: rerankFields()},
+			{Method: "POST", Pattern: "/predict", Scope: api.Embed, Handle: predict, Body: predictBody{}, Fields: predictFields()},
 			{Method: "POST", Pattern: "/similarity", Scope: api.Embed, Handle: similarity, Body: similarityBody{}},
 			{Method: "POST", Pattern: "/tokenize", Scope: api.Tokenize, Handle: tokenize, Body: tokenizeBody{}, Fields: tokenizeFields()},
 			{Method: "POST", Pattern: "/decode", Scope: api.Tokenize, Handle: decode, Body: decodeBody{}},
@@ -119,6 +120,8 @@ type shape struct {
 //	{"inputs": "...", "parameters" or "stream": ...} text to be continued
 //	{"inputs": "..."}                                the text of InferenceClient's feature_extraction, or
 //	                                                 for a model that only embeds: a vector; else as above
+//
+// A classifier that is named, or is the default model, is asked for classes by any inputs.
 func byShape(c *api.Call) error {
 	data, err := c.Body()
 	if err != nil {
@@ -132,12 +135,14 @@ func byShape(c *api.Call) error {
 	case !isNull(b.Query):
 		return scoped(c, rerank)
 	case isNull(b.Inputs):
+	case is(c, named(c, b.Model), classifies):
+		return scoped(c, predict)
 	case b.Inputs[0] == '{':
 		return scoped(c, similarity)
 	case b.Inputs[0] == '[':
 		return scoped(c, embed)
 	case isNull(b.Parameters) && isNull(b.Stream):
-		if strings.Contains(c.R.UserAgent(), "hf_hub/") || onlyEmbeds(c, named(c, b.Model)) {
+		if strings.Contains(c.R.UserAgent(), "hf_hub/") || is(c, named(c, b.Model), onlyEmbeds) {
 			return scoped(c, embed)
 		}
 	}
@@ -176,6 +181,8 @@ func atModel(of *api.Surface) func(c *api.Call) error {
 			handle func(*api.Call) error
 		}{
 			{"/pipeline/feature-extraction", func(c *api.Call) error { return scoped(c, embed) }},
+			{"/pipeline/text-classification", func(c *api.Call) error { return scoped(c, predict) }}, {"/predict", func(c *api.Call) error { return scoped(c, predict) }},
+			{"/rerank", func(c *api.Call) error { return scoped(c, rerank) }}, {"/embed", func(c *api.Call) error { return scoped(c, embed) }},
 			{"/pipeline/sentence-similarity", func(c *api.Call) error { return scoped(c, similarity) }}, {"/pipeline/text-generation", compatible},
 			{"/generate", generate}, {"/generate_stream", generateStream}, {"/v1/chat/completions", talk},
 		} {
@@ -209,31 +216,8 @@ func anyModel(handle func(*api.Call) error) func(*api.Call) error {
 	}
 }
 
-// onlyEmbeds reports whether a model makes vectors and no text.
-func onlyEmbeds(c *api.Call, name string) bool {
+// is reports whether a model is of a kind.
+func is(c *api.Call, name string, kind func(*chat.Model) bool) bool {
 	m, err := c.Backend.Model(c.R.Context(), name)
-	return err == nil && m.Embeds && !m.Chats
-}
-
-// embedder is the model for vectors: the one that is named, else the first that is made for them, else
-// the first that can.
-func embedder(c *api.Call, name string) (string, error) {
-	if name != "" {
-		return name, nil
-	}
-	all, err := c.Backend.Models(c.R.Context())
-	if err != nil {
-		return "", err
-	}
-	for i := range all {
-		if all[i].Embeds && !all[i].Chats {
-			return all[i].Name, nil
-		}
-	}
-	for i := range all {
-		if all[i].Embeds {
-			return all[i].Name, nil
-		}
-	}
-	return "", nil
+	return err == nil && kind(m)
 }

@@ -3,6 +3,7 @@ package hf
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -181,7 +182,17 @@ func describe(c *api.Call, name string) error {
 	if m.Digest != "" {
 		out.ModelSHA = &m.Digest
 	}
-	if m.Embeds && !m.Chats {
+	if len(m.Labels) > 0 {
+		kind := "classifier"
+		if m.Ranks() {
+			kind = "reranker"
+		}
+		names, numbers := map[string]string{}, map[string]int{}
+		for i, label := range m.Labels {
+			names[strconv.Itoa(i)], numbers[label] = label, i
+		}
+		out.Pipeline, out.ModelType = "text-classification", map[string]any{kind: map[string]any{"id2label": names, "label2id": numbers}}
+	} else if onlyEmbeds(m) {
 		out.Pipeline, out.ModelType = "feature-extraction", map[string]any{"embedding": map[string]string{"pooling": "mean"}}
 	}
 	return c.JSON(http.StatusOK, &out)

@@ -49,7 +49,7 @@ func rerank(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	got, err := c.Backend.Rank(c.R.Context(), r)
+	got, err := c.Rank(r)
 	if err != nil {
 		return err
 	}
