@@ -42,11 +42,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// command runs the program with a data folder of its own.
+// command runs the program with a data folder of its own, and on PostgreSQL with a database of its own.
 func command(t testing.TB, home string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "GALERNE_HOME="+home, "GALERNE_API_KEY=", "NO_COLOR=1")
+	if where := testdeps.Database(t, home); where != home {
+		cmd.Env = append(cmd.Env, "GALERNE_DB="+where)
+	}
 	return cmd
 }
 

@@ -196,3 +196,9 @@ func TestAmazonsClientSignsWithAKeysSecret(t *testing.T) {
 		t.Errorf("%v %v", st, err)
 	}
 }
+
+// TestWhatIsKeptIsKeptInPostgreSQL runs what looks at keys, usage, budgets, files, batches, stored answers and
+// kills once more, the database being PostgreSQL's.
+func TestWhatIsKeptIsKeptInPostgreSQL(t *testing.T) {
+	testdeps.OnPostgres(t, "^Test(AKeyMade|ABudget|OneIdempotency|AmazonsClient|ABatch|AnAnswerInTheBackground)")
+}
