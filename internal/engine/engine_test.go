@@ -345,7 +345,7 @@ func (b *bombMask) Advance(int32) error {
 func TestOnePanicEndsOneRequest(t *testing.T) {
 	e := start(t, newMeanModel(), 2, Options{})
 	good, _ := e.Submit(context.Background(), &Request{Prompt: prompt(1, 10), MaxTokens: 50, Logprobs: -1})
-	bad, _ := e.Submit(context.Background(), &Request{Prompt: prompt(2, 10), MaxTokens: 50, Logprobs: -1, NewMask: func() sample.Mask { return &bombMask{after: 3} }})
+	bad, _ := e.Submit(context.Background(), &Request{Prompt: prompt(2, 10), MaxTokens: 50, Logprobs: -1, NewMask: func(int) sample.Mask { return &bombMask{after: 3} }})
 	if a := drain(bad); !errors.Is(a.err, ErrPanic) || a.finish[0] != Failed || len(a.tokens[0]) != 3 {
 		t.Fatal(a)
 	}

@@ -9,16 +9,17 @@ import (
 
 // Request is one prompt and what is wanted of its answers.
 type Request struct {
-	Prompt    []int32
-	Salt      string // requests share what is cached within one salt only: the tenant
-	N         int    // answers; 0 means 1
-	Sampling  sample.Options
-	NewMask   func() sample.Mask // one mask an answer, for constrained decoding; may be nil
-	MaxTokens int                // of an answer; 0: up to the context
-	MinTokens int                // no end before
-	End       []int32            // tokens that end an answer
-	IgnoreEnd bool               // go on to MaxTokens
-	Logprobs  int                // log-probabilities with so many alternatives; -1: none
+	Prompt   []int32
+	Salt     string // requests share what is cached within one salt only: the tenant
+	N        int    // answers; 0 means 1
+	Sampling sample.Options
+	// NewMask makes the mask of one answer, which has at most so many tokens: constrained decoding. May be nil.
+	NewMask   func(most int) sample.Mask
+	MaxTokens int     // of an answer; 0: up to the context
+	MinTokens int     // no end before
+	End       []int32 // tokens that end an answer
+	IgnoreEnd bool    // go on to MaxTokens
+	Logprobs  int     // log-probabilities with so many alternatives; -1: none
 	// Embed asks for a vector of the prompt instead of an answer: an Embedded event.
 	Embed Pooling
 	// PromptLogprobs also asks for those of the prompt's own tokens, each given those before it.
@@ -58,7 +59,7 @@ func (e *Engine) newSequence(st *Stream, choice int) *sequence {
 	}
 	var mask sample.Mask
 	if r.NewMask != nil {
-		mask = r.NewMask()
+		mask = r.NewMask(q.limit - len(r.Prompt))
 	}
 	q.sampler = sample.New(r.Sampling, choice, r.Prompt, mask)
 	return q
@@ -246,8 +247,10 @@ func (e *Engine) take(q *sequence, r *sampled) {
 	q.stream.push(Event{Choice: q.choice, Kind: Token, ID: r.id, Logprob: r.logprob, Top: r.top, End: ends})
 	q.tokens = append(q.tokens, r.id)
 	switch {
-	case ends:
+	case ends && !q.sampler.Cut():
 		e.finish(q, End, nil)
+	case ends:
+		e.finish(q, Length, nil) // its mask ended it, so that it is complete within its limit
 	case len(q.tokens) >= q.limit:
 		e.finish(q, Length, nil)
 	}

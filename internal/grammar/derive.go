@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"container/heap"
 	"encoding/binary"
 	"slices"
 	"strings"
@@ -326,11 +327,11 @@ func (a *automaton) measure() {
 			}
 		}
 	}
-	const never = 1<<31 - 1
+	const unreached = 1<<31 - 1
 	a.dist = make([]int32, len(a.next))
 	var todo []int32
 	for i, ok := range a.accept {
-		a.dist[i] = never
+		a.dist[i] = unreached
 		if ok {
 			a.dist[i] = 0
 			todo = append(todo, int32(i))
@@ -341,7 +342,7 @@ func (a *automaton) measure() {
 		todo = todo[1:]
 		a.far = a.dist[i]
 		for _, p := range from[i] {
-			if a.dist[p] == never {
+			if a.dist[p] == unreached {
 				a.dist[p] = a.dist[i] + 1
 				todo = append(todo, p)
 			}
@@ -406,4 +407,164 @@ func (s *store) leftParts(n *node) []term {
 		return []term{s.rules[n.a]}
 	}
 	return nil
+}
+
+// costs are how many tokens of a vocabulary end a term's text: enough for its shortest way, counted part by
+// part, so that whoever takes the first of them is one nearer to the end. The real tokens, which may
+// reach over parts, are often fewer.
+type costs struct {
+	s     *store
+	v     *Vocabulary
+	of    []int32 // [term] → cost plus one, 0 where it is not known yet
+	autos map[term][]int32
+}
+
+const never = int32(1 << 29) // tokens: there is no way
+
+// newCosts settles the terms below base, which are all that recur. A term is settled when it is the
+// cheapest of those left, its parts being so (Knuth 1977, https://doi.org/10.1016/0020-0190(77)90002-3).
+func newCosts(s *store, base int, v *Vocabulary) *costs {
+	c := &costs{s: s, v: v, of: make([]int32, base), autos: map[term][]int32{}}
+	users := make([][]term, base)
+	var todo offers
+	for t := range term(base) {
+		n := &s.nodes[t]
+		parts := s.parts(n)
+		if len(parts) == 0 || n.kind == isRep && n.min == 0 {
+			heap.Push(&todo, offer{t, c.find(t)})
+			continue
+		}
+		for _, part := range parts {
+			users[part] = append(users[part], t)
+		}
+	}
+	for len(todo) > 0 {
+		o := heap.Pop(&todo).(offer)
+		if c.of[o.t] != 0 {
+			continue
+		}
+		c.of[o.t] = o.cost + 1
+		for _, t := range users[o.t] {
+			if cost := c.sum(&s.nodes[t], c.settled); c.of[t] == 0 && cost < never {
+				heap.Push(&todo, offer{t, cost})
+			}
+		}
+	}
+	for t := range c.of {
+		if c.of[t] == 0 {
+			c.of[t] = never + 1
+		}
+	}
+	return c
+}
+
+type offer struct {
+	t    term
+	cost int32
+}
+
+// offers is a heap, the cheapest first.
+type offers []offer
+
+func (o offers) Len() int           { return len(o) }
+func (o offers) Less(i, j int) bool { return o[i].cost < o[j].cost }
+func (o offers) Swap(i, j int)      { o[i], o[j] = o[j], o[i] }
+func (o *offers) Push(x any)        { *o = append(*o, x.(offer)) }
+func (o *offers) Pop() any {
+	last := (*o)[len(*o)-1]
+	*o = (*o)[:len(*o)-1]
+	return last
+}
+
+// settled is a part's cost while terms are being settled.
+func (c *costs) settled(t term) int32 {
+	if c.of[t] == 0 {
+		return never
+	}
+	return c.of[t] - 1
+}
+
+// least is a term's cost, never if there is no way.
+func (c *costs) least(t term) int32 {
+	for len(c.of) <= int(t) {
+		c.of = append(c.of, make([]int32, len(c.s.nodes)-len(c.of))...)
+	}
+	if c.of[t] == 0 {
+		cost := c.find(t)
+		c.of[t] = cost + 1
+	}
+	return c.of[t] - 1
+}
+
+func (c *costs) find(t term) int32 {
+	n := &c.s.nodes[t]
+	switch n.kind {
+	case isEmpty:
+		return 0
+	case isSet:
+		for b := range 256 {
+			if at := c.v.tokens.root[b]; n.text[b>>3]>>(b&7)&1 != 0 && at >= 0 && len(c.v.tokens.at(at)) > 0 {
+				return 1
+			}
+		}
+		return never
+	case isLit:
+		return c.v.fewest(n.text)
+	case isAuto:
+		return c.auto(n.a)[n.b]
+	}
+	return c.sum(n, c.least)
+}
+
+// sum is the cost of a term of parts.
+func (c *costs) sum(n *node, of func(term) int32) int32 {
+	switch n.kind {
+	case isCat, isFrame:
+		return min(of(n.a)+of(n.b), never)
+	case isRule:
+		return of(c.s.rules[n.a])
+	case isRep:
+		if n.min == 0 {
+			return 0
+		}
+		return int32(min(int64(n.min)*int64(of(n.a)), int64(never)))
+	case isAlt:
+		least := never
+		for _, t := range n.list {
+			least = min(least, of(t))
+		}
+		return least
+	}
+	return never
+}
+
+// auto is the cost of each state of an automaton, by the way of the fewest symbols, which every limit allows.
+func (c *costs) auto(id term) []int32 {
+	if known := c.autos[id]; known != nil {
+		return known
+	}
+	a := c.s.autos[id]
+	out := make([]int32, len(a.next))
+	order := make([]int32, len(a.next))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(x, y int32) int { return int(a.dist[x]) - int(a.dist[y]) })
+	class := make([]int32, len(a.class))
+	for i, t := range a.class {
+		class[i] = c.least(t)
+	}
+	for _, i := range order {
+		if a.accept[i] {
+			continue
+		}
+		out[i] = never
+		for k, to := range a.next[i] {
+			if to >= 0 && a.dist[to] < a.dist[i] {
+				out[i] = min(out[i], class[k]+out[to])
+			}
+		}
+	}
+	c.autos[id] = out
+	return out
 }

@@ -19,6 +19,8 @@ type Options struct {
 	// Open accepts properties that a schema does not list, where it has properties and does not say
 	// additionalProperties. JSON Schema allows them; models that are allowed them invent them.
 	Open bool
+	// Pairs, if set, writes the outermost object's properties between tags, as some models call tools.
+	Pairs Pairs
 }
 
 const (
@@ -39,23 +41,36 @@ const (
 // Annotations and unknown keywords mean nothing, as the specification says. What cannot be enforced
 // is an error that names the keyword and its place.
 func CompileSchema(text []byte, o Options) (*Grammar, error) {
-	d, root, err := readDocument(text)
+	c, root, err := newCompiler(text, o)
 	if err != nil {
 		return nil, err
+	}
+	var t term
+	if o.Pairs == (Pairs{}) {
+		t, err = c.value([]*schema{root})
+	} else {
+		t, err = c.paired(root)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return sealed(c.store, t)
+}
+
+func newCompiler(text []byte, o Options) (*compiler, *schema, error) {
+	d, root, err := readDocument(text)
+	if err != nil {
+		return nil, nil, err
 	}
 	if o.Indent == 0 {
 		o.Indent = 40
 	}
 	if o.Whitespace > Indented || o.Indent < 0 || o.Indent > maxRepeat {
-		return nil, ErrSchema.Because("grammar: white space of kind %d with %d blanks: kinds are 0 to %d, blanks 0 to %d", o.Whitespace, o.Indent, Indented, maxRepeat)
+		return nil, nil, ErrSchema.Because("grammar: white space of kind %d with %d blanks: kinds are 0 to %d, blanks 0 to %d", o.Whitespace, o.Indent, Indented, maxRepeat)
 	}
 	c := &compiler{store: newStore(), document: d, o: o, values: map[string]term{}, negated: map[int][]*schema{}, matchers: map[*pattern]*Grammar{}, opposites: map[int]*schema{}, bares: map[int]*schema{}, voids: map[string]bool{}}
 	c.layOut()
-	t, err := c.value([]*schema{root})
-	if err != nil {
-		return nil, err
-	}
-	return sealed(c.store, t)
+	return c, root, nil
 }
 
 // JSON is any JSON value.
@@ -172,13 +187,13 @@ func (c *compiler) constant(v *value) term {
 		}
 		return c.lit(v.text)
 	case '"':
-		return c.lit(quoteJSON(v.text))
+		return c.lit(c.quote(v.text))
 	}
 	items := make([]term, len(v.list))
 	for i := range v.list {
 		items[i] = c.constant(&v.list[i])
 		if v.kind == '{' {
-			items[i] = c.cat(c.lit(quoteJSON(v.keys[i])+":"), c.colon, items[i])
+			items[i] = c.cat(c.lit(c.quote(v.keys[i])+":"), c.colon, items[i])
 		}
 	}
 	body := empty

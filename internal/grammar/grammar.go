@@ -10,7 +10,6 @@
 package grammar
 
 import (
-	"container/list"
 	"slices"
 	"sync"
 
@@ -96,6 +95,216 @@ func (m *Matcher) read(text []byte) int {
 
 // readBytes is how much text is read in one store, so that a long text does not fill it.
 const readBytes = 1 << 10
+
+// Matcher follows one answer through a grammar. It is a sample.Mask, used by one goroutine at a time;
+// matchers of one grammar may be used at the same time.
+type Matcher struct {
+	g     *Grammar
+	v     *Vocabulary
+	gen   *generation
+	state term
+	ended bool
+	err   error
+
+	left   int32    // tokens that may still come, with the end's; -1: any number
+	narrow []uint64 // the mask that left makes of the form's
+	wide   []uint64 // the form's, while narrow is what is allowed
+}
+
+// Mask begins an answer.
+func (g *Grammar) Mask(v *Vocabulary) *Matcher {
+	return &Matcher{g: g, v: v, state: g.root, left: -1}
+}
+
+// Within bounds an answer that has not begun to so many tokens: towards their end, Allowed leaves out those
+// behind which the answer could not be completed any more, so that it is complete when the tokens are
+// used up. Where even the shortest answer may need more, nothing is bounded and Within gives false.
+func (m *Matcher) Within(tokens int) bool {
+	m.g.mu.Lock()
+	defer m.g.mu.Unlock()
+	m.enter()
+	if m.gen.of(m.v).costs.least(m.state) > int32(min(tokens, int(never-1))) {
+		return false
+	}
+	m.left = int32(min(tokens, int(never-1)))
+	return true
+}
+
+// Wide is what the form allows, while Within leaves less of it; otherwise nil.
+func (m *Matcher) Wide() []uint64 { return m.wide }
+
+// Fork is a second matcher at the same place: speculation tries it and throws it away.
+func (m *Matcher) Fork() *Matcher {
+	c := *m
+	c.narrow, c.wide = nil, nil
+	return &c
+}
+
+// Done reports whether the answer may end here.
+func (m *Matcher) Done() bool {
+	m.g.mu.Lock()
+	defer m.g.mu.Unlock()
+	m.enter()
+	return m.ended || m.gen.nullable(m.state)
+}
+
+// Err is why Allowed allows nothing, nil as long as it allows something.
+func (m *Matcher) Err() error { return m.err }
+
+// enter moves to the grammar's current store. Called with g.mu held.
+func (m *Matcher) enter() {
+	gen := m.g.current()
+	if m.gen == gen {
+		return
+	}
+	if m.gen != nil && int(m.state) >= m.gen.base {
+		c := newCopier(m.gen.store, gen.store)
+		c.base = term(gen.base)
+		m.state = c.copy(m.state)
+	}
+	m.gen = gen
+}
+
+// Allowed gives a bit for each token that may come next: those whose bytes go on, and the ends where
+// the answer may end. The slice is shared: it must not be changed. It is empty of bits only after an
+// error, which Err tells.
+func (m *Matcher) Allowed() []uint64 {
+	m.g.mu.Lock()
+	defer m.g.mu.Unlock()
+	m.enter()
+	if m.ended || m.err != nil {
+		mask := make([]uint64, m.v.words)
+		if m.ended {
+			m.gen.addEnds(mask, m.v, empty)
+		}
+		return mask
+	}
+	m.wide = nil
+	a := m.gen.maskOf(m.v, m.state)
+	mask := a.mask
+	if m.gen.full {
+		m.err = errTooManyStates()
+		return make([]uint64, m.v.words)
+	}
+	if !slices.ContainsFunc(mask, func(w uint64) bool { return w != 0 }) {
+		m.err = ErrVocabulary.Because("grammar: the model's %d tokens have none for what must come next (%q): its language may lack these characters",
+			len(m.v.pieces), m.gen.begins(m.state))
+		return mask
+	}
+	if m.left >= 0 && a.far >= m.left {
+		return m.narrowed(mask)
+	}
+	return mask
+}
+
+// narrowed is what may come next of wide with the tokens that are left.
+func (m *Matcher) narrowed(wide []uint64) []uint64 {
+	if m.narrow == nil {
+		m.narrow = make([]uint64, m.v.words)
+	}
+	if !m.gen.within(m.narrow, m.v, m.state, m.left-1) || slices.Equal(m.narrow, wide) {
+		return wide
+	}
+	m.wide = wide
+	return m.narrow
+}
+
+// begins is the bytes that t may begin with, for errors.
+func (s *store) begins(t term) string {
+	var out []byte
+	for b := range 256 {
+		if s.step(t, s.classOf[b]) != none && len(out) < 16 {
+			out = append(out, byte(b))
+		}
+	}
+	return string(out)
+}
+
+func errTooManyStates() error {
+	return ErrLimit.Because("grammar: one token leads to more than %d states: make the grammar less ambiguous", hardStates)
+}
+
+// Advance takes a token that Allowed allowed. Nothing may follow an end token.
+func (m *Matcher) Advance(id int32) error {
+	if id < 0 || int(id) >= len(m.v.pieces) {
+		return ErrRefused.Because("grammar: token %d is outside the vocabulary of %d", id, len(m.v.pieces))
+	}
+	m.g.mu.Lock()
+	defer m.g.mu.Unlock()
+	m.enter()
+	if m.left > 0 {
+		m.left--
+	}
+	switch {
+	case m.err != nil:
+		return m.err
+	case m.v.isEnd(id):
+		if !m.ended && !m.gen.nullable(m.state) {
+			return ErrRefused.Because("grammar: token %d ends the answer, which is not complete", id)
+		}
+		m.ended = true
+		return nil
+	case m.ended:
+		return ErrRefused.Because("grammar: token %d follows the answer's end", id)
+	case len(m.v.pieces[id]) == 0:
+		return ErrRefused.Because("grammar: token %d is no text", id)
+	}
+	t := m.state
+	for i, b := range m.v.pieces[id] {
+		if t = m.gen.step(t, m.gen.classOf[b]); t == none {
+			if m.gen.full {
+				m.err = errTooManyStates()
+				return m.err
+			}
+			return ErrRefused.Because("grammar: token %d (%q) is not allowed here, from its byte %d on", id, m.v.pieces[id], i)
+		}
+	}
+	m.state = t
+	return nil
+}
+
+// Forced gives the bytes that must come next, because the grammar leaves no choice: at most limit.
+func (m *Matcher) Forced(limit int) []byte {
+	m.g.mu.Lock()
+	defer m.g.mu.Unlock()
+	m.enter()
+	var out []byte
+	if m.ended || m.err != nil {
+		return nil
+	}
+	for t := m.state; len(out) < limit && !m.gen.nullable(t); {
+		b, to, ok := m.gen.only(t)
+		if !ok {
+			break
+		}
+		out = append(out, b)
+		t = to
+	}
+	return out
+}
+
+// only is the one byte that may come next, if there is one.
+func (s *store) only(t term) (b byte, to term, ok bool) {
+	for c := range s.classRep {
+		x := s.step(t, uint8(c))
+		if x == none {
+			continue
+		}
+		if ok {
+			return 0, none, false
+		}
+		b, to, ok = s.classRep[c], x, true
+	}
+	if !ok {
+		return 0, none, false
+	}
+	for i := range s.classOf {
+		if byte(i) != b && s.classOf[i] == s.classOf[b] {
+			return 0, none, false
+		}
+	}
+	return b, to, true
+}
 
 // Literal is one text.
 func Literal(text string) (*Grammar, error) {
@@ -251,75 +460,4 @@ func (s *store) until(texts []string, then []term, after term, end bool) term {
 
 func endsWith(text, suffix string) bool {
 	return len(text) >= len(suffix) && text[len(text)-len(suffix):] == suffix
-}
-
-// Cache keeps compiled grammars, and with them the masks that answers have found, by what they were
-// compiled from. Many goroutines may use it.
-type Cache struct {
-	limit int
-	mu    sync.Mutex
-	kept  map[cacheKey]*list.Element // of order, holding cached
-	order *list.List                 // the latest used first
-}
-
-type cacheKey struct {
-	kind, text string
-	o          Options
-}
-
-type cached struct {
-	key cacheKey
-	g   *Grammar
-}
-
-// NewCache keeps at most limit grammars: those used last.
-func NewCache(limit int) *Cache {
-	return &Cache{limit: max(limit, 1), kept: map[cacheKey]*list.Element{}, order: list.New()}
-}
-
-// Schema is CompileSchema.
-func (c *Cache) Schema(text []byte, o Options) (*Grammar, error) {
-	return c.get(cacheKey{"schema", string(text), o}, func() (*Grammar, error) { return CompileSchema(text, o) })
-}
-
-// Regex is CompileRegex.
-func (c *Cache) Regex(expr string) (*Grammar, error) {
-	return c.get(cacheKey{"regex", expr, Options{}}, func() (*Grammar, error) { return CompileRegex(expr) })
-}
-
-// GBNF is CompileGBNF.
-func (c *Cache) GBNF(text string) (*Grammar, error) {
-	return c.get(cacheKey{"gbnf", text, Options{}}, func() (*Grammar, error) { return CompileGBNF(text) })
-}
-
-// Made is any grammar that a caller puts together, under a name that says everything it depends on.
-func (c *Cache) Made(name string, compile func() (*Grammar, error)) (*Grammar, error) {
-	return c.get(cacheKey{"made", name, Options{}}, compile)
-}
-
-// get compiles outside the lock: a slow schema stops nobody. Errors are not kept.
-func (c *Cache) get(k cacheKey, compile func() (*Grammar, error)) (*Grammar, error) {
-	c.mu.Lock()
-	if e, ok := c.kept[k]; ok {
-		c.order.MoveToFront(e)
-		c.mu.Unlock()
-		return e.Value.(cached).g, nil
-	}
-	c.mu.Unlock()
-	g, err := compile()
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e, ok := c.kept[k]; ok { // another was quicker: its masks are warm
-		return e.Value.(cached).g, nil
-	}
-	c.kept[k] = c.order.PushFront(cached{k, g})
-	if c.order.Len() > c.limit {
-		last := c.order.Back()
-		delete(c.kept, last.Value.(cached).key)
-		c.order.Remove(last)
-	}
-	return g, nil
 }

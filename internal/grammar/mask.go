@@ -21,16 +21,35 @@ type generation struct {
 }
 
 type masks struct {
-	of    map[term][]uint64 // whole states
-	heads map[term]*head    // what is left of a rule, whatever follows it
-	bytes int
-	stack []term
+	of     map[term]allowance // whole states
+	heads  map[term]*head     // what is left of a rule, whatever follows it
+	ranked map[term]*ranking
+	bytes  int
+	stack  []term
+	costs  *costs
 }
+
+// allowance is the tokens that a state allows, and the most that ending costs behind one of them.
+type allowance struct {
+	mask []uint64
+	far  int32
+}
+
+// ranking is the tokens that a state allows by what ending costs behind them.
+type ranking struct {
+	least  int32    // what it costs in the state itself
+	nearer []uint64 // tokens behind which it costs less
+	same   []uint64 // not more
+	dear   []priced // more, the cheapest first
+}
+
+type priced struct{ id, cost int32 }
 
 // head is what a rule's rest allows by itself, and where it may end in the middle of a token.
 type head struct {
 	mask  []uint64
 	exits []int32 // nodes of the vocabulary
+	far   int32   // the most that ending the rule costs behind one of its tokens
 }
 
 // current is the store to walk in. Called with g.mu held.
@@ -49,173 +68,6 @@ func (g *Grammar) current() *generation {
 	return g.gen
 }
 
-// Matcher follows one answer through a grammar. It is a sample.Mask, used by one goroutine at a time;
-// matchers of one grammar may be used at the same time.
-type Matcher struct {
-	g     *Grammar
-	v     *Vocabulary
-	gen   *generation
-	state term
-	ended bool
-	err   error
-}
-
-// Mask begins an answer.
-func (g *Grammar) Mask(v *Vocabulary) *Matcher {
-	return &Matcher{g: g, v: v, state: g.root}
-}
-
-// Fork is a second matcher at the same place: speculation tries it and throws it away.
-func (m *Matcher) Fork() *Matcher {
-	c := *m
-	return &c
-}
-
-// Done reports whether the answer may end here.
-func (m *Matcher) Done() bool {
-	m.g.mu.Lock()
-	defer m.g.mu.Unlock()
-	m.enter()
-	return m.ended || m.gen.nullable(m.state)
-}
-
-// Err is why Allowed allows nothing, nil as long as it allows something.
-func (m *Matcher) Err() error { return m.err }
-
-// enter moves to the grammar's current store. Called with g.mu held.
-func (m *Matcher) enter() {
-	gen := m.g.current()
-	if m.gen == gen {
-		return
-	}
-	if m.gen != nil && int(m.state) >= m.gen.base {
-		c := newCopier(m.gen.store, gen.store)
-		c.base = term(gen.base)
-		m.state = c.copy(m.state)
-	}
-	m.gen = gen
-}
-
-// Allowed gives a bit for each token that may come next: those whose bytes go on, and the ends where
-// the answer may end. The slice is shared: it must not be changed. It is empty of bits only after an
-// error, which Err tells.
-func (m *Matcher) Allowed() []uint64 {
-	m.g.mu.Lock()
-	defer m.g.mu.Unlock()
-	m.enter()
-	if m.ended || m.err != nil {
-		mask := make([]uint64, m.v.words)
-		if m.ended {
-			m.gen.addEnds(mask, m.v, empty)
-		}
-		return mask
-	}
-	mask := m.gen.maskOf(m.v, m.state)
-	if m.gen.full {
-		m.err = errTooManyStates()
-		return make([]uint64, m.v.words)
-	}
-	if !slices.ContainsFunc(mask, func(w uint64) bool { return w != 0 }) {
-		m.err = ErrVocabulary.Because("grammar: the model's %d tokens have none for what must come next (%q): its language may lack these characters",
-			len(m.v.pieces), m.gen.begins(m.state))
-	}
-	return mask
-}
-
-// begins is the bytes that t may begin with, for errors.
-func (s *store) begins(t term) string {
-	var out []byte
-	for b := range 256 {
-		if s.step(t, s.classOf[b]) != none && len(out) < 16 {
-			out = append(out, byte(b))
-		}
-	}
-	return string(out)
-}
-
-func errTooManyStates() error {
-	return ErrLimit.Because("grammar: one token leads to more than %d states: make the grammar less ambiguous", hardStates)
-}
-
-// Advance takes a token that Allowed allowed. Nothing may follow an end token.
-func (m *Matcher) Advance(id int32) error {
-	if id < 0 || int(id) >= len(m.v.pieces) {
-		return ErrRefused.Because("grammar: token %d is outside the vocabulary of %d", id, len(m.v.pieces))
-	}
-	m.g.mu.Lock()
-	defer m.g.mu.Unlock()
-	m.enter()
-	switch {
-	case m.err != nil:
-		return m.err
-	case m.v.isEnd(id):
-		if !m.ended && !m.gen.nullable(m.state) {
-			return ErrRefused.Because("grammar: token %d ends the answer, which is not complete", id)
-		}
-		m.ended = true
-		return nil
-	case m.ended:
-		return ErrRefused.Because("grammar: token %d follows the answer's end", id)
-	case len(m.v.pieces[id]) == 0:
-		return ErrRefused.Because("grammar: token %d is no text", id)
-	}
-	t := m.state
-	for i, b := range m.v.pieces[id] {
-		if t = m.gen.step(t, m.gen.classOf[b]); t == none {
-			if m.gen.full {
-				m.err = errTooManyStates()
-				return m.err
-			}
-			return ErrRefused.Because("grammar: token %d (%q) is not allowed here, from its byte %d on", id, m.v.pieces[id], i)
-		}
-	}
-	m.state = t
-	return nil
-}
-
-// Forced gives the bytes that must come next, because the grammar leaves no choice: at most limit.
-func (m *Matcher) Forced(limit int) []byte {
-	m.g.mu.Lock()
-	defer m.g.mu.Unlock()
-	m.enter()
-	var out []byte
-	if m.ended || m.err != nil {
-		return nil
-	}
-	for t := m.state; len(out) < limit && !m.gen.nullable(t); {
-		b, to, ok := m.gen.only(t)
-		if !ok {
-			break
-		}
-		out = append(out, b)
-		t = to
-	}
-	return out
-}
-
-// only is the one byte that may come next, if there is one.
-func (s *store) only(t term) (b byte, to term, ok bool) {
-	for c := range s.classRep {
-		x := s.step(t, uint8(c))
-		if x == none {
-			continue
-		}
-		if ok {
-			return 0, none, false
-		}
-		b, to, ok = s.classRep[c], x, true
-	}
-	if !ok {
-		return 0, none, false
-	}
-	for i := range s.classOf {
-		if byte(i) != b && s.classOf[i] == s.classOf[b] {
-			return 0, none, false
-		}
-	}
-	return b, to, true
-}
-
 func (g *generation) addEnds(mask []uint64, v *Vocabulary, state term) {
 	if !g.nullable(state) {
 		return
@@ -227,58 +79,130 @@ func (g *generation) addEnds(mask []uint64, v *Vocabulary, state term) {
 	}
 }
 
-func (g *generation) maskOf(v *Vocabulary, state term) []uint64 {
+// of gives what is known of a vocabulary.
+func (g *generation) of(v *Vocabulary) *masks {
 	m := g.masks[v]
 	if m == nil {
-		m = &masks{stack: make([]term, v.longest+1)}
+		m = &masks{stack: make([]term, v.longest+1), costs: newCosts(g.store, g.base, v)}
 		g.masks[v] = m
 	}
-	if mask := m.of[state]; mask != nil {
-		return mask
-	}
 	if m.of == nil || m.bytes > maskBytes {
-		m.of, m.heads, m.bytes = map[term][]uint64{}, map[term]*head{}, 0
+		m.of, m.heads, m.ranked, m.bytes = map[term]allowance{}, map[term]*head{}, map[term]*ranking{}, 0
 	}
-	mask := make([]uint64, v.words)
-	g.collect(m, v, mask, state)
-	g.addEnds(mask, v, state)
-	m.of[state] = mask
-	m.bytes += 8 * len(mask)
-	return mask
+	return m
 }
 
-// collect adds the tokens that state allows. A frame's own part is looked up, and only the tokens that
-// go past its end are read together with what follows.
-func (g *generation) collect(m *masks, v *Vocabulary, mask []uint64, state term) {
+func (g *generation) maskOf(v *Vocabulary, state term) allowance {
+	m := g.of(v)
+	if a, ok := m.of[state]; ok {
+		return a
+	}
+	mask := make([]uint64, v.words)
+	a := allowance{mask, g.collect(m, v, mask, state)}
+	g.addEnds(mask, v, state)
+	m.of[state] = a
+	m.bytes += 8 * len(mask)
+	return a
+}
+
+// within puts into mask the tokens behind which ending costs at most limit, which is the state's own cost
+// less one, or more; false where that is not known.
+func (g *generation) within(mask []uint64, v *Vocabulary, state term, limit int32) bool {
+	m := g.of(v)
+	if n := g.nodes[state]; n.kind == isFrame {
+		state = g.frame(g.loosen(n.a, int32(v.longest)), n.b)
+	}
+	r := m.ranked[state]
+	if r == nil {
+		if r = g.rank(m, v, state); r == nil {
+			return false
+		}
+		m.ranked[state] = r
+		m.bytes += 16*v.words + 8*len(r.dear)
+	}
+	if limit < r.least {
+		copy(mask, r.nearer)
+	} else {
+		copy(mask, r.same)
+		for _, p := range r.dear {
+			if p.cost > limit {
+				break
+			}
+			mask[p.id>>6] |= 1 << (p.id & 63)
+		}
+	}
+	g.addEnds(mask, v, state)
+	return true
+}
+
+// rank reads all tokens that a state allows; nil if that takes too many states.
+func (g *generation) rank(m *masks, v *Vocabulary, state term) *ranking {
+	r := &ranking{least: m.costs.least(state), nearer: make([]uint64, v.words), same: make([]uint64, v.words)}
+	tr, s := &v.tokens, g.store
+	m.stack[0] = state
+	for i := int32(0); i < tr.size(); {
+		n := &tr.nodes[i]
+		x := s.step(m.stack[n.depth], s.classOf[n.b])
+		if s.full {
+			return nil
+		}
+		if x == none {
+			i = n.end
+			continue
+		}
+		m.stack[n.depth+1] = x
+		for _, id := range tr.at(i) {
+			cost := m.costs.least(x)
+			if cost > r.least {
+				r.dear = append(r.dear, priced{id, cost})
+				continue
+			}
+			r.same[id>>6] |= 1 << (id & 63)
+			if cost < r.least {
+				r.nearer[id>>6] |= 1 << (id & 63)
+			}
+		}
+		i++
+	}
+	slices.SortFunc(r.dear, func(a, b priced) int { return int(a.cost) - int(b.cost) })
+	return r
+}
+
+// collect adds the tokens that state allows, and gives the most that ending costs behind one of them. A
+// frame's own part is looked up, and only the tokens that go past its end are read together with what follows.
+func (g *generation) collect(m *masks, v *Vocabulary, mask []uint64, state term) (far int32) {
 	if g.full {
-		return
+		return never
 	}
 	n := g.nodes[state]
 	switch {
 	case n.kind == isFrame:
 		if least, most, ok := g.stringRest(n.a); ok {
-			g.collectString(m, v, mask, least, most, n.b)
-			return
+			return g.collectString(m, v, mask, least, most, n.b)
 		}
 		h := g.headOf(m, v, g.loosen(n.a, int32(v.longest)))
 		for i, w := range h.mask {
 			mask[i] |= w
 		}
+		far = h.far + m.costs.least(n.b)
 		for _, at := range h.exits {
-			g.goOn(m, v, mask, at, n.b)
+			far = max(far, g.goOn(m, v, mask, at, n.b))
 		}
 		if g.nullable(n.a) {
-			g.collect(m, v, mask, n.b)
+			far = max(far, g.collect(m, v, mask, n.b))
 		}
+		return far
 	case n.kind == isAlt && g.hasFrame(n.list):
 		for _, t := range n.list {
-			g.collect(m, v, mask, t)
+			far = max(far, g.collect(m, v, mask, t))
 		}
-	default:
-		for i, w := range g.headOf(m, v, g.loosen(state, int32(v.longest))).mask {
-			mask[i] |= w
-		}
+		return far
 	}
+	h := g.headOf(m, v, g.loosen(state, int32(v.longest)))
+	for i, w := range h.mask {
+		mask[i] |= w
+	}
+	return h.far
 }
 
 func (g *generation) hasFrame(list []term) bool {
@@ -311,17 +235,17 @@ func (g *generation) headOf(m *masks, v *Vocabulary, t term) *head {
 	}
 	h := &head{mask: make([]uint64, v.words)}
 	m.stack[0] = t
-	g.walk(m, &v.tokens, 0, v.tokens.size(), h.mask, &h.exits)
+	h.far = g.walk(m, &v.tokens, 0, v.tokens.size(), h.mask, &h.exits)
 	m.heads[t] = h
 	m.bytes += 8*len(h.mask) + 4*len(h.exits)
 	return h
 }
 
 // goOn adds the tokens below a node of the vocabulary at which a rule ends and next comes.
-func (g *generation) goOn(m *masks, v *Vocabulary, mask []uint64, at int32, next term) {
+func (g *generation) goOn(m *masks, v *Vocabulary, mask []uint64, at int32, next term) (far int32) {
 	node := &v.tokens.nodes[at]
 	m.stack[node.depth+1] = next
-	g.walk(m, &v.tokens, at+1, node.end, mask, nil)
+	return g.walk(m, &v.tokens, at+1, node.end, mask, nil)
 }
 
 // stringRest tells whether t is the rest of a free JSON string up to its closing quote, and how many
@@ -337,7 +261,8 @@ func (g *generation) stringRest(t term) (least, most int32, ok bool) {
 
 // collectString adds the tokens that go on with a free string of least to most characters, and those
 // that end it and go on with next.
-func (g *generation) collectString(m *masks, v *Vocabulary, mask []uint64, least, most int32, next term) {
+func (g *generation) collectString(m *masks, v *Vocabulary, mask []uint64, least, most int32, next term) (far int32) {
+	far = least + 1 + runeRest + m.costs.least(next)
 	limit := most
 	if most == noLimit || most > insideLimit {
 		limit = insideLimit
@@ -357,13 +282,18 @@ func (g *generation) collectString(m *masks, v *Vocabulary, mask []uint64, least
 		for _, id := range v.tokens.at(q.at) {
 			mask[id>>6] |= 1 << (id & 63)
 		}
-		g.goOn(m, v, mask, q.at, next)
+		far = max(far, g.goOn(m, v, mask, q.at, next))
 	}
+	return far
 }
 
+// runeRest is the most bytes that a character of a string still needs behind a token: \ud83d\u and four more.
+const runeRest = 12
+
 // walk reads the trie's nodes [from, to) and adds the tokens that are allowed. m.stack holds the state
-// before each depth. Nodes at which the state may end go to exits.
-func (g *generation) walk(m *masks, tr *trie, from, to int32, mask []uint64, exits *[]int32) {
+// before each depth. Nodes at which the state may end go to exits. It gives the most that ending costs behind
+// one of the tokens.
+func (g *generation) walk(m *masks, tr *trie, from, to int32, mask []uint64, exits *[]int32) (far int32) {
 	nodes, stack, s := tr.nodes, m.stack, g.store
 	for i := from; i < to; {
 		n := &nodes[i]
@@ -374,7 +304,7 @@ func (g *generation) walk(m *masks, tr *trie, from, to int32, mask []uint64, exi
 		} else {
 			x = s.step(t, c)
 			if s.full {
-				return
+				return never
 			}
 		}
 		if x == none {
@@ -383,13 +313,17 @@ func (g *generation) walk(m *masks, tr *trie, from, to int32, mask []uint64, exi
 		}
 		stack[n.depth+1] = x
 		i++
-		for _, id := range tr.tokens[n.first:nodes[i].first] {
-			mask[id>>6] |= 1 << (id & 63)
+		if ids := tr.tokens[n.first:nodes[i].first]; len(ids) > 0 {
+			far = max(far, m.costs.least(x))
+			for _, id := range ids {
+				mask[id>>6] |= 1 << (id & 63)
+			}
 		}
 		if exits != nil && s.nullable(x) {
 			*exits = append(*exits, i-1)
 		}
 	}
+	return far
 }
 
 func (s *store) rowOf(t term) []term {
@@ -508,6 +442,7 @@ func (v *Vocabulary) isEnd(id int32) bool {
 type trie struct {
 	nodes  []trieNode
 	tokens []int32
+	root   [256]int32 // nodes of first bytes, -1 where there is none
 }
 
 type trieNode struct {
@@ -548,7 +483,41 @@ func newTrie(pieces [][]byte, ids []int32) trie {
 		t.nodes[n].end = int32(len(t.nodes))
 	}
 	t.nodes = append(t.nodes, trieNode{first: int32(len(t.tokens))})
+	for b := range t.root {
+		t.root[b] = -1
+	}
+	for i := int32(0); i < t.size(); i = t.nodes[i].end {
+		t.root[t.nodes[i].b] = i
+	}
 	return t
+}
+
+// child is the node of a byte below another, -1 if there is none.
+func (t *trie) child(node int32, b byte) int32 {
+	for i := node + 1; i < t.nodes[node].end; i = t.nodes[i].end {
+		if t.nodes[i].b == b {
+			return i
+		}
+	}
+	return -1
+}
+
+// fewest is the number of tokens that write a text, never if there are none that do.
+func (v *Vocabulary) fewest(text string) int32 {
+	best := make([]int32, len(text)+1)
+	for i := len(text) - 1; i >= 0; i-- {
+		best[i] = never
+		for j, at := i+1, v.tokens.root[text[i]]; at >= 0; j++ {
+			if len(v.tokens.at(at)) > 0 {
+				best[i] = min(best[i], best[j]+1)
+			}
+			if j == len(text) {
+				break
+			}
+			at = v.tokens.child(at, text[j])
+		}
+	}
+	return best[0]
 }
 
 // maxToken is the longest token that constrained answers use, in bytes.

@@ -366,32 +366,3 @@ func readOn(m *Matcher, text string) *Matcher {
 	m.read([]byte(text))
 	return m
 }
-
-func TestTheCacheKeepsWhatWasUsedLast(t *testing.T) {
-	c := NewCache(2)
-	get := func(expr string) *Grammar {
-		g, err := c.Regex(expr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return g
-	}
-	a, b := get("a"), get("b")
-	if get("a") != a {
-		t.Error("a was compiled again")
-	}
-	get("c")
-	if get("a") != a || get("b") == b {
-		t.Error("not the one used longest ago was dropped")
-	}
-	if _, err := c.Regex("("); err == nil {
-		t.Error("no error")
-	}
-	spaced, err := c.Schema([]byte(`{"const":[1,2]}`), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if compact, err := c.Schema([]byte(`{"const":[1,2]}`), Options{Whitespace: Compact}); err != nil || compact == spaced {
-		t.Error("options are not told apart")
-	}
-}

@@ -1,7 +1,9 @@
 package grammar
 
 import (
+	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // member is a listed property of an object.
@@ -16,6 +18,9 @@ type member struct {
 type members struct {
 	*compiler
 	m        *merged
+	pairs    Pairs           // between which it is written, if any
+	texts    map[string]bool // the properties whose values are texts as they are, of pairs
+	comma    term
 	list     []member
 	free     term  // name, colon and value of a property that is not listed, none if there is none
 	some     term  // the same, where it is the property that someProperty asks for
@@ -26,11 +31,19 @@ type members struct {
 }
 
 func (c *compiler) object(m *merged) (term, error) {
-	w := &members{compiler: c, m: m, min: m.minProps, max: m.maxProps, memo: map[[3]int32]term{}}
+	w := &members{compiler: c, m: m, comma: c.cat(c.lit(","), c.gap)}
+	body, err := w.write()
+	return c.bracket('{', body), err
+}
+
+// write is the object's properties, in order.
+func (w *members) write() (term, error) {
+	c, m := w.compiler, w.m
+	w.min, w.max, w.memo = m.minProps, m.maxProps, map[[3]int32]term{}
 	names, open := c.listed(m)
 	for _, name := range names {
 		required := slices.Contains(m.required, name)
-		text, some, err := c.member(m, name)
+		text, some, err := w.member(name)
 		if err != nil {
 			return none, err
 		}
@@ -41,11 +54,11 @@ func (c *compiler) object(m *merged) (term, error) {
 		}
 	}
 	var err error
-	if w.free, err = c.free(m, names, open, nil); err != nil {
+	if w.free, err = w.unlisted(names, open, nil); err != nil {
 		return none, err
 	}
 	if w.wanted = len(m.some) > 0; w.wanted {
-		if w.some, err = c.free(m, names, open, &m.some[0]); err != nil {
+		if w.some, err = w.unlisted(names, open, &m.some[0]); err != nil {
 			return none, err
 		}
 	}
@@ -65,7 +78,7 @@ func (c *compiler) object(m *merged) (term, error) {
 	if c.full {
 		return none, errTooLarge()
 	}
-	return c.bracket('{', body), nil
+	return body, nil
 }
 
 // listed are the names that the case lists, in order, and whether others may follow.
@@ -98,7 +111,8 @@ func (c *compiler) listed(m *merged) (names []string, open bool) {
 
 // member is a listed property's text, none if it cannot be there, and the same where it is the
 // property that the case's someProperty asks for.
-func (c *compiler) member(m *merged, name string) (text, some term, err error) {
+func (w *members) member(name string) (text, some term, err error) {
+	c, m := w.compiler, w.m
 	for _, s := range m.flat {
 		for _, rule := range s.names {
 			if ok, err := c.holds(rule, &value{kind: '"', text: name}, 0); !ok || err != nil {
@@ -110,16 +124,23 @@ func (c *compiler) member(m *merged, name string) (text, some term, err error) {
 	if err != nil {
 		return none, none, err
 	}
-	head := c.cat(c.lit(quoteJSON(name)+":"), c.colon)
-	v, err := c.value(schemas)
-	if err != nil || len(m.some) == 0 {
-		return c.cat2(head, v), none, err
+	if text, err = w.pair(name, schemas); err != nil || len(m.some) == 0 {
+		return text, none, err
 	}
 	if ok, err := c.isSome(m.some[0], name); !ok || err != nil {
-		return c.cat2(head, v), none, err
+		return text, none, err
 	}
-	found, err := c.value(append(slices.Clip(schemas), m.some[0].s))
-	return c.cat2(head, v), c.cat2(head, found), err
+	some, err = w.pair(name, append(slices.Clip(schemas), m.some[0].s))
+	return text, some, err
+}
+
+// pair is a listed property with a value that satisfies the schemas.
+func (w *members) pair(name string, schemas []*schema) (term, error) {
+	if w.pairs != (Pairs{}) {
+		return w.between(name, schemas)
+	}
+	v, err := w.value(schemas)
+	return w.cat(w.lit(w.quote(name)+":"), w.colon, v), err
 }
 
 // isSome reports whether a name satisfies the rules.
@@ -159,7 +180,7 @@ func (w *members) from(i int, n int32, found bool) term {
 func (w *members) place(i int, n int32, found bool) term {
 	separator := empty
 	if n > 0 {
-		separator = w.cat(w.lit(","), w.gap)
+		separator = w.comma
 	}
 	if i == len(w.list) {
 		if !found {
@@ -183,7 +204,7 @@ func (w *members) place(i int, n int32, found bool) term {
 
 // last ends with the property that is asked for: behind it, the same name might come again.
 func (w *members) last(n int32) term {
-	again := w.cat(w.lit(","), w.gap)
+	again := w.comma
 	if n > 0 {
 		return w.cat(w.rep(w.cat(again, w.free), 0, noLimit), again, w.some)
 	}
@@ -205,17 +226,17 @@ func (w *members) rest(n int32, separator term) term {
 		}
 		return empty
 	}
-	again := w.cat(w.lit(","), w.gap)
 	if n > 0 {
 		return w.rep(w.cat(separator, w.free), least, most)
 	}
-	return w.separated(w.free, again, least, most)
+	return w.separated(w.free, w.comma, least, most)
 }
 
-// free is a property that is not listed. What it must satisfy depends on the patterns that its name
+// unlisted is a property that is not listed. What it must satisfy depends on the patterns that its name
 // matches, so that each set of patterns is a choice of its own. With some, it is the property that is
 // asked for.
-func (c *compiler) free(m *merged, names []string, open bool, some *someProperty) (term, error) {
+func (w *members) unlisted(names []string, open bool, some *someProperty) (term, error) {
+	c, m := w.compiler, w.m
 	var patterns []patternProperty
 	for _, s := range m.flat {
 		for _, p := range s.patterns {
@@ -226,6 +247,11 @@ func (c *compiler) free(m *merged, names []string, open bool, some *someProperty
 	}
 	if len(patterns) > maxPatternProps {
 		return none, unenforceable(patterns[maxPatternProps].at, "an object has more than %d patterns of names", maxPatternProps)
+	}
+	for name := range w.texts {
+		if !slices.Contains(names, name) { // another case lists it
+			names = append(slices.Clip(names), name)
+		}
 	}
 	not := c.listedTexts(names)
 	if some != nil {
@@ -242,11 +268,11 @@ func (c *compiler) free(m *merged, names []string, open bool, some *someProperty
 			in[p.p] = set>>i&1 != 0
 			rules = append(rules, textRule{p: p.p, not: !in[p.p]})
 		}
-		schemas := c.unlisted(m, in)
+		schemas := c.matching(m, in)
 		if some != nil {
 			schemas = append(schemas, some.s)
 		}
-		name, err := c.name(m, rules)
+		name, err := w.name(rules)
 		if err != nil {
 			return none, err
 		}
@@ -257,7 +283,11 @@ func (c *compiler) free(m *merged, names []string, open bool, some *someProperty
 		if err != nil {
 			return none, err
 		}
-		out = c.alt(out, c.cat(name, c.lit(":"), c.colon, v))
+		if w.pairs != (Pairs{}) {
+			out = c.alt(out, c.cat(c.lit(w.pairs.Begin), name, c.lit(w.pairs.Middle), v, c.lit(w.pairs.End)))
+		} else {
+			out = c.alt(out, c.cat(name, c.lit(":"), c.colon, v))
+		}
 	}
 	return out, nil
 }
@@ -274,8 +304,8 @@ func (c *compiler) listedTexts(names []string) []textRule {
 	return []textRule{{p: p, whole: true, not: true}}
 }
 
-// unlisted is what a property must satisfy whose name matches exactly these patterns.
-func (c *compiler) unlisted(m *merged, in map[*pattern]bool) []*schema {
+// matching is what a property must satisfy whose name matches exactly these patterns.
+func (c *compiler) matching(m *merged, in map[*pattern]bool) []*schema {
 	var out []*schema
 	for _, s := range m.flat {
 		known := false
@@ -302,13 +332,17 @@ func (c *compiler) unlisted(m *merged, in map[*pattern]bool) []*schema {
 }
 
 // name is a property's name in quotes that satisfies the rules and propertyNames.
-func (c *compiler) name(m *merged, rules []textRule) (term, error) {
+func (w *members) name(rules []textRule) (term, error) {
+	c := w.compiler
 	var names []*schema
-	for _, s := range m.flat {
+	for _, s := range w.m.flat {
 		names = append(names, s.names...)
 	}
+	if w.pairs != (Pairs{}) {
+		rules = append(slices.Clip(rules), textRule{p: tagName, whole: true})
+	}
 	if len(names) == 0 {
-		return c.nameOf(&merged{maxLen: noLimit}, rules)
+		return w.nameOf(&merged{maxLen: noLimit}, rules)
 	}
 	cases, err := c.cases(names)
 	if err != nil {
@@ -320,7 +354,7 @@ func (c *compiler) name(m *merged, rules []textRule) (term, error) {
 		if err != nil {
 			return none, err
 		}
-		t, err := c.nameOf(n, rules)
+		t, err := w.nameOf(n, rules)
 		if err != nil {
 			return none, err
 		}
@@ -331,7 +365,13 @@ func (c *compiler) name(m *merged, rules []textRule) (term, error) {
 	return out, nil
 }
 
-func (c *compiler) nameOf(n *merged, rules []textRule) (term, error) {
+func (w *members) nameOf(n *merged, rules []textRule) (term, error) {
+	c := w.compiler
+	quote, char, any := c.quote, c.jsonRune, c.freeRune()
+	mark := c.lit(`"`)
+	if w.pairs != (Pairs{}) {
+		quote, char, any, mark = func(text string) string { return text }, c.utf8, c.utf8(allRunes()), empty
+	}
 	if n.hasEnum {
 		out := none
 		for i := range n.enum {
@@ -346,16 +386,164 @@ func (c *compiler) nameOf(n *merged, rules []textRule) (term, error) {
 				}
 			}
 			if ok {
-				out = c.alt(out, c.lit(quoteJSON(n.enum[i].text)))
+				out = c.alt(out, c.lit(quote(n.enum[i].text)))
 			}
 		}
 		return out, nil
 	}
-	any := c.freeRune()
 	rules = append(slices.Clip(rules), n.texts...)
-	t, err := c.texts(rules, n.minLen, n.maxLen, c.jsonRune, any)
+	t, err := c.texts(rules, n.minLen, n.maxLen, char, any)
 	if err != nil {
 		return none, err
 	}
-	return c.named("name", c.cat(c.lit(`"`), t, c.lit(`"`))), nil
+	return c.named("name", c.cat(mark, t, mark)), nil
+}
+
+// Pairs are what stands around the names and values of an object that is written without JSON's braces:
+// Begin, a name, Middle, a value, End. A value that is always a text stands there as it is, any other as JSON.
+type Pairs struct{ Begin, Middle, End string }
+
+// stop is the tag in End, which no value may have.
+func (p Pairs) stop() string { return strings.TrimSpace(p.End) }
+
+// tagName is a name that may stand in a tag.
+var tagName = &pattern{op: opRep, min: 1, max: noLimit, subs: []*pattern{one(newRuneSet(runeRange{'!', ';'}, runeRange{'=', '='}, runeRange{'?', '~'}, runeRange{0xA1, 0x10FFFF}))}}
+
+// paired is the objects that satisfy a schema, as pairs.
+func (c *compiler) paired(root *schema) (term, error) {
+	c.tagged = true
+	cases, err := c.cases([]*schema{root})
+	if err != nil {
+		return none, err
+	}
+	texts, err := c.textNames(cases)
+	if err != nil {
+		return none, err
+	}
+	out := none
+	for _, flat := range cases {
+		m, err := c.merge(flat)
+		if err != nil {
+			return none, err
+		}
+		if m.hasEnum {
+			return none, unenforceable(pointer(m.flat[0].at, "enum"), "this model writes a call's arguments one by one: list them in properties")
+		}
+		if m.types&typeObject == 0 {
+			continue
+		}
+		t, err := (&members{compiler: c, m: m, pairs: c.o.Pairs, texts: texts, comma: empty}).write()
+		if err != nil {
+			return none, err
+		}
+		out = c.alt(out, t)
+	}
+	return out, nil
+}
+
+// textNames are the properties whose values are texts in every case that lists them.
+func (c *compiler) textNames(cases [][]*schema) (map[string]bool, error) {
+	out := map[string]bool{}
+	for _, flat := range cases {
+		m, err := c.merge(flat)
+		if err != nil {
+			return nil, err
+		}
+		names, _ := c.listed(m)
+		for _, name := range names {
+			schemas, err := c.property(m, name)
+			if err != nil {
+				return nil, err
+			}
+			values, err := c.cases(schemas)
+			if err != nil {
+				return nil, err
+			}
+			all := len(values) > 0
+			for _, flat := range values {
+				v, err := c.merge(flat)
+				if err != nil {
+					return nil, err
+				}
+				other := slices.ContainsFunc(v.enum, func(x value) bool { return x.kind != '"' })
+				all = all && (v.types == typeString || v.hasEnum) && !other
+			}
+			if known, ok := out[name]; !ok || known {
+				out[name] = all
+			}
+		}
+	}
+	return out, nil
+}
+
+// TextProperties tells which of an object's properties are always texts, so that Pairs has them as they are.
+func TextProperties(text []byte) map[string]bool {
+	c, root, err := newCompiler(text, Options{})
+	if err == nil {
+		var cases [][]*schema
+		if cases, err = c.cases([]*schema{root}); err == nil {
+			var texts map[string]bool
+			if texts, err = c.textNames(cases); err == nil {
+				return texts
+			}
+		}
+	}
+	var literal struct { // what cannot be enforced may still say so
+		Properties map[string]struct{ Type any }
+	}
+	texts := map[string]bool{}
+	if json.Unmarshal(text, &literal) == nil {
+		for name, p := range literal.Properties {
+			texts[name] = p.Type == "string"
+		}
+	}
+	return texts
+}
+
+// between is a listed property between tags.
+func (w *members) between(name string, schemas []*schema) (term, error) {
+	head := w.lit(w.pairs.Begin + name + w.pairs.Middle)
+	if name == "" || strings.TrimSpace(name) != name || strings.ContainsAny(name, "<>\n") {
+		return none, unenforceable(pointer(w.m.flat[0].at, "properties"), "this model cannot write the name %q in its form of calls: choose another", name)
+	}
+	if !w.texts[name] {
+		v, err := w.value(schemas)
+		return w.cat(head, v, w.lit(w.pairs.End)), err
+	}
+	cases, err := w.cases(schemas)
+	if err != nil {
+		return none, err
+	}
+	out := none
+	for _, flat := range cases {
+		m, err := w.merge(flat)
+		if err != nil {
+			return none, err
+		}
+		t, err := w.plain(m)
+		if err != nil {
+			return none, err
+		}
+		out = w.alt(out, t)
+	}
+	return w.cat(head, out, w.lit(w.pairs.End)), nil
+}
+
+// plain is a text as it is.
+func (w *members) plain(m *merged) (term, error) {
+	if m.hasEnum {
+		out := none
+		for i := range m.enum {
+			if !strings.Contains(m.enum[i].text, w.pairs.stop()) {
+				out = w.alt(out, w.lit(m.enum[i].text))
+			}
+		}
+		return out, nil
+	}
+	rules := append(slices.Clip(m.texts), textRule{p: literalPattern(w.pairs.stop()), not: true})
+	t, err := w.compiler.texts(rules, m.minLen, m.maxLen, w.utf8, w.utf8(allRunes()))
+	if err != nil {
+		return none, atPlace(err, m.flat[0].at)
+	}
+	return w.named("text", t), nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -160,6 +161,15 @@ func (s *store) byteRange(a, b []byte) term {
 // escapes are the characters that JSON writes in two.
 const escapes = "\"\"\\\\\bb\ff\nn\rr\tt" // pairs: the character, and what follows the backslash
 
+// raw are the characters that strings are written with as they are. Between tags, < is none, so that no
+// value has the tag that ends it.
+func (s *store) raw() runeSet {
+	if s.tagged {
+		return rawInJSON().minus(runeSet{{'<', '<'}})
+	}
+	return rawInJSON()
+}
+
 func rawInJSON() runeSet {
 	return newRuneSet(runeRange{0x20, '"' - 1}, runeRange{'"' + 1, '\\' - 1}, runeRange{'\\' + 1, utf8.MaxRune})
 }
@@ -168,9 +178,9 @@ func rawInJSON() runeSet {
 func (s *store) jsonRune(set runeSet) term { return s.written("j", set, s.makeJSONRune) }
 
 func (s *store) makeJSONRune(set runeSet) term {
-	raw := set.complement().union(rawInJSON().complement()).complement()
+	raw := set.complement().union(s.raw().complement()).complement()
 	list := []term{s.utf8(raw)}
-	control := set.minus(rawInJSON())
+	control := set.minus(s.raw())
 	for i := 0; i < len(escapes); i += 2 {
 		if c := rune(escapes[i]); control.has(c) {
 			list = append(list, s.lit(`\`+escapes[i+1:i+2]))
@@ -202,6 +212,14 @@ func (s *store) freeRune() term {
 	if s.free != none {
 		return s.free
 	}
+	if s.tagged { // the vocabulary does not know these strings by heart
+		return s.written("free", nil, func(runeSet) term { return s.anyForm() })
+	}
+	s.free = s.anyForm()
+	return s.free
+}
+
+func (s *store) anyForm() term {
 	hex := func(values ...int) term { // one hexadecimal digit, in either case
 		var b byteSet
 		for _, v := range values {
@@ -218,12 +236,19 @@ func (s *store) freeRune() term {
 	for _, c := range []byte(`"\/bfnrt`) {
 		short.add(c, c)
 	}
-	s.free = s.alt(
-		s.utf8(rawInJSON()),
+	return s.alt(
+		s.utf8(s.raw()),
 		s.cat(s.lit(`\`), s.set(short)),
 		s.cat(u, notD, any, any, any),
 		s.cat(u, d, hex(0, 1, 2, 3, 4, 5, 6, 7), any, any),
 		s.cat(u, d, hex(8, 9, 10, 11), any, any, u, d, hex(12, 13, 14, 15), any, any),
 	)
-	return s.free
+}
+
+// quote writes a string as jsonRune does.
+func (s *store) quote(text string) string {
+	if s.tagged {
+		return strings.ReplaceAll(quoteJSON(text), "<", `\u003c`)
+	}
+	return quoteJSON(text)
 }

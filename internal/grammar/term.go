@@ -83,6 +83,7 @@ type store struct {
 	weight   int             // of lists and rows
 	explored int             // states of automata made for it
 	chars    map[string]term // what sets of code points are written as
+	tagged   bool            // JSON stands between tags
 
 	classOf  [256]uint8 // bytes that no term tells apart share a class
 	classRep []byte

@@ -157,7 +157,7 @@ func (v *value) equal(w *value) bool {
 	return true
 }
 
-// quoteJSON writes a string as jsonRune does.
+// quoteJSON writes a string in JSON's shortest form.
 func quoteJSON(text string) string {
 	out := []byte{'"'}
 	for _, r := range text {

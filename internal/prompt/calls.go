@@ -5,16 +5,18 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/galerne-ai/galerne/internal/grammar"
 )
 
 // callState is how far a call under way has been read.
 type callState struct {
-	array  bool // one of several in a list
-	depth  int  // of brackets
-	quoted bool // inside a string
-	escape bool // behind a backslash
-	pairs  int  // arguments written, of a form that is no JSON
-	name   string
+	array  bool            // one of several in a list
+	depth  int             // of brackets
+	quoted bool            // inside a string
+	escape bool            // behind a backslash
+	pairs  int             // arguments written, of a form that is no JSON
+	texts  map[string]bool // arguments that are texts, of such a form
 }
 
 // verdict is what a beginning of a text says about a form.
@@ -76,9 +78,9 @@ func (r *Reader) head() bool {
 	r.giveCall(name, id)
 	r.held = r.held[at:]
 	r.state = inArguments
-	r.call.name = name
 	if r.f.family.syntax == coder || r.f.family.syntax == glm {
 		r.state = inValues
+		r.call.texts = grammar.TextProperties(r.tools[name])
 	} else {
 		r.held = strings.TrimLeft(r.held, blank)
 	}

@@ -3,6 +3,7 @@ package prompt
 import (
 	"strings"
 
+	"github.com/galerne-ai/galerne/internal/grammar"
 	"github.com/galerne-ai/galerne/internal/tokenizer"
 )
 
@@ -31,6 +32,7 @@ type family struct {
 	think    pair
 	shortIDs bool           // ids of calls are nine letters and digits
 	marks    map[int32]bool // control tokens that are marks: their names are part of what is read
+	pairForm CallForm       // of coder and glm: as the template writes calls
 }
 
 // families is the one table of call syntaxes, the most particular first. A template's is the first whose
@@ -114,7 +116,7 @@ func (s syntax) marks() []string {
 
 // CallForm is the text around a tool call, for a grammar that forces one: Open, then calls with Between
 // between them, then Close. A call is Begin, the tool's name, Middle, the arguments as a JSON
-// object, End.
+// object, or as Pairs if they are set, End.
 type CallForm struct {
 	Trigger string // begins a call in free text; "" if a call must begin the answer
 	Open    string
@@ -123,10 +125,10 @@ type CallForm struct {
 	End     string
 	Between string
 	Close   string
+	Pairs   grammar.Pairs
 }
 
-// CallForm is the family's; false where its calls are no JSON (Qwen3-Coder's, GLM's) or it has none, so
-// that a grammar of JSON cannot force one.
+// CallForm is the family's; false where it has none.
 func (f *Format) CallForm() (CallForm, bool) {
 	switch f.family.syntax {
 	case hermes:
@@ -137,6 +139,8 @@ func (f *Format) CallForm() (CallForm, bool) {
 		return CallForm{Trigger: "[TOOL_CALLS]", Open: "[TOOL_CALLS][", Begin: `{"name": "`, Middle: `", "arguments": `, End: "}", Between: ", ", Close: "]"}, true
 	case mistralArgs:
 		return CallForm{Trigger: "[TOOL_CALLS]", Begin: "[TOOL_CALLS]", Middle: "[ARGS]"}, true
+	case coder, glm:
+		return f.family.pairForm, true
 	case functionary:
 		return CallForm{Trigger: "<function=", Begin: "<function=", Middle: ">", End: "</function>"}, true
 	}

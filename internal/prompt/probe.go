@@ -2,9 +2,11 @@ package prompt
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/grammar"
 	"github.com/galerne-ai/galerne/internal/jinja"
 )
 
@@ -45,11 +47,14 @@ func (p *probing) render(tools jinja.Value, begin bool, messages ...jinja.Value)
 	return out
 }
 
-// call is an assistant's turn that calls the tool.
-func (p *probing) call(arguments jinja.Value) *jinja.Map {
-	fn := jinja.NewMap().Set("name", jinja.String("needle_tool")).Set("arguments", arguments)
-	call := jinja.NewMap().Set("type", jinja.String("function")).Set("id", jinja.String("call00000")).Set("function", fn)
-	return message("assistant", jinja.String("")).Set("tool_calls", jinja.List{call})
+// call is an assistant's turn that calls the tool, once with each of the arguments.
+func (p *probing) call(arguments ...jinja.Value) *jinja.Map {
+	var calls jinja.List
+	for i, a := range arguments {
+		fn := jinja.NewMap().Set("name", jinja.String("needle_tool")).Set("arguments", a)
+		calls = append(calls, jinja.NewMap().Set("type", jinja.String("function")).Set("id", jinja.String("call0000"+strconv.Itoa(i))).Set("function", fn))
+	}
+	return message("assistant", jinja.String("")).Set("tool_calls", calls)
 }
 
 const needleArguments = `{"needle_key": "needle-v"}`
@@ -85,11 +90,15 @@ func (f *Format) probe() (*probing, abilities) {
 
 // writes is a call as the template writes it, with what may stand around it.
 func (p *probing) writes(a abilities) string {
-	var arguments jinja.Value = jinja.NewMap().Set("needle_key", jinja.String("needle-v"))
 	if a.argumentText {
-		arguments = jinja.String(needleArguments)
+		return p.written(jinja.String(needleArguments))
 	}
-	before, all := p.render(p.tools, true, p.user), p.render(p.tools, false, p.user, p.call(arguments))
+	return p.written(jinja.NewMap().Set("needle_key", jinja.String("needle-v")))
+}
+
+// written is calls as the template writes them, with what may stand around them.
+func (p *probing) written(arguments ...jinja.Value) string {
+	before, all := p.render(p.tools, true, p.user), p.render(p.tools, false, p.user, p.call(arguments...))
 	n := 0
 	for n < len(before) && n < len(all) && before[n] == all[n] {
 		n++
@@ -98,6 +107,40 @@ func (p *probing) writes(a abilities) string {
 		n = mark // the two differ within a mark
 	}
 	return all[n:]
+}
+
+// pairForm is how the template writes calls whose arguments stand between tags: two calls are rendered, and
+// what stands between the parts that are known is its form. Blanks differ from template to template.
+func (p *probing) pairForm(s syntax) CallForm {
+	t := s.tags()
+	form := CallForm{Trigger: s.trigger(), Begin: "<tool_call>\n<function=", Middle: ">\n", End: "</function>\n</tool_call>", Between: "\n",
+		Pairs: grammar.Pairs{Begin: t.key, Middle: ">\n", End: "\n</parameter>\n"}}
+	if s == glm {
+		form.Begin, form.Middle, form.End = "<tool_call>", "\n", "</tool_call>"
+		form.Pairs = grammar.Pairs{Begin: t.key, Middle: "</arg_key>\n<arg_value>", End: "</arg_value>\n"}
+	}
+	two := jinja.NewMap().Set("needle_key", jinja.String("needle-v")).Set("needle_more", jinja.String("needle-w"))
+	rest := p.written(two, jinja.NewMap())
+	if at := strings.Index(rest, form.Trigger); at > 0 {
+		rest = rest[at:]
+	}
+	var parts []string
+	for _, mark := range []string{"needle_tool", "needle_key", "needle-v", "needle_more", "needle-w", "</tool_call>", form.Trigger} {
+		part, behind, ok := strings.Cut(rest, mark)
+		if !ok {
+			return form
+		}
+		parts, rest = append(parts, part), behind
+	}
+	middle, ok1 := strings.CutSuffix(parts[1], t.key)
+	pairEnd, ok2 := strings.CutSuffix(parts[3], t.key)
+	end, ok3 := strings.CutPrefix(parts[5], pairEnd)
+	if !ok1 || !ok2 || !ok3 || parts[2] != parts[4] || !strings.Contains(pairEnd, t.valueEnd) {
+		return form
+	}
+	form.Begin, form.Middle, form.End, form.Between = parts[0], middle, end+"</tool_call>", parts[6]
+	form.Pairs.Middle, form.Pairs.End = parts[2], pairEnd
+	return form
 }
 
 // reads reports whether a syntax understands that.

@@ -65,6 +65,9 @@ func newFormat(t *tokenizer.Tokenizer, source string) (*Format, error) {
 		written = p.writes(f.able)
 	}
 	f.family = familyOf(source, t, written)
+	if s := f.family.syntax; s == coder || s == glm {
+		f.family.pairForm = p.pairForm(s)
+	}
 	f.able.tools = f.family.native
 	return f, nil
 }

@@ -133,14 +133,7 @@ func (r *Reader) pair(key, value string) {
 
 // typed is a value as JSON: as it is where the schema does not say that it is a text and it is JSON.
 func (r *Reader) typed(key, value string) string {
-	var schema struct {
-		Properties map[string]struct {
-			Type json.RawMessage `json:"type"`
-		} `json:"properties"`
-	}
-	_ = json.Unmarshal(r.tools[r.call.name], &schema) // no schema: the value's own look decides
-	kind := string(schema.Properties[key].Type)
-	if kind != `"string"` && json.Valid([]byte(value)) {
+	if !r.call.texts[key] && json.Valid([]byte(value)) {
 		return strings.TrimSpace(value)
 	}
 	return quoted(value)

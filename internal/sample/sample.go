@@ -67,7 +67,8 @@ func (o *Options) Validate(vocab int) error {
 }
 
 // Mask restricts what may come next: constrained decoding. One that allows nothing may say why in a
-// method Err() error.
+// method Err() error. One that leaves out tokens of the form that is asked for, because an answer's last
+// tokens must end it, tells what the form allows in a method Wide() []uint64.
 type Mask interface {
 	// Allowed gives a bit for each token, 64 a word, or nil if everything is allowed.
 	Allowed() []uint64
@@ -91,6 +92,8 @@ type Sampler struct {
 	count  map[int32]int32 // of the answer's tokens
 	logits []float32       // adjusted copy
 	heap   []weighted
+	narrow []uint64 // what the mask allows, while that is less than the form does
+	cut    bool     // a token that the form allows was drawn, and not allowed
 }
 
 type weighted struct {
@@ -115,6 +118,11 @@ func New(o Options, choice int, prompt []int32, mask Mask) *Sampler {
 func (s *Sampler) Next(logits []float32) (int32, error) {
 	x := s.adjust(logits)
 	id, err := s.pick(x)
+	if s.narrow != nil && err == nil && s.narrow[id>>6]>>(id&63)&1 == 0 {
+		s.cut = true
+		forbid(x, s.narrow)
+		id, err = s.pick(x)
+	}
 	if m, ok := s.mask.(interface{ Err() error }); ok && errors.Is(err, ErrNothing) && m.Err() != nil {
 		err = m.Err() // the mask knows why
 	}
@@ -134,11 +142,15 @@ func (s *Sampler) Next(logits []float32) (int32, error) {
 	return id, nil
 }
 
+// Cut reports whether the answer would have gone on otherwise, had its mask not had to end it. An answer
+// that was not cut is the same, token for token, as without that.
+func (s *Sampler) Cut() bool { return s.cut }
+
 // adjust applies bias, penalties and mask to a copy, or gives the logits themselves where there are none.
 func (s *Sampler) adjust(logits []float32) []float32 {
 	var allowed []uint64
 	if s.mask != nil {
-		allowed = s.mask.Allowed()
+		allowed = s.allowed()
 	}
 	if len(s.o.Bias) == 0 && s.seen == nil && s.count == nil && allowed == nil {
 		return logits
@@ -153,13 +165,31 @@ func (s *Sampler) adjust(logits []float32) []float32 {
 		x[id] -= float32(n)*s.o.Frequency + s.o.Presence
 	}
 	if allowed != nil {
-		for id := range x {
-			if allowed[id>>6]>>(id&63)&1 == 0 {
-				x[id] = float32(math.Inf(-1))
-			}
-		}
+		forbid(x, allowed)
 	}
 	return x
+}
+
+// allowed is what the form allows; what the mask leaves of it, if that is less, is in narrow.
+func (s *Sampler) allowed() []uint64 {
+	allowed := s.mask.Allowed()
+	s.narrow = nil
+	if m, ok := s.mask.(interface{ Wide() []uint64 }); ok {
+		if wide := m.Wide(); wide != nil {
+			s.narrow = allowed
+			return wide
+		}
+	}
+	return allowed
+}
+
+// forbid takes the tokens away that are not allowed.
+func forbid(x []float32, allowed []uint64) {
+	for id := range x {
+		if allowed[id>>6]>>(id&63)&1 == 0 {
+			x[id] = float32(math.Inf(-1))
+		}
+	}
 }
 
 // repeat penalizes each token seen once, however often it was seen.

@@ -39,7 +39,6 @@ type choice struct {
 	open    bool
 	kind    chat.BlockKind
 	calls   bool
-	count   int // tokens
 	stopped bool
 }
 
@@ -165,7 +164,6 @@ func (a *answer) token(ev engine.Event) {
 	if c.stopped || a.request.MaxTokens != nil && *a.request.MaxTokens == 0 {
 		return
 	}
-	c.count++
 	a.usage.Answer++
 	if a.request.Logprobs != nil || a.request.TokenIDs {
 		t := a.m.token(ev.ID)
@@ -242,7 +240,7 @@ func (a *answer) finish(ev engine.Event) {
 	}
 	why := chat.Stop
 	switch {
-	case ev.Finish == engine.Length && a.request.MaxTokens != nil && c.count >= *a.request.MaxTokens:
+	case ev.Finish == engine.Length && a.request.MaxTokens != nil && len(a.prompt.IDs)+*a.request.MaxTokens <= a.m.context:
 		why = chat.Length
 	case ev.Finish == engine.Length:
 		why = chat.Full

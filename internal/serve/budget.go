@@ -43,9 +43,25 @@ func (b *budget) Advance(id int32) error {
 	return nil
 }
 
+// Wide is the other mask's.
+func (b *budget) Wide() []uint64 {
+	if m, ok := b.Mask.(interface{ Wide() []uint64 }); ok && (!b.inside || b.left > 0) {
+		return m.Wide()
+	}
+	return nil
+}
+
+// Err is the other mask's.
+func (b *budget) Err() error {
+	if m, ok := b.Mask.(interface{ Err() error }); ok {
+		return m.Err()
+	}
+	return nil
+}
+
 // withBudget keeps a request's reasoning within its budget, where the model marks reasoning with tokens
 // of their own. Other models do not reason, or mark it in words; there a budget changes nothing.
-func (m *loaded) withBudget(r *chat.Request, p *prompt.Prompt, mask func() sample.Mask) func() sample.Mask {
+func (m *loaded) withBudget(r *chat.Request, p *prompt.Prompt, mask func(int) sample.Mask) func(int) sample.Mask {
 	mark, open := m.format.ReasoningEnd(p)
 	begin, ok1 := m.tokens.Lookup(m.format.ReasoningBegin())
 	end, ok2 := m.tokens.Lookup(mark)
@@ -54,10 +70,10 @@ func (m *loaded) withBudget(r *chat.Request, p *prompt.Prompt, mask func() sampl
 	}
 	only := make([]uint64, (m.network.Config.Vocab+63)/64)
 	only[end>>6] |= 1 << (end & 63)
-	return func() sample.Mask {
+	return func(most int) sample.Mask {
 		b := &budget{begin: begin, end: end, left: *r.Reasoning.Budget, inside: open, only: only}
 		if mask != nil {
-			b.Mask = mask()
+			b.Mask = mask(most)
 		}
 		return b
 	}

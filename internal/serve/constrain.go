@@ -42,7 +42,7 @@ func newConstraints(m *loaded) *constraints {
 }
 
 // mask is what keeps an answer to the form that the request asks for; nil where it asks for none.
-func (m *loaded) mask(r *chat.Request, p *prompt.Prompt) (func() sample.Mask, error) {
+func (m *loaded) mask(r *chat.Request, p *prompt.Prompt) (func(most int) sample.Mask, error) {
 	calls := m.forcesCalls(r)
 	if r.Format.Kind == chat.AnyText && !calls {
 		return nil, nil
@@ -70,7 +70,11 @@ func (m *loaded) mask(r *chat.Request, p *prompt.Prompt) (func() sample.Mask, er
 	if calls || m.format.ReasoningBegin() != "" {
 		v = c.marks
 	}
-	return func() sample.Mask { return g.Mask(v()) }, nil
+	return func(most int) sample.Mask {
+		m := g.Mask(v())
+		m.Within(most)
+		return m
+	}, nil
 }
 
 func constraintKey(r *chat.Request, p *prompt.Prompt, f *prompt.Format, calls bool) (string, error) {
@@ -257,12 +261,16 @@ func oneCall(form *prompt.CallForm, tools []chat.Tool, before string) (*grammar.
 	var any []*grammar.Grammar
 	for i := range tools {
 		t := &tools[i]
-		arguments, err := argumentsOf(t)
+		arguments, err := argumentsOf(t, form.Pairs)
 		if err != nil {
 			return nil, err
 		}
-		name, _ := json.Marshal(t.Name) // a string always can
-		head, err := grammar.Literal(before + string(name[1:len(name)-1]) + form.Middle)
+		name := t.Name
+		if form.Pairs == (grammar.Pairs{}) {
+			text, _ := json.Marshal(name) // a string always can
+			name = string(text[1 : len(text)-1])
+		}
+		head, err := grammar.Literal(before + name + form.Middle)
 		if err != nil {
 			return nil, err
 		}
@@ -280,17 +288,29 @@ func oneCall(form *prompt.CallForm, tools []chat.Tool, before string) (*grammar.
 }
 
 // argumentsOf is the form of a tool's arguments. A schema that cannot be enforced is an error only where
-// the tool is strict.
-func argumentsOf(t *chat.Tool) (*grammar.Grammar, error) {
-	if len(t.Schema) == 0 {
-		return grammar.JSONObject(grammar.Options{})
+// the tool is strict; else what is known of them is which are texts.
+func argumentsOf(t *chat.Tool, pairs grammar.Pairs) (*grammar.Grammar, error) {
+	schema := []byte(t.Schema)
+	if len(schema) == 0 {
+		schema = []byte(`{"type":"object"}`)
 	}
-	g, err := grammar.CompileSchema(t.Schema, grammar.Options{})
+	g, err := grammar.CompileSchema(schema, grammar.Options{Pairs: pairs})
 	if err == nil || t.Strict {
 		if err != nil {
 			err = fmt.Errorf("serve: the parameters of tool %q: %w", t.Name, err)
 		}
 		return g, err
 	}
-	return grammar.JSONObject(grammar.Options{})
+	type object map[string]any
+	texts := object{}
+	for name, is := range grammar.TextProperties(schema) {
+		if is && pairs != (grammar.Pairs{}) {
+			texts[name] = object{"type": "string"}
+		}
+	}
+	loose, err := json.Marshal(object{"type": "object", "properties": texts, "additionalProperties": true})
+	if err != nil {
+		return nil, err
+	}
+	return grammar.CompileSchema(loose, grammar.Options{Pairs: pairs})
 }
