@@ -194,7 +194,8 @@ func exp32(x float32) float32 {
 // roundEven rounds to the nearest integer, ties to even, for |x| < 2^22.
 func roundEven(x float32) float32 {
 	const magic = 3 << 22 // 1.5·2^23: adding it leaves no bits behind the point
-	return float32(x+magic) - magic
+	// Where x is a product, some machines would fuse it with the addition, unrounded, but for the conversion.
+	return float32(float32(x)+magic) - magic
 }
 
 func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
