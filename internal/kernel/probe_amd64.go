@@ -2,86 +2,8 @@
 
 package kernel
 
-import (
-	"slices"
-	"unsafe"
-
-	"github.com/galerne-ai/galerne/internal/dtype"
-)
-
 // hasF16C reads CPUID leaf 1, bit 29 of ECX: conversions between half and single precision.
 func hasF16C() bool { return cpuidECX(1)>>29&1 == 1 }
 
 // cpuidECX is ECX of a CPUID leaf.
 func cpuidECX(leaf uint32) uint32
-
-// trial runs every quantized form once and compares bits with generic Go, since machines advertise
-// what they do not do.
-func trial(run func(f *form, c *dotCall, n int)) bool {
-	const cols, panels, most = 256, 3, 16
-	random := lcg(1)
-	x := make([]float32, cols)
-	in := lines{in: &Input{Rows: most, Cols: cols}}
-	in.reserve()
-	for r := range most {
-		for i := range x {
-			x[i] = float32(random.next()%2000)/1000 - 1
-		}
-		quantize256Generic(x, in.row(r)) // all that any form reads
-	}
-	for _, t := range dtype.All() {
-		f := formOf(t)
-		if f.bits == 0 {
-			continue
-		}
-		size := panelSize(t, f, cols)
-		w := make([]byte, panels*size)
-		for i := range panels {
-			random.fill(f, w[i*size:(i+1)*size], cols)
-		}
-		var sums tile
-		var got, want [most * panels * panelRows]float32
-		c := dotCall{w: unsafe.Pointer(&w[0]), x: unsafe.Pointer(&in.data[0]), dst: unsafe.Pointer(&want[0]),
-			xStride: uintptr(in.stride), dstStride: 4 * panels * panelRows, blocks: cols / 32, panels: panels,
-			sums: unsafe.Pointer(&sums), size: uintptr(size)}
-		again := c
-		dotGeneric(&f, &again, most)
-		for _, n := range []int{1, 2, 4, 8, 12, most} {
-			clear(got[:])
-			again = c
-			again.dst, again.rows = unsafe.Pointer(&got[0]), uintptr(n)
-			run(&f, &again, n)
-			end := n * panels * panelRows
-			if !slices.Equal(got[:end], want[:end]) || slices.ContainsFunc(got[end:], func(v float32) bool { return v != 0 }) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// lcg is a small generator of numbers that look random.
-type lcg uint32
-
-func (l *lcg) next() uint32 {
-	*l = *l*1664525 + 1013904223
-	return uint32(*l) >> 8
-}
-
-// fill makes one panel of weights.
-func (l *lcg) fill(f form, panel []byte, cols int) {
-	var b block
-	for g := range cols / f.group {
-		header, at := f.place(g)
-		for lane := range panelRows {
-			b.scale = float32(l.next()%64) / 64
-			b.factor, b.factorLow = ToF16(b.scale), ToF16(float32(l.next()%64)/-64)
-			b.times, b.timesLow = int8(l.next()%127)-63, int8(l.next()%63)
-			for k := range b.code {
-				b.code[k] = byte(l.next() & (1<<f.bits - 1))
-			}
-			f.putScales(panel[header:], panel[at:], lane, &b)
-			f.putCodes(panel[at+f.codesAt()+4*lane:], &b)
-		}
-	}
-}

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"fmt"
+	"math"
+)
+
+// Where the constants of exp stand once loadExp has run.
+const (
+	expLow, expHigh, expLog2e, expLn2High, expLn2Low, expBias, expTaylor = 16, 17, 18, 19, 20, 21, 22
+)
+
+func expTable() {
+	words := []float32{-87.33654, 88.02969, 1.44269504, 0.693359375, -2.12194440e-4, 0,
+		1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1, 1}
+	table("expTable", func(i int) uint32 {
+		if i == expBias-expLow {
+			return 127 // of exponents, an integer
+		}
+		return math.Float32bits(words[i])
+	}, len(words))
+}
+
+// loadExp spoils R13.
+func loadExp() {
+	p("MOVD $·expTable(SB), R13")
+	for i := range 14 {
+		everywhere(expLow+i, 13)
+	}
+}
+
+// expNEON replaces each register of x by e^x, by the operations of kernel.exp32 in its order; n, t and zero are
+// registers that it may use.
+func expNEON(x, n, t, zero []int) {
+	each := func(name string, registers func(i int) []int) {
+		for i := range x {
+			v(name, registers(i)...)
+		}
+	}
+	each("fcmgt", func(i int) []int { return []int{zero[i], expLow, x[i]} }) // 0 in the end
+	each("fmin", func(i int) []int { return []int{x[i], x[i], expHigh} })    // keeps a NaN
+	each("fmul", func(i int) []int { return []int{n[i], x[i], expLog2e} })
+	each("frintn", func(i int) []int { return []int{n[i], n[i]} })
+	each("fmul", func(i int) []int { return []int{t[i], n[i], expLn2High} })
+	each("fsub", func(i int) []int { return []int{x[i], x[i], t[i]} })
+	each("fmul", func(i int) []int { return []int{t[i], n[i], expLn2Low} })
+	each("fsub", func(i int) []int { return []int{x[i], x[i], t[i]} })
+	each("fmul", func(i int) []int { return []int{t[i], x[i], expTaylor} })
+	for c := 1; c <= 7; c++ {
+		each("fadd", func(i int) []int { return []int{t[i], t[i], expTaylor + c} })
+		if c < 7 {
+			each("fmul", func(i int) []int { return []int{t[i], t[i], x[i]} })
+		}
+	}
+	each("fcvtns", func(i int) []int { return []int{n[i], n[i]} })
+	each("add", func(i int) []int { return []int{n[i], n[i], expBias} })
+	for i := range x {
+		shift("shl4s", n[i], n[i], 23)
+	}
+	each("fmul", func(i int) []int { return []int{x[i], t[i], n[i]} })
+	each("bic", func(i int) []int { return []int{x[i], x[i], zero[i]} })
+}
+
+// arguments loads a function's pointers to R1, R2 and so on, and its count to R0.
+func arguments(pointers ...string) {
+	for i, name := range pointers {
+		p("MOVD %s+%d(FP), R%d", name, 8*i, 1+i)
+	}
+	p("MOVD n+%d(FP), R0", 8*len(pointers))
+}
+
+// overRow runs body for every four of R0 numbers, and then for every one: what body does with the other lanes
+// means nothing. It is given the bytes of a float32 access.
+func overRow(name string, body func(size int)) {
+	p("SUBS $4, R0")
+	p("BLT %s_ones", name)
+	label("%s_fours", name)
+	body(16)
+	p("SUBS $4, R0")
+	p("BGE %s_fours", name)
+	label("%s_ones", name)
+	p("ADDS $4, R0")
+	p("BEQ %s_end", name)
+	label("%s_one", name)
+	body(4)
+	p("SUBS $1, R0")
+	p("BNE %s_one", name)
+	label("%s_end", name)
+	p("RET")
+}
+
+// rowsNEON: the plain functions on rows of any length.
+func rowsNEON() {
+	row := func(name string, args int, pointers []string, factor bool, body func(size int)) {
+		text(name, args)
+		arguments(pointers...)
+		if factor {
+			p("FMOVS f+%d(FP), F7", 8+8*len(pointers))
+			spread(7, 7, 0)
+		}
+		overRow(name, body)
+	}
+	row("addNEON", 24, []string{"dst", "x"}, false, func(size int) {
+		read(size, 0, 1, 0)
+		readOn(size, 1, 2)
+		v("fadd", 0, 0, 1)
+		writeOn(size, 0, 1)
+	})
+	row("addScaledNEON", 28, []string{"dst", "x"}, true, func(size int) {
+		read(size, 0, 1, 0)
+		readOn(size, 1, 2)
+		v("fmul", 1, 1, 7)
+		v("fadd", 0, 0, 1)
+		writeOn(size, 0, 1)
+	})
+	row("scaleNEON", 20, []string{"x"}, true, func(size int) {
+		read(size, 0, 1, 0)
+		v("fmul", 0, 0, 7)
+		writeOn(size, 0, 1)
+	})
+	row("scaleByNEON", 36, []string{"dst", "x", "w"}, true, func(size int) {
+		readOn(size, 0, 2)
+		readOn(size, 1, 3)
+		v("fmul", 0, 0, 7)
+		v("fmul", 0, 0, 1)
+		writeOn(size, 0, 1)
+	})
+	row("toF16NEON", 24, []string{"dst", "x"}, false, func(size int) {
+		readOn(size, 0, 2)
+		v("fcvtn", 0, 0)
+		writeOn(size/2, 0, 1)
+	})
+	row("fromF16NEON", 24, []string{"dst", "x"}, false, func(size int) {
+		readOn(size/2, 0, 2)
+		v("fcvtl", 0, 0)
+		writeOn(size, 0, 1)
+	})
+	widen := func(size, t, base int) {
+		readOn(size/4, t, base)
+		v("sxtl8h", t, t)
+		v("sxtl4s", t, t)
+		v("scvtf", t, t)
+	}
+	row("widenRowNEON", 28, []string{"wide", "codes"}, true, func(size int) {
+		widen(size, 0, 2)
+		v("fmul", 0, 0, 7)
+		writeOn(size, 0, 1)
+	})
+	ropesNEON(row)
+
+	text("swiGLUNEON", 24)
+	arguments("gate", "up")
+	loadExp()
+	overRow("swiglu", func(size int) {
+		read(size, 5, 1, 0)
+		readOn(size, 6, 2)
+		v("fneg", 0, 5)
+		expNEON([]int{0}, []int{1}, []int{2}, []int{3})
+		v("fadd", 0, 0, expTaylor+7) // 1
+		v("fdiv", 0, 5, 0)
+		v("fmul", 0, 0, 6)
+		writeOn(size, 0, 1)
+	})
+
+	// widenColumnsNEON(wide *float32, scales, codes *byte, n int): n rows of 32 codes
+	text("widenColumnsNEON", 32)
+	arguments("wide", "scales", "codes")
+	for i := range 8 {
+		read(16, 16+i, 2, 16*i)
+	}
+	label("widen_columns")
+	for i := range 8 {
+		widen(16, 0, 3)
+		v("fmul", 0, 0, 16+i)
+		writeOn(16, 0, 1)
+	}
+	p("SUBS $1, R0")
+	p("BNE widen_columns")
+	p("RET")
+}
+
+func ropesNEON(row func(name string, args int, pointers []string, factor bool, body func(size int))) {
+	turn := func(a, b, cos, sin int) { // a, b to V4, V5
+		v("fmul", 4, a, cos)
+		v("fmul", 6, b, sin)
+		v("fsub", 4, 4, 6)
+		v("fmul", 5, a, sin)
+		v("fmul", 6, b, cos)
+		v("fadd", 5, 5, 6)
+	}
+	row("ropeHalvesNEON", 40, []string{"lo", "hi", "cos", "sin"}, false, func(size int) {
+		read(size, 0, 1, 0)
+		read(size, 1, 2, 0)
+		readOn(size, 2, 3)
+		readOn(size, 3, 4)
+		turn(0, 1, 2, 3)
+		writeOn(size, 4, 1)
+		writeOn(size, 5, 2)
+	})
+	row("ropePairsNEON", 32, []string{"x", "cos", "sin"}, false, func(size int) {
+		if size == 16 {
+			emit(0x4c408820, "ld2 {v0.4s, v1.4s}, [x1]")
+		} else {
+			read(4, 0, 1, 0)
+			read(4, 1, 1, 4)
+		}
+		readOn(size, 2, 2)
+		readOn(size, 3, 3)
+		turn(0, 1, 2, 3)
+		if size == 16 {
+			emit(0x4c9f8824, "st2 {v4.4s, v5.4s}, [x1], #32")
+		} else {
+			writeOn(4, 4, 1)
+			writeOn(4, 5, 1)
+		}
+	})
+}
+
+// sumsNEON: those whose sums stand in eight interleaved parts, of V5 and V6 and then in memory.
+func sumsNEON() {
+	sums := func(name string, args int, start func(), body func(size int, into []int)) {
+		text(name, args)
+		start()
+		clearVector(5)
+		clearVector(6)
+		p("SUBS $8, R0")
+		p("BLT %s_rest", name)
+		label("%s_eights", name)
+		body(16, []int{5, 6})
+		p("SUBS $8, R0")
+		p("BGE %s_eights", name)
+		label("%s_rest", name)
+		write(16, 5, 4, 0)
+		write(16, 6, 4, 16)
+		p("ADDS $8, R0")
+		p("BEQ %s_end", name)
+		label("%s_one", name)
+		read(4, 5, 4, 0)
+		body(4, []int{5})
+		writeOn(4, 5, 4)
+		p("SUBS $1, R0")
+		p("BNE %s_one", name)
+		label("%s_end", name)
+		p("RET")
+	}
+	// squaresNEON(x *float32, n int, part *[8]float32)
+	sums("squaresNEON", 24, func() {
+		arguments("x")
+		p("MOVD part+16(FP), R4")
+	}, func(size int, into []int) {
+		for i, sum := range into {
+			readOn(size, i, 1)
+			v("fmul", i, i, i)
+			v("fadd", sum, sum, i)
+		}
+	})
+	// expPartsNEON(dst, x *float32, n int, most float32, part *[8]float32)
+	sums("expPartsNEON", 40, func() {
+		arguments("dst", "x")
+		p("FMOVS most+24(FP), F7")
+		spread(7, 7, 0)
+		loadExp()
+		p("MOVD part+32(FP), R4")
+	}, func(size int, into []int) {
+		x, n, t, zero := []int{0, 1}[:len(into)], []int{2, 3}, []int{4, 8}, []int{9, 10}
+		for i := range x {
+			readOn(size, x[i], 2)
+			v("fsub", x[i], x[i], 7)
+		}
+		expNEON(x, n, t, zero)
+		for i, sum := range into {
+			writeOn(size, x[i], 1)
+			v("fadd", sum, sum, x[i])
+		}
+	})
+}
+
+// table writes n words of read-only data.
+func table(name string, word func(i int) uint32, n int) {
+	for i := range n {
+		fmt.Fprintf(&out, "DATA ·%s+%d(SB)/4, $0x%08x\n", name, 4*i, word(i))
+	}
+	fmt.Fprintf(&out, "GLOBL ·%s(SB), RODATA|NOPTR, $%d\n", name, 4*n)
+}

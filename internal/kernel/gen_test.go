@@ -1,0 +1,41 @@
+package kernel
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/galerne-ai/galerne/internal/testdeps"
+)
+
+func TestAssemblyIsWhatTheGeneratorWrites(t *testing.T) {
+	for _, arch := range []string{"amd64", "arm64"} {
+		cmd := exec.Command("go", "run", ".", arch)
+		cmd.Dir = filepath.Join(testdeps.Root(t), "internal/kernel/_gen")
+		cmd.Env = append(os.Environ(), "GOARCH=", "GOOS=") // of this machine, whatever the tests are for
+		got, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := "kernels_" + arch + ".s"
+		want, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != string(want) {
+			t.Errorf("%s is not what _gen writes: cd internal/kernel/_gen && go run . %s > ../%s", name, arch, name)
+		}
+	}
+	t.Logf("this machine runs %v", Implementations())
+}
+
+// TestWordsMeanWhatTheirTextSays asks a disassembler, since _gen encodes the vector instructions of arm64 itself.
+func TestWordsMeanWhatTheirTextSays(t *testing.T) {
+	out, err := exec.Command(testdeps.Python(t), "testdata/disassemble.py", "kernels_arm64.s").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Log(strings.TrimSpace(string(out)))
+}
