@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"testing"
 
+	"github.com/galerne-ai/galerne/internal/testdeps"
 	"pgregory.net/rapid"
 )
 
@@ -54,7 +55,7 @@ func TestNumbersAgreeWithArithmetic(t *testing.T) {
 		if odd != "" {
 			parts = append(parts, `"allOf":[{"not":{"multipleOf":`+odd+`}}]`)
 		}
-		g, err := CompileSchema([]byte(object(parts)), Options{})
+		g, err := CompileSchema([]byte(testdeps.Object(parts)), Options{})
 		for range 10 {
 			text := decimalText().Draw(t, "number")
 			x := rat(text)
@@ -65,7 +66,7 @@ func TestNumbersAgreeWithArithmetic(t *testing.T) {
 				(odd == "" || !new(big.Rat).Quo(x, rat(odd)).IsInt()) &&
 				(excluded == "" || x.Cmp(rat(excluded)) != 0)
 			if err == nil && g.Match([]byte(text)) != ok || err != nil && ok {
-				t.Fatalf("%s on %s: want %v (%v)", object(parts), text, ok, err)
+				t.Fatalf("%s on %s: want %v (%v)", testdeps.Object(parts), text, ok, err)
 			}
 		}
 	})

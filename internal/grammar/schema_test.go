@@ -8,6 +8,8 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/fault"
 	"github.com/galerne-ai/galerne/internal/tokenizer"
+
+	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 func mustSchema(t testing.TB, text string, o Options) *Grammar {
@@ -159,7 +161,7 @@ func TestWideAndDeepSchemasCompile(t *testing.T) {
 		props = append(props, fmt.Sprintf(`"p%d":{"type":"integer","minimum":%d}`, i, i))
 		values = append(values, fmt.Sprintf(`"value %d"`, i))
 	}
-	g := mustSchema(t, `{"type":"object","properties":`+object(props)+`}`, Options{})
+	g := mustSchema(t, `{"type":"object","properties":`+testdeps.Object(props)+`}`, Options{})
 	if !g.Match([]byte(`{"p7":7,"p1999":2000}`)) || g.Match([]byte(`{"p7":6}`)) {
 		t.Error("wrong match of 2000 properties")
 	}

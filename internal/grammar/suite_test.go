@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/galerne-ai/galerne/internal/fault"
 	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
@@ -126,6 +127,15 @@ func TestOfficialSuite(t *testing.T) {
 	}
 }
 
+// keywordOf is the keyword that an error's place ends with.
+func keywordOf(err error) string {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return ""
+	}
+	return f.Param[strings.LastIndex(f.Param, "/")+1:]
+}
+
 // suiteCase reports whether the schema was accepted.
 func suiteCase(t *testing.T, file, draft string, g suiteGroup) bool {
 	schema := g.Schema
@@ -139,6 +149,9 @@ func suiteCase(t *testing.T, file, draft string, g suiteGroup) bool {
 	switch {
 	case err == nil || errors.Is(err, ErrEmpty):
 	case errors.Is(err, ErrUnenforceable) || errors.Is(err, ErrLimit):
+		if at := keywordOf(err); !strings.Contains(string(g.Schema), `"`+at+`"`) {
+			t.Errorf("%s: %s: refused for %q, which is no keyword of %s: %v", file, g.Description, at, g.Schema, err)
+		}
 		return false
 	default:
 		if !strings.Contains(file, "regex") && !strings.Contains(file, "pattern") && !strings.Contains(file, "ecmascript") {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,156 +15,10 @@ import (
 	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
-// maker invents schemas.
-type maker struct {
-	*rand.Rand
-}
+// maker invents schemas and changes values.
+type maker struct{ testdeps.Schemas }
 
-func (m *maker) of(list ...string) string { return list[m.IntN(len(list))] }
-
-func (m *maker) maybe(parts *[]string, format string, args ...any) {
-	if m.IntN(2) == 0 {
-		*parts = append(*parts, fmt.Sprintf(format, args...))
-	}
-}
-
-func object(parts []string) string { return "{" + strings.Join(parts, ",") + "}" }
-
-func (m *maker) schema(depth int) string {
-	if depth <= 0 {
-		return m.scalar()
-	}
-	switch m.IntN(12) {
-	case 0, 1, 2:
-		return m.object(depth)
-	case 3, 4:
-		return m.array(depth)
-	case 5:
-		return fmt.Sprintf(`{"anyOf":[%s,%s]}`, m.schema(depth-1), m.schema(depth-1))
-	case 6:
-		return m.combined(depth)
-	case 7:
-		return `{"$ref":"#/$defs/node"}`
-	default:
-		return m.scalar()
-	}
-}
-
-func (m *maker) scalar() string {
-	switch m.IntN(10) {
-	case 0:
-		return m.of(`{"type":"boolean"}`, `{"type":"null"}`, `true`, `{"const":{"a":[1,"é\n\"",null]}}`, `{"const":1.50}`, `{"type":["string","null"],"maxLength":3}`, `{"type":["integer","boolean"]}`)
-	case 1:
-		return m.of(`{"enum":["red","green","blue"]}`, `{"enum":[1,"1",null,[1],{"x":1}]}`, `{"type":"string","enum":["a","ab","abc"]}`, `{"type":"integer","enum":[1,2.0,2.5,"3"]}`)
-	case 2, 3:
-		return m.number()
-	case 4:
-		return fmt.Sprintf(`{"type":"string","format":%q}`, m.of("date", "time", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri", "uri-reference", "regex", "idn-email", "json-pointer", "relative-json-pointer"))
-	case 5, 6:
-		parts := []string{`"type":"string"`, fmt.Sprintf(`"pattern":%q`, m.of(`^[a-z]+$`, `[0-9]{3}`, `^(foo|bar)-[0-9]{1,4}$`, `x`, `^[^a]*$`, `^.{2,5}$`, `^$|^[A-Z]`, `é+`, `^(?!ab)[a-c]{2,6}$`, `^[\w.+-]+@[a-z]+\.com$`))}
-		m.maybe(&parts, `"minLength":%d`, m.IntN(4))
-		m.maybe(&parts, `"maxLength":%d`, 4+m.IntN(30))
-		return object(parts)
-	}
-	parts := []string{`"type":"string"`}
-	m.maybe(&parts, `"minLength":%d`, m.IntN(6))
-	m.maybe(&parts, `"maxLength":%d`, []int{6, 10, 40, 100000}[m.IntN(4)])
-	return object(parts)
-}
-
-func (m *maker) number() string {
-	kind := m.of("integer", "number")
-	parts := []string{fmt.Sprintf(`"type":%q`, kind)}
-	value := func() float64 {
-		v := float64(m.IntN(4000)-2000) / []float64{1, 1, 2, 8, 1000}[m.IntN(5)]
-		return v * []float64{1, 1, 1e6, 0}[m.IntN(4)]
-	}
-	lo := value()
-	hi := lo + float64(m.IntN(1000))/[]float64{1, 4, 16}[m.IntN(3)] + 1
-	m.maybe(&parts, `%q:%s`, m.of("minimum", "exclusiveMinimum"), strconv.FormatFloat(lo, 'f', -1, 64))
-	m.maybe(&parts, `%q:%s`, m.of("maximum", "exclusiveMaximum"), strconv.FormatFloat(hi, 'f', -1, 64))
-	if m.IntN(4) == 0 {
-		parts = append(parts, `"multipleOf":`+m.of("1", "2", "3", "7", "0.5", "0.25", "10"))
-	}
-	if m.IntN(6) == 0 {
-		parts = append(parts, `"not":{"enum":[0,1,-1,2.5]}`)
-	}
-	return object(parts)
-}
-
-func (m *maker) array(depth int) string {
-	parts := []string{`"type":"array"`}
-	least := m.IntN(3)
-	if m.IntN(3) == 0 {
-		parts = append(parts, fmt.Sprintf(`"prefixItems":[%s,%s]`, m.schema(depth-1), m.schema(depth-1)))
-	}
-	parts = append(parts, `"items":`+m.schema(depth-1))
-	m.maybe(&parts, `"minItems":%d`, least)
-	m.maybe(&parts, `"maxItems":%d`, least+m.IntN(4))
-	switch m.IntN(8) {
-	case 0:
-		return fmt.Sprintf(`{"type":"array","items":{"type":["integer","boolean"]},"contains":{"type":"integer","minimum":%d},"minContains":%d,"maxItems":6}`, m.IntN(9), m.IntN(3))
-	case 1:
-		return fmt.Sprintf(`{"type":"array","items":{"enum":[1,2,"x",true]},"uniqueItems":true,"minItems":%d}`, m.IntN(4))
-	case 2:
-		return `{"type":"array","contains":{"const":1},"maxContains":2,"maxItems":5,"items":{"enum":[1,2]}}`
-	}
-	return object(parts)
-}
-
-func (m *maker) object(depth int) string {
-	var props, names []string
-	for range m.IntN(5) {
-		name := m.of("id", "name", "é", `a\"b`, "x-1", "value") + strconv.Itoa(m.IntN(3))
-		if !strings.Contains(strings.Join(names, ","), `"`+name+`"`) {
-			names = append(names, `"`+name+`"`)
-			props = append(props, `"`+name+`":`+m.schema(depth-1))
-		}
-	}
-	parts := []string{`"type":"object"`, `"properties":` + object(props)}
-	if len(names) > 0 {
-		parts = append(parts, `"required":[`+strings.Join(names[:m.IntN(len(names)+1)], ",")+`]`)
-		m.maybe(&parts, `"maxProperties":%d`, len(names)+m.IntN(2))
-	}
-	switch m.IntN(8) {
-	case 0:
-		parts = append(parts, `"additionalProperties":`+m.schema(depth-1))
-	case 1, 2:
-		parts = append(parts, `"additionalProperties":false`)
-	case 3:
-		parts = append(parts, `"patternProperties":{"^x-":`+m.schema(depth-1)+`,"[0-9]$":`+m.schema(0)+`}`)
-	case 4:
-		parts = append(parts, `"propertyNames":{"maxLength":9}`, `"additionalProperties":true`)
-	case 5:
-		parts = append(parts, `"minProperties":1`)
-	case 6:
-		if len(names) > 1 {
-			parts = append(parts, fmt.Sprintf(`"dependentRequired":{%s:[%s]}`, names[0], names[1]))
-		}
-	}
-	return object(parts)
-}
-
-func (m *maker) combined(depth int) string {
-	return m.of(
-		fmt.Sprintf(`{"allOf":[%s,{"properties":{"extra":%s}}]}`, m.object(depth), m.schema(depth-1)),
-		fmt.Sprintf(`{"type":"object","oneOf":[{"properties":{"kind":{"const":"a"},"v":%s},"required":["kind","v"]},{"properties":{"kind":{"const":"b"}},"required":["kind"]}]}`, m.schema(depth-1)),
-		fmt.Sprintf(`{"oneOf":[{"type":"integer","minimum":%d},{"type":"integer","maximum":%d},{"type":"string"}]}`, m.IntN(9), m.IntN(9)),
-		fmt.Sprintf(`{"type":"object","properties":{"mode":{"enum":["x","y"]},"n":{"type":"integer"},"s":%s},"required":["mode"],"if":{"properties":{"mode":{"const":"x"}}},"then":{"required":["n"]},"else":{"required":["s"]}}`, m.schema(depth-1)),
-		`{"oneOf":[{"type":"object","properties":{"a":{"type":"integer"}},"additionalProperties":false},{"type":"object","properties":{"b":{"type":"integer"},"a":true},"additionalProperties":false}]}`,
-		`{"type":"object","properties":{"a":{"type":"null"}},"not":{"patternProperties":{"^x-":{"type":"integer"}}},"additionalProperties":true}`,
-		`{"type":"object","properties":{"zz":true},"not":{"properties":{"a":true},"additionalProperties":{"type":["integer","null"]}},"additionalProperties":{"type":["null","boolean"]}}`,
-		`{"type":["integer","string"],"not":{"enum":["","a",3]}}`,
-		`{"allOf":[{"type":"number","minimum":3},{"maximum":9},{"multipleOf":0.5}]}`,
-		fmt.Sprintf(`{"allOf":[{"properties":{"a":%s},"required":["a"]},{"properties":{"b":{"type":"null"}}}],"type":"object","unevaluatedProperties":false}`, m.schema(depth-1)),
-	)
-}
-
-// document is a schema with a recursive definition.
-func (m *maker) document() string {
-	return fmt.Sprintf(`{"$defs":{"node":{"type":"object","properties":{"leaf":%s,"kids":{"type":"array","items":{"$ref":"#/$defs/node"},"maxItems":2}},"required":["leaf"],"additionalProperties":false}},"allOf":[%s]}`,
-		m.scalar(), m.schema(3))
-}
+func newMaker(r *rand.Rand) *maker { return &maker{testdeps.Schemas{Rand: r}} }
 
 // walk draws allowed tokens until the answer ends; ok is false if it does not.
 func walk(t testing.TB, g *Grammar, v *Vocabulary, r *rand.Rand, checked bool) (text []byte, ok bool) {
@@ -218,11 +71,11 @@ func (m *maker) mutate(v *value) {
 	}
 	switch kind := m.IntN(5); {
 	case kind == 0:
-		*v = value{kind: m.of("n", "t", "f")[0]}
+		*v = value{kind: m.Of("n", "t", "f")[0]}
 	case v.kind == '0' && kind < 3 && len(v.num.whole) < 15:
-		number(m.of("-"+v.num.whole0(), v.num.whole0()+"5", v.num.whole0()+".5", "0", "1", strings.TrimPrefix(v.num.String(), "-")))
+		number(m.Of("-"+v.num.whole0(), v.num.whole0()+"5", v.num.whole0()+".5", "0", "1", strings.TrimPrefix(v.num.String(), "-")))
 	case v.kind == '"' && kind < 4:
-		v.text = m.of(v.text+"a", v.text+v.text, "", "ab", "foo-1", "a1", strings.ToUpper(v.text), "123")
+		v.text = m.Of(v.text+"a", v.text+v.text, "", "ab", "foo-1", "a1", strings.ToUpper(v.text), "123")
 	case v.kind == '[' && kind < 3 && len(v.list) > 0:
 		v.list = v.list[:len(v.list)-1]
 	case v.kind == '[' && len(v.list) > 0:
@@ -231,7 +84,7 @@ func (m *maker) mutate(v *value) {
 		i := m.IntN(len(v.list))
 		v.list, v.keys = append(append([]value(nil), v.list[:i]...), v.list[i+1:]...), append(append([]string(nil), v.keys[:i]...), v.keys[i+1:]...)
 	case v.kind == '{':
-		name := m.of("zz", "x-1", "x-9", "extra", "kind", "a long name of a property")
+		name := m.Of("zz", "x-1", "x-9", "extra", "kind", "a long name of a property")
 		if _, ok := v.get(name); !ok {
 			v.list, v.keys = append(v.list, value{kind: 'n'}), append(v.keys, name)
 		}
@@ -295,11 +148,11 @@ func (a *answers) mutants(t testing.TB, m *maker, schema string, text []byte) {
 // with the result; and of texts that are nearly answers, those match that jsonschema finds valid.
 func TestRandomAnswersToRandomSchemasAreValid(t *testing.T) {
 	var a answers
-	m := &maker{Rand: rand.New(rand.NewPCG(5, 6))}
+	m := newMaker(rand.New(rand.NewPCG(5, 6)))
 	vocabularies := []*Vocabulary{realVocabulary(t, "smollm2-135m"), realVocabulary(t, "qwen2.5-coder-0.5b")}
 	accepted, refused, unfinished := 0, map[string]int{}, 0
 	for n := 0; accepted < 1100 && n < 3000; n++ {
-		schema := m.document()
+		schema := m.Document()
 		g, err := CompileSchema([]byte(schema), Options{Whitespace: Whitespace(n % 3), Open: n%5 == 0})
 		switch {
 		case errors.Is(err, ErrEmpty):

@@ -40,7 +40,7 @@ func babble(t testing.TB, m *Matcher, r *rand.Rand, tokens int) (text []byte, na
 // tokens are as long as they are enough.
 func TestAnswersAreCompleteWithinTheirTokens(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 12))
-	m := &maker{Rand: r}
+	m := newMaker(r)
 	grammars := []*Grammar{mustGBNF(t, jsonGBNF), freeStrings(t)}
 	for _, expr := range []string{`(a{2,40}|b*"c{3}|é{1,2}"?){1,3}`, `[a-z]+-[0-9]{3,}!`, `(ab?){2,3000}x{1,9}`, `.*\d.*é`} {
 		g, err := CompileRegex(expr)
@@ -50,7 +50,7 @@ func TestAnswersAreCompleteWithinTheirTokens(t *testing.T) {
 		grammars = append(grammars, g)
 	}
 	for len(grammars) < 300 {
-		if g, err := CompileSchema([]byte(m.document()), Options{Whitespace: Whitespace(len(grammars) % 3), Open: len(grammars)%5 == 0}); err == nil {
+		if g, err := CompileSchema([]byte(m.Document()), Options{Whitespace: Whitespace(len(grammars) % 3), Open: len(grammars)%5 == 0}); err == nil {
 			grammars = append(grammars, g)
 		}
 	}

@@ -17,6 +17,7 @@ type callState struct {
 	escape bool            // behind a backslash
 	pairs  int             // arguments written, of a form that is no JSON
 	texts  map[string]bool // arguments that are texts, of such a form
+	first  bool            // nothing of such a text has been read yet
 }
 
 // verdict is what a beginning of a text says about a form.

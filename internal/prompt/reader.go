@@ -53,6 +53,7 @@ const (
 	inArguments       // in a JSON object
 	inTail            // behind it, up to the next call or the end of calls
 	inValues          // in the arguments of a form that is no JSON
+	inPlain           // in one of them that is a text
 	inWhole           // in a call that can be understood only when it is whole
 )
 
@@ -118,6 +119,8 @@ func (r *Reader) step() bool {
 		return r.tail()
 	case inValues:
 		return r.values()
+	case inPlain:
+		return r.plain()
 	case inWhole:
 		return r.whole()
 	}

@@ -87,6 +87,9 @@ var answers = []struct {
 	{"hermes, no end mark but a space", hermes, thinks, false, `<tool_call>{"name": "clock", "arguments": {"a": 1}} `, `call id1 clock: {"a": 1}`},
 	{"coder", coder, thinks, false, "I look.\n<tool_call>\n<function=get_weather>\n<parameter=city>\nBrest\n</parameter>\n<parameter=days>\n2\n</parameter>\n<parameter=zip>\n29200\n</parameter>\n</function>\n</tool_call>",
 		`text: I look. | call id1 get_weather: {"city": "Brest", "days": 2, "zip": "29200"}`},
+	{"coder, newlines of a text", coder, thinks, false, "<tool_call><function=get_weather><parameter=city>\n\n<b>\"Brest\"\n\n</parameter><parameter=zip></parameter>\n</function></tool_call>", `call id1 get_weather: {"city": "\n<b>\"Brest\"\n", "zip": ""}`},
+	{"coder, cut in a text", coder, thinks, false, "<tool_call>\n<function=get_weather>\n<parameter=city>\nBrest\n</param", `call id1 get_weather: {"city": "Brest\n</param`},
+	{"glm, a text that looks like JSON", glm, thinks, false, "<tool_call>get_weather<arg_key>zip</arg_key><arg_value>\n29200 </arg_value></tool_call>", `call id1 get_weather: {"zip": "\n29200 "}`},
 	{"coder, two", coder, thinks, false, "<tool_call>\n<function=clock>\n</function>\n</tool_call>\n<tool_call>\n<function=clock>\n<parameter=q>\n{\"a\": [1]}\n</parameter>\n</function>\n</tool_call>", `call id1 clock: {} | call id2 clock: {"q": {"a": [1]}}`},
 	{"coder, lines and tags in a value", coder, thinks, false, "<tool_call><function=clock><parameter=code>\nif a < b:\n\n  \"x\"</parameter></function></tool_call>", `call id1 clock: {"code": "if a < b:\n\n  \"x\""}`},
 	{"coder, cut in a value", coder, thinks, false, "<tool_call>\n<function=clock>\n<parameter=a>\nBr", `call id1 clock: {"a": "Br`},
@@ -152,6 +155,26 @@ func TestAnyTextIsReadTheSameWhereverItIsCut(t *testing.T) {
 			t.Fatalf("%q: text without a block: %s", text, whole)
 		}
 	})
+}
+
+// TestArgumentsAreGivenOutAsTheyCome: a long text is read while it is written, whatever the family.
+func TestArgumentsAreGivenOutAsTheyCome(t *testing.T) {
+	for syn, begin := range map[syntax]string{
+		hermes: "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"", coder: "<tool_call>\n<function=get_weather>\n<parameter=city>\n", glm: "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>",
+		llama: "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"", mistral: "[TOOL_CALLS][{\"name\": \"get_weather\", \"arguments\": {\"city\": \"", mistralArgs: "[TOOL_CALLS]get_weather[ARGS]{\"city\": \"", functionary: "<function=get_weather>{\"city\": \"",
+	} {
+		r := &Reader{f: &Format{family: &family{syntax: syn}}, tools: map[string]json.RawMessage{"get_weather": weather.Schema}, newID: func() string { return "id" }}
+		r.feed(begin)
+		r.out = nil
+		r.feed("a long text")
+		got := ""
+		for _, p := range r.out {
+			got += p.Text
+		}
+		if got != "a long text" {
+			t.Errorf("syntax %d: of a text only %q was given out", syn, got)
+		}
+	}
 }
 
 func TestWithoutToolsAndMarksTheTextStaysAsItIs(t *testing.T) {

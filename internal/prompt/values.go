@@ -49,7 +49,7 @@ func (s syntax) valuesHead(text string) (v verdict, name string, at int) {
 	return yes, name, at + n + 1
 }
 
-// values gives out one argument at a time, when it is complete.
+// values gives out one argument at a time: when it is complete, or as it comes if it is a text.
 func (r *Reader) values() bool {
 	t := r.f.family.syntax.tags()
 	rest := strings.TrimLeft(r.held, blank)
@@ -96,6 +96,11 @@ func (r *Reader) value(t tags, rest string) bool {
 		}
 		body = body[len(t.value):]
 	}
+	if r.call.texts[key] {
+		r.pair(key, `"`)
+		r.held, r.state, r.call.first = body, inPlain, t.value == ""
+		return true
+	}
 	end := strings.Index(body, t.valueEnd)
 	if end < 0 {
 		return r.cut(key, body)
@@ -104,9 +109,50 @@ func (r *Reader) value(t tags, rest string) bool {
 	if t.value == "" { // a newline on each side belongs to the form
 		value = strings.TrimSuffix(strings.TrimPrefix(value, "\n"), "\n")
 	}
-	r.pair(key, r.typed(key, value))
+	r.pair(key, typed(value))
 	r.held = body[end+len(t.valueEnd):]
 	return true
+}
+
+// plain gives out an argument that is a text, as it comes. A newline on each side may belong to the form.
+func (r *Reader) plain() bool {
+	t := r.f.family.syntax.tags()
+	if r.call.first {
+		if r.held == "" && !r.over {
+			return false
+		}
+		r.held, r.call.first = strings.TrimPrefix(r.held, "\n"), false
+	}
+	end := strings.Index(r.held, t.valueEnd)
+	if end < 0 && r.over {
+		r.giveText(r.held)
+		r.held = ""
+		r.to(inText)
+		return false
+	}
+	if end < 0 {
+		size := len(r.held) - partial(r.held, t.valueEnd)
+		if t.value == "" {
+			size = len(strings.TrimSuffix(r.held[:size], "\n"))
+		}
+		r.giveText(r.held[:size])
+		r.held = r.held[size:]
+		return false
+	}
+	text := r.held[:end]
+	if t.value == "" {
+		text = strings.TrimSuffix(text, "\n")
+	}
+	r.giveText(text)
+	r.giveArguments(`"`)
+	r.held, r.state = r.held[end+len(t.valueEnd):], inValues
+	return true
+}
+
+// giveText gives out a part of a JSON string.
+func (r *Reader) giveText(text string) {
+	q := quoted(text)
+	r.giveArguments(q[1 : len(q)-1])
 }
 
 // cut waits for the rest of an argument; if nothing more comes, what is there is given out as an
@@ -131,9 +177,9 @@ func (r *Reader) pair(key, value string) {
 	r.giveArguments(begin + quoted(key) + ": " + value)
 }
 
-// typed is a value as JSON: as it is where the schema does not say that it is a text and it is JSON.
-func (r *Reader) typed(key, value string) string {
-	if !r.call.texts[key] && json.Valid([]byte(value)) {
+// typed is a value, of which the schema does not say that it is a text, as JSON: as it is where it is JSON.
+func typed(value string) string {
+	if json.Valid([]byte(value)) {
 		return strings.TrimSpace(value)
 	}
 	return quoted(value)
