@@ -160,11 +160,11 @@ func surfaces(l *library, kept *jobs.Store, keep time.Duration, p replicate.Opti
 		ollama.Surface(l),
 		gemini.Surface(),
 		mistral.Surface(),
-		cohere.Surface(),
 		bedrock.Surface(),
 		replicate.Surface(p),
 		hf.Surface(own),
 		together.Surface(),
+		cohere.Surface(), // whose /v1/rerank says less than Together's to clients that nothing tells apart
 	}
 }
 

@@ -90,6 +90,26 @@ func (c *Call) JSON(status int, v any) error {
 	return nil
 }
 
+// First is the model for a request: the one that it names, else the first that is of the first kind of which
+// there is one, else "", the default model.
+func (c *Call) First(named string, kinds ...func(*chat.Model) bool) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	all, err := c.Backend.Models(c.R.Context())
+	if err != nil {
+		return "", err
+	}
+	for _, is := range kinds {
+		for i := range all {
+			if is(&all[i]) {
+				return all[i].Name, nil
+			}
+		}
+	}
+	return "", nil
+}
+
 // rankedBy is the header that says how an order came about: cross-encoder, or embedding.
 const rankedBy = "X-Ranked-By"
 

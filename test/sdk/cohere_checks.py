@@ -10,6 +10,7 @@ from cohere.core.api_error import ApiError
 
 from common import KEYED_URL, URL, asked, get, raises, until_idle
 
+old = cohere.Client(base_url=URL, api_key="any", log_warning_experimental_features=False)
 client = cohere.ClientV2(base_url=URL, api_key="any", log_warning_experimental_features=False)
 HI = [{"role": "user", "content": "hi"}]
 ONCE = {"max_retries": 0}
@@ -160,6 +161,57 @@ def test_models():
     page = client.models.list(page_size=1, endpoint="chat")
     assert page.next_page_token == "m" and [m.name for m in client.models.list(page_token="m").models] == ["org/m:q4"]
     assert client.models.get("org/m:q4").name == "org/m:q4"
+
+
+OLD_TOOLS = [{"name": n, "description": n, "parameter_definitions": {"city": {"type": "str", "required": True}}} for n in ("weather", "clock")]
+
+
+def test_version_1_chats():
+    history = [{"role": "USER", "message": "a"}, {"role": "CHATBOT", "message": "b"}]
+    a = old.chat(message="hi", model="plain", preamble="Be brief.", chat_history=history, temperature=0.5, max_tokens=9, k=3, p=0.9, seed=7)
+    assert a.text == "Hello, wörld 🌊." and a.finish_reason == "COMPLETE" and a.meta.tokens.input_tokens == 5
+    assert [(m.role, m.message) for m in a.chat_history] == [("USER", "a"), ("CHATBOT", "b"), ("USER", "hi"), ("CHATBOT", a.text)]
+    r = asked()
+    assert [m["Role"] for m in r["Messages"]] == ["system", "user", "assistant", "user"] and r["Sampling"]["TopK"] == 3 and r["MaxTokens"] == 9
+    # What is answered can be sent back.
+    old.chat(message="more", model="plain", chat_history=a.chat_history)
+    assert [m["Role"] for m in asked()["Messages"]] == ["user", "assistant", "user", "assistant", "user"]
+
+
+def test_version_1_streams_what_it_says_as_a_whole():
+    for model in ("plain", "tools"):
+        events = list(old.chat_stream(message="hi", model=model, tools=OLD_TOOLS))
+        whole = old.chat(message="hi", model=model, tools=OLD_TOOLS)
+        assert events[0].event_type == "stream-start" and events[-1].event_type == "stream-end"
+        assert "".join(e.text for e in events if e.event_type == "text-generation") == whole.text == events[-1].response.text
+        assert events[-1].response.tool_calls == whole.tool_calls
+        assert [e.tool_calls for e in events if e.event_type == "tool-calls-generation"] == ([whole.tool_calls] if whole.tool_calls else [])
+
+
+def test_version_1_calls_tools():
+    a = old.chat(message="hi", model="tools", tools=OLD_TOOLS)
+    assert [c.name for c in a.tool_calls] and all(isinstance(c.parameters, dict) for c in a.tool_calls), a.tool_calls
+    schema = asked()["Tools"][0]["Schema"]
+    assert schema["required"] == ["city"] and schema["properties"]["city"] == {"type": "string"}
+    results = [{"call": c, "outputs": [{"sky": "rain"}]} for c in a.tool_calls]
+    old.chat(message="", model="plain", tools=OLD_TOOLS, chat_history=a.chat_history, tool_results=results)
+    roles = [m["Role"] for m in asked()["Messages"]]
+    assert roles == ["user", "assistant"] + ["tool"] * len(results), roles
+
+
+def test_version_1_cites_documents():
+    a = old.chat(message="hi", model="penguins", documents=[{"id": "d", "text": "Emperor penguins are the tallest of all."}])
+    assert a.citations and all(a.text[c.start:c.end] == c.text and c.document_ids == ["d"] for c in a.citations), a
+
+
+def test_version_1_embeds_and_ranks():
+    a = old.embed(texts=["a", "b"], model="m", input_type="search_query")
+    assert len(a.embeddings) == 2 and len(a.embeddings[0]) == 8 and a.response_type == "embeddings_floats"
+    assert old.embed(texts=["a"], model="m", embedding_types=["int8"], input_type="search_query").embeddings.int8
+    a = old.rerank(query="tall tree", documents=["small", {"text": "tall tree"}], model="m", return_documents=True)
+    assert [r.index for r in a.results] == [1, 0] and a.results[0].document.text == "tall tree"
+    raises(cohere.BadRequestError, old.chat, message="a", connectors=[{"id": "web-search"}])
+    raises(cohere.BadRequestError, old.classify, inputs=["a"], model="m")
 
 
 def test_errors_are_the_right_exceptions():

@@ -41,7 +41,7 @@ import (
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces(kept *jobs.Store) []*api.Surface {
 	own := openai.Surface(append(responses.Stored(kept, responses.KeepFor), batches.Routes(kept)...)...)
-	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), cohere.Surface(), bedrock.Surface(), hf.Surface(own), together.Surface(), replicate.Surface(replicate.Options{Store: kept, Send: post, Secret: []byte("a secret of the tests")})}
+	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), bedrock.Surface(), hf.Surface(own), together.Surface(), cohere.Surface(), replicate.Surface(replicate.Options{Store: kept, Send: post, Secret: []byte("a secret of the tests")})}
 }
 
 // TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,

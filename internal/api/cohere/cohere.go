@@ -1,6 +1,6 @@
 // Package cohere answers: what do Cohere's clients say and expect, word for word? It reads their
 // requests into package chat's, and writes chat's events as their answers, streams and errors. It speaks
-// version 2 of Cohere's API, and of version 1 what version 2 has not.
+// version 2 of Cohere's API, and of version 1 all that does not need what Cohere keeps: chats, data, jobs.
 //
 // Citations are the model's own where it marks them, else those that package cite finds: stretches of the
 // answer that stand word for word in a document or in what a tool gave.
@@ -27,6 +27,10 @@ func Surface() *api.Surface {
 			{Method: "POST", Pattern: "/v2/chat", Scope: api.Generate, Handle: converse, Body: chatBody{}, Fields: chatFields()},
 			{Method: "POST", Pattern: "/v2/embed", Scope: api.Embed, Handle: embed, Body: embedBody{}, Fields: embedFields()},
 			{Method: "POST", Pattern: "/v2/rerank", Scope: api.Embed, Handle: rerank, Body: rerankBody{}, Fields: rerankFields()},
+			{Method: "POST", Pattern: "/v1/chat", Scope: api.Generate, Handle: converseV1, Body: chatV1Body{}, Fields: chatV1Fields()},
+			{Method: "POST", Pattern: "/v1/embed", Scope: api.Embed, Handle: embedV1, Body: embedBody{}, Fields: embedFields()},
+			{Method: "POST", Pattern: "/v1/rerank", Scope: api.Embed, Handle: rerankV1, Body: rerankV1Body{}, Fields: rerankV1Fields()},
+			{Method: "POST", Pattern: "/v1/classify", Scope: api.Embed, Handle: classify, Body: classifyBody{}, Fields: classifyFields()},
 			{Method: "POST", Pattern: "/v1/tokenize", Scope: api.Tokenize, Handle: tokenize, Body: tokenizeBody{}},
 			{Method: "POST", Pattern: "/v1/detokenize", Scope: api.Tokenize, Handle: detokenize, Body: detokenizeBody{}},
 			{Method: "GET", Pattern: "/v1/models", Scope: api.Models, Handle: listModels},

@@ -26,11 +26,11 @@ type input struct {
 }
 
 type embedAnswer struct {
-	ID           string         `json:"id"`
-	Embeddings   map[string]any `json:"embeddings"` // by type
-	Texts        []string       `json:"texts"`
-	ResponseType string         `json:"response_type"`
-	Meta         meta           `json:"meta"`
+	ID           string   `json:"id"`
+	Embeddings   any      `json:"embeddings"` // by type; of version 1, where no type is asked for, the vectors
+	Texts        []string `json:"texts"`
+	ResponseType string   `json:"response_type"`
+	Meta         meta     `json:"meta"`
 }
 
 const maxTexts = 2048
@@ -41,10 +41,34 @@ func embed(c *api.Call) error {
 	if err := c.Decode(&b, embedFields()); err != nil {
 		return err
 	}
+	switch {
+	case b.Model == "":
+		return missing("model")
+	case b.InputType == nil:
+		return missing("input_type")
+	}
+	return b.embed(c, "2")
+}
+
+// embedV1 answers POST /v1/embed, whose vectors come without a type unless one is asked for.
+func embedV1(c *api.Call) error {
+	var b embedBody
+	if err := c.Decode(&b, embedFields()); err != nil {
+		return err
+	}
+	var err error
+	if b.Model, err = c.First(b.Model, func(m *chat.Model) bool { return m.Embeds && !m.Chats }, func(m *chat.Model) bool { return m.Embeds }); err != nil {
+		return err
+	}
+	return b.embed(c, "1")
+}
+
+func (b *embedBody) embed(c *api.Call, version string) error {
 	r, err := b.request()
 	if err != nil {
 		return err
 	}
+	untyped := version == "1" && len(b.Types) == 0
 	if len(b.Types) == 0 {
 		b.Types = []string{string(vector.Floats)}
 	}
@@ -57,7 +81,8 @@ func embed(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	out := embedAnswer{ID: answerID(c.ID), Embeddings: map[string]any{}, Texts: r.Texts, ResponseType: "embeddings_by_type"}
+	byType := map[string]any{}
+	out := embedAnswer{ID: answerID(c.ID), Embeddings: byType, Texts: r.Texts, ResponseType: "embeddings_by_type"}
 	for _, t := range b.Types {
 		all := make([]any, len(got.Vectors))
 		for i, v := range got.Vectors {
@@ -67,31 +92,29 @@ func embed(c *api.Call) error {
 				all[i] = vector.Type(t).Numbers(v)
 			}
 		}
-		out.Embeddings[t] = all
+		byType[t] = all
+	}
+	if untyped {
+		out.Embeddings, out.ResponseType = byType[string(vector.Floats)], "embeddings_floats"
 	}
 	var warnings []string
 	for _, i := range got.Truncated {
 		warnings = append(warnings, fmt.Sprintf("texts[%d] was longer than the model reads and was cut at its end", i))
 	}
-	out.Meta = metaOf("2", &billed{Input: &got.Tokens}, warnings...)
+	out.Meta = metaOf(version, &billed{Input: &got.Tokens}, warnings...)
 	return c.JSON(http.StatusOK, &out)
 }
 
 func (b *embedBody) request() (*chat.EmbedRequest, error) {
 	r := &chat.EmbedRequest{Model: b.Model}
-	if b.Model == "" {
-		return nil, missing("model")
-	}
-	switch {
-	case b.InputType == nil:
-		return nil, missing("input_type")
-	case *b.InputType == "image":
-		return nil, unsupported("input_type", "input_type is image: models here read text only")
-	}
-	switch *b.InputType {
-	case "search_document", "search_query", "classification", "clustering":
-	default:
-		return nil, invalid("input_type", "input_type is %q: it must be search_document, search_query, classification or clustering", *b.InputType)
+	if b.InputType != nil {
+		switch *b.InputType {
+		case "search_document", "search_query", "classification", "clustering":
+		case "image":
+			return nil, unsupported("input_type", "input_type is image: models here read text only")
+		default:
+			return nil, invalid("input_type", "input_type is %q: it must be search_document, search_query, classification or clustering", *b.InputType)
+		}
 	}
 	switch strings.ToUpper(b.Truncate) {
 	case "", "END":

@@ -11,6 +11,28 @@ func chatFields() []api.Field {
 	}
 }
 
+func chatV1Fields() []api.Field {
+	return append(chatFields(),
+		api.Field{Name: "conversation_id", Why: "conversations are not kept here: send chat_history"},
+		api.Field{Name: "prompt_truncation", Accept: []string{`"OFF"`}, Why: "a prompt that is too long is refused, never shortened"},
+		api.Field{Name: "connectors", Accept: []string{"[]"}, Why: "search yourself and send what was found as documents"},
+		api.Field{Name: "search_queries_only", Accept: []string{"false"}, Why: "ask for queries in the message"},
+		api.Field{Name: "max_input_tokens", Why: "a prompt that is too long is refused, never shortened"},
+		api.Field{Name: "force_single_step", Hint: true}, // every answer is one step
+	)
+}
+
+func rerankV1Fields() []api.Field {
+	return []api.Field{{Name: "max_chunks_per_doc", Why: "documents are scored as a whole, cut where the model reads no further"}}
+}
+
+func classifyFields() []api.Field {
+	return []api.Field{
+		{Name: "examples", Accept: []string{"[]"}, Why: "models are not trained here: serve a classifier, or ask /v2/chat with a response_format"},
+		{Name: "preset", Why: "name a model"},
+	}
+}
+
 func embedFields() []api.Field {
 	return []api.Field{
 		{Name: "priority", Hint: true},
@@ -34,11 +56,8 @@ func unserved() (out []api.Route) {
 			out = append(out, api.Route{Method: m, Pattern: pattern, Scope: api.Generate, Why: why})
 		}
 	}
-	add("/v1/chat", "version 1 of chat is not served: use ClientV2, which calls /v2/chat", "POST")
-	add("/v1/embed", "version 1 of embed is not served: use ClientV2, which calls /v2/embed", "POST")
 	add("/v1/generate", "Cohere has withdrawn it: use /v2/chat", "POST")
 	add("/v1/summarize", "Cohere has withdrawn it: use /v2/chat", "POST")
-	add("/v1/classify", "no model here has been trained to classify: use /v2/chat with a response_format", "POST")
 	const jobs = "embed jobs are not served: send the texts to /v2/embed"
 	add("/v1/embed-jobs", jobs, "GET", "POST")
 	add("/v1/embed-jobs/{rest...}", jobs, "GET", "POST")
@@ -54,7 +73,6 @@ func unserved() (out []api.Route) {
 // absent is what else Cohere has and this server has not, or has for other vendors' clients.
 func absent() []api.Absent {
 	return []api.Absent{
-		{Method: "POST", Pattern: "/v1/rerank", Why: "version 1; use ClientV2, which calls /v2/rerank"},
 		{Method: "all", Pattern: "/v1/finetuning", Why: "models are not trained here"},
 		{Method: "all", Pattern: "/v2/audio, /v2/batches", Why: "models here read and write text only; many requests at once are answered side by side"},
 	}

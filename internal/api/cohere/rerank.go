@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -25,8 +26,19 @@ type rerankAnswer struct {
 }
 
 type ranked struct {
-	Index int     `json:"index"`
-	Score float64 `json:"relevance_score"`
+	Index    int             `json:"index"`
+	Score    float64         `json:"relevance_score"`
+	Document json.RawMessage `json:"document,omitempty"` // of version 1
+}
+
+// rerankV1Body is the request of /v1/rerank, without what rerankV1Fields lists.
+type rerankV1Body struct {
+	Model     string            `json:"model"`
+	Query     *string           `json:"query"`
+	Documents []json.RawMessage `json:"documents"`
+	Top       *int              `json:"top_n"`
+	Fields    []string          `json:"rank_fields"`
+	Return    bool              `json:"return_documents"`
 }
 
 // rerank answers POST /v2/rerank.
@@ -35,7 +47,10 @@ func rerank(c *api.Call) error {
 	if err := c.Decode(&b, rerankFields()); err != nil {
 		return err
 	}
-	r, err := b.request()
+	if b.Model == "" {
+		return missing("model")
+	}
+	r, err := b.request(nil)
 	if err != nil {
 		return err
 	}
@@ -46,27 +61,65 @@ func rerank(c *api.Call) error {
 			}
 		}
 	}
+	return answerRanked(c, r, "2", nil)
+}
+
+// rerankV1 answers POST /v1/rerank.
+func rerankV1(c *api.Call) error {
+	var b rerankV1Body
+	if err := c.Decode(&b, rerankV1Fields()); err != nil {
+		return err
+	}
+	model, err := c.First(b.Model, (*chat.Model).Ranks, func(m *chat.Model) bool { return m.Embeds })
+	if err != nil {
+		return err
+	}
+	two := rerankBody{Model: model, Query: b.Query, Documents: b.Documents, Top: b.Top}
+	r, err := two.request(b.Fields)
+	if err != nil {
+		return err
+	}
+	if !b.Return {
+		return answerRanked(c, r, "1", nil)
+	}
+	for i, raw := range b.Documents {
+		if raw[0] != '"' {
+			continue
+		}
+		if b.Documents[i], err = api.Encode(map[string]json.RawMessage{"text": raw}); err != nil {
+			return err
+		}
+	}
+	return answerRanked(c, r, "1", b.Documents)
+}
+
+// answerRanked ranks and tells the order, with the documents if they are given.
+func answerRanked(c *api.Call, r *chat.RankRequest, version string, documents []json.RawMessage) error {
 	got, err := c.Rank(r)
 	if err != nil {
 		return err
 	}
 	one := 1
-	out := rerankAnswer{ID: answerID(c.ID), Results: []ranked{}, Meta: metaOf("2", &billed{Search: &one})}
+	out := rerankAnswer{ID: answerID(c.ID), Results: []ranked{}, Meta: metaOf(version, &billed{Search: &one})}
 	if got.By == chat.Embedding {
 		out.Meta.Warnings = []string{"scores are of the cosine of embeddings: the model is no cross-encoder"}
 	}
 	for _, s := range got.Scores {
-		out.Results = append(out.Results, ranked{s.Index, s.Score})
+		one := ranked{Index: s.Index, Score: s.Score}
+		if documents != nil {
+			one.Document = documents[s.Index]
+		}
+		out.Results = append(out.Results, one)
 	}
 	return c.JSON(http.StatusOK, &out)
 }
 
 const maxRanked = 10_000
 
-func (b *rerankBody) request() (*chat.RankRequest, error) {
+// request is what is asked. Of a document that is an object, names are the fields that count: nil means its
+// text, or all.
+func (b *rerankBody) request(names []string) (*chat.RankRequest, error) {
 	switch n := len(b.Documents); {
-	case b.Model == "":
-		return nil, missing("model")
 	case b.Query == nil || *b.Query == "":
 		return nil, missing("query")
 	case n == 0 || n > maxRanked:
@@ -97,12 +150,26 @@ func (b *rerankBody) request() (*chat.RankRequest, error) {
 			if text, has = fields["text"].(string); !has {
 				text = lines(fields)
 			}
+			if names != nil {
+				text = values(fields, names)
+			}
 		default:
 			return nil, invalid(at, "%s must be a string", at)
 		}
 		r.Documents = append(r.Documents, text)
 	}
 	return r, nil
+}
+
+// values are those of some fields that are strings, a line each.
+func values(fields map[string]any, names []string) string {
+	var out []string
+	for _, name := range names {
+		if text, ok := fields[name].(string); ok {
+			out = append(out, text)
+		}
+	}
+	return strings.Join(out, "\n")
 }
 
 // firstTokens is the beginning of a text, of so many tokens.

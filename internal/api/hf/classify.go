@@ -40,7 +40,7 @@ func rerank(c *api.Call) error {
 	if n := len(b.Texts); n == 0 || n > maxInputs {
 		return invalid("texts", "texts has %d elements: it must have from 1 to %d", n, maxInputs)
 	}
-	name, err := firstThat(c, named(c, b.Model), (*chat.Model).Ranks, embeds)
+	name, err := c.First(named(c, b.Model), (*chat.Model).Ranks, embeds)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func predict(c *api.Call) error {
 			}
 		}
 	}
-	name, err := firstThat(c, named(c, b.Model), classifies)
+	name, err := c.First(named(c, b.Model), classifies)
 	if err != nil {
 		return err
 	}
@@ -194,27 +194,7 @@ func embeds(m *chat.Model) bool     { return m.Embeds }
 func onlyEmbeds(m *chat.Model) bool { return m.Embeds && !m.Chats }
 func classifies(m *chat.Model) bool { return len(m.Labels) > 0 }
 
-// firstThat is the model for a request: the one that is named, else the first that is of the first kind of
-// which there is one, else the default model.
-func firstThat(c *api.Call, name string, kinds ...func(*chat.Model) bool) (string, error) {
-	if name != "" {
-		return name, nil
-	}
-	all, err := c.Backend.Models(c.R.Context())
-	if err != nil {
-		return "", err
-	}
-	for _, is := range kinds {
-		for i := range all {
-			if is(&all[i]) {
-				return all[i].Name, nil
-			}
-		}
-	}
-	return "", nil
-}
-
 // embedder is the model for vectors: one that is made for them goes before one that can.
 func embedder(c *api.Call, name string) (string, error) {
-	return firstThat(c, name, onlyEmbeds, embeds)
+	return c.First(name, onlyEmbeds, embeds)
 }
