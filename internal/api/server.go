@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,7 +136,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(l) }()
+	go func() { failed <- h.Serve(attentive{l}) }()
 	select {
 	case err := <-failed:
 		return err
@@ -151,6 +152,68 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
 		return err
+	}
+	return nil
+}
+
+// attentive is a listener whose connections notice that the caller has left even where more bytes than the
+// request have come: the next request, or a newline too many.
+type attentive struct{ net.Listener }
+
+func (l attentive) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &attentiveConn{Conn: conn}, nil
+}
+
+// attentiveConn reads ahead while a request is answered. For that long net/http waits in a read of one
+// byte, whose error ends the request's context and whose success ends the wait: who leaves then is not
+// noticed, and an answer that is not streamed is made to its end. Here that read goes on to the caller's
+// departure, or to the deadline by which net/http ends it.
+type attentiveConn struct {
+	net.Conn
+	ahead []byte
+}
+
+// maxAhead is how many bytes are taken ahead; a caller who sends more is not listened to until the answer.
+const maxAhead = 64 << 10
+
+func (c *attentiveConn) Read(p []byte) (int, error) {
+	if len(p) != 1 {
+		if len(c.ahead) == 0 {
+			return c.Conn.Read(p)
+		}
+		return c.take(p), nil
+	}
+	var piece [4 << 10]byte
+	for len(c.ahead) < maxAhead {
+		n, err := c.Conn.Read(piece[:])
+		c.ahead = append(c.ahead, piece[:n]...)
+		if errors.Is(err, os.ErrDeadlineExceeded) && len(c.ahead) > 0 {
+			break
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return c.take(p), nil
+}
+
+// take gives the bytes that were read ahead.
+func (c *attentiveConn) take(p []byte) int {
+	n := copy(p, c.ahead)
+	if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
+		c.ahead = nil
+	}
+	return n
+}
+
+// CloseWrite is for net/http, which so ends a connection whose caller is still sending.
+func (c *attentiveConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
 	}
 	return nil
 }
