@@ -1,0 +1,77 @@
+"""What this machine is, and how busy it is with other things."""
+import os
+import platform
+import re
+import resource
+import time
+from pathlib import Path
+
+import programs
+
+
+def cpu():
+    """The processor's name."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def flags():
+    """What of the processor matters here."""
+    wanted = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "amx_bf16", "asimddp", "i8mm")
+    try:
+        words = set(re.findall(r"[a-z0-9_]+", Path("/proc/cpuinfo").read_text()))
+    except OSError:
+        return []
+    return [w for w in wanted if w in words]
+
+
+def memory():
+    """Bytes of memory that the machine has; None if it does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None
+
+
+def commit(root):
+    """The checkout's commit, with +changes where a tracked file differs from it."""
+    try:
+        text = programs.run(["git", "-C", root, "rev-parse", "--short", "HEAD"], 10).strip()
+        dirty = programs.run(["git", "-C", root, "status", "--porcelain", "--untracked-files=no"], 30).strip()
+        return text + ("+changes" if dirty else "")
+    except programs.Failed:
+        return "unknown"
+
+
+class Others:
+    """How many CPUs other programs took, on average, between the making of this and asked.
+
+    The system counts the time of all CPUs, other machines' share of a shared one among it (steal); the
+    time of this program and of the programs that it started and that have ended is taken off.
+    """
+
+    def __init__(self):
+        self.begin, self.all, self.own = time.monotonic(), self._all(), self._own()
+
+    def asked(self):
+        if self.all is None:
+            return None
+        took = time.monotonic() - self.begin
+        return max(0.0, (self._all() - self.all - (self._own() - self.own)) / took)
+
+    @staticmethod
+    def _all():
+        try:
+            user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+        except (OSError, ValueError):
+            return None
+        return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+    @staticmethod
+    def _own():
+        return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
