@@ -124,15 +124,9 @@ func dotFloats(f *form, c *dotCall, n int) {
 
 func pause() { pauseAVX2() }
 
-func quantize32(x []float32, lines []byte) {
-	if !useAVX2 || len(x) == 0 || !quantize32AVX2(&x[0], &lines[0], len(x)/32) {
-		quantize32Generic(x, lines)
-	}
-}
-
-func quantize256(x []float32, lines []byte) {
-	if !useAVX2 || len(x) == 0 || !quantize256AVX2(&x[0], &lines[0], len(x)/256) {
-		quantize256Generic(x, lines)
+func quantizeRow(x []float32, lines []byte) {
+	if !useAVX2 || len(x) == 0 || !quantizeAVX2(&x[0], &lines[0], len(x)/32) {
+		quantizeRowGeneric(x, lines)
 	}
 }
 

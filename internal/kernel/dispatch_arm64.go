@@ -58,15 +58,9 @@ func dotNEON(f *form, c *dotCall, n int) {
 
 func pause() { pauseNEON() }
 
-func quantize32(x []float32, lines []byte) {
-	if !quantize32NEON(first(x), first(lines), len(x)/32) {
-		quantize32Generic(x, lines)
-	}
-}
-
-func quantize256(x []float32, lines []byte) {
-	if !quantize256NEON(first(x), first(lines), len(x)/256) {
-		quantize256Generic(x, lines)
+func quantizeRow(x []float32, lines []byte) {
+	if !quantizeNEON(first(x), first(lines), len(x)/32) {
+		quantizeRowGeneric(x, lines)
 	}
 }
 

@@ -5,8 +5,7 @@ package kernel
 func pause() {}
 
 func dot(f *form, c *dotCall, n int)        { dotGeneric(f, c, n) }
-func quantize32(x []float32, lines []byte)  { quantize32Generic(x, lines) }
-func quantize256(x []float32, lines []byte) { quantize256Generic(x, lines) }
+func quantizeRow(x []float32, lines []byte) { quantizeRowGeneric(x, lines) }
 
 func (f *form) tileRows(left int) int                      { return min(left, maxRows) }
 func transpose(lines, rows []byte, stride, runs int)       { transposeGeneric(lines, rows, stride, runs) }

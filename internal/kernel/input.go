@@ -6,55 +6,42 @@ import (
 )
 
 // Input is a batch of activation rows [Rows][Cols], as given and, where a matrix needs it, as
-// integers. It keeps its buffers from batch to batch.
-type Input struct {
-	Rows, Cols  int
-	x           []float32 // [Rows][Cols], the caller's
-	by32, by256 lines
-	from        *Input    // of a gathered batch
-	rows        []int32   // [Rows] of from
-	own         []float32 // x of a gathered batch
-}
-
-// lines are a batch as integers, one line of 64 bytes for every 32 numbers of a row, so that a kernel finds
-// all it needs of a row and block in one cache line:
+// integers in blocks of 32. It keeps its buffers from batch to batch.
 //
-//	q [32]int8          x ≈ d·q
+// A quantized row is a run of lines of 64 bytes, one a block, so that a kernel finds all it needs of a
+// row and block in one cache line:
+//
+//	q [32]int8          with d = max|x|/127, q = round(x/d)
 //	d float32
 //	sum float32         d·Σq
 //	n8, n128 int32      -8·Σq, -128·Σq: what unsigned codes add to a product
 //	sum16 [2]float32    d·Σq of either half
 //	n16 [2]int32        -128·Σq of either half
 //
-// Numbers are rounded as llama.cpp rounds them for the same weights, so that a model gives its answers: the
-// weights were chosen, and their losses published, with those roundings. There are two.
-//
-//   - by 32, for types whose own scales are of 32 weights (ggml's Q8_0 and Q8_1): q = round(x·127/max|x|),
-//     d = f16(max|x|/127), sum = f16(max|x|/127 · Σq). sum16 and n16 are left out.
-//   - by 256, for types whose scales are integers under one factor of 256 weights (Q8_K): max|x| is that of eight
-//     lines, q likewise, d = 1/(127/max|x|), in float32. (ggml turns the sign of both q and d where the largest is
-//     positive; products are the same.)
-type lines struct {
-	in     *Input
-	block  int    // 32 or 256
-	data   []byte // [Rows][stride], 64-byte aligned
-	stride int
-	ready  bool
+// llama.cpp rounds the same for types whose scales are of 32 weights, but for d and sum in half precision; beside K
+// types it has one scale for 256 numbers. That costs accuracy and buys no likeness: see bench/NOTES.md.
+type Input struct {
+	Rows, Cols int
+	x          []float32 // [Rows][Cols], the caller's
+	lines      []byte    // [Rows][stride], 64-byte aligned
+	stride     int
+	quantized  bool
+	from       *Input    // of a gathered batch
+	rows       []int32   // [Rows] of from
+	own        []float32 // x of a gathered batch
 }
 
 const lineBytes = 64
 
 // Set makes x [rows][cols] the batch. x must stay unchanged while the Input is used.
 func (p *Pool) Set(in *Input, x []float32, rows, cols int) {
-	in.Rows, in.Cols, in.x, in.from = rows, cols, x[:rows*cols], nil
-	in.by32.ready, in.by256.ready = false, false
+	in.Rows, in.Cols, in.x, in.quantized, in.from = rows, cols, x[:rows*cols], false, nil
 }
 
 // Gather makes rows of from, in any order and number, the batch. They are quantized once, in from; rows
 // and from must stay unchanged while in is used.
 func (p *Pool) Gather(in, from *Input, rows []int32) {
-	in.Rows, in.Cols, in.x, in.from, in.rows = len(rows), from.Cols, nil, from, rows
-	in.by32.ready, in.by256.ready = false, false
+	in.Rows, in.Cols, in.x, in.quantized, in.from, in.rows = len(rows), from.Cols, nil, false, from, rows
 }
 
 // floats prepares x of a gathered batch; MatMul calls it where a job needs it.
@@ -72,146 +59,93 @@ func (p *Pool) floats(in *Input) {
 	}
 }
 
-// lines are those that a block of weights is multiplied with; only quantize makes them ready.
-func (in *Input) lines(block int) *lines {
-	if block == 256 {
-		return &in.by256
-	}
-	return &in.by32
-}
-
-// quantize prepares lines; MatMul calls it where a job needs them, and it is done once a batch.
-func (p *Pool) quantize(in *Input, block int) {
-	l := in.lines(block)
-	if l.ready {
+// quantize prepares the integers; MatMul calls it where a job needs it, and it is done once a batch.
+func (p *Pool) quantize(in *Input) {
+	if in.quantized {
 		return
 	}
 	if in.from != nil {
-		p.quantize(in.from, block)
+		p.quantize(in.from)
 	}
-	l.in, l.block, l.ready = in, block, true
-	l.reserve()
+	in.quantized = true
+	in.reserve()
 	if in.Rows*in.Cols < 1<<14 {
 		for r := range in.Rows {
-			l.Part(r, 0)
+			in.Part(r, 0)
 		}
 		return
 	}
-	p.Run(in.Rows, l)
+	p.Run(in.Rows, in)
 }
 
-// reserve makes room. Rows stand one line apart, so that the same block of many rows does not fall in the
-// same set of a cache.
-func (l *lines) reserve() {
-	l.stride = (l.in.Cols/32 + 1) * lineBytes
-	if n := l.in.Rows * l.stride; cap(l.data) < n {
+// reserve makes room for the lines. Rows stand one line apart, so that the same block of many rows does
+// not fall in the same set of a cache.
+func (in *Input) reserve() {
+	in.stride = (in.Cols/32 + 1) * lineBytes
+	if n := in.Rows * in.stride; cap(in.lines) < n {
 		b := make([]byte, n+lineBytes)
 		skip := int(-uintptr(unsafe.Pointer(&b[0])) & (lineBytes - 1))
-		l.data = b[skip : skip+n]
+		in.lines = b[skip : skip+n]
 	} else {
-		l.data = l.data[:n]
+		in.lines = in.lines[:n]
 	}
 }
 
-func (l *lines) row(r int) []byte { return l.data[r*l.stride:][:l.in.Cols/32*lineBytes] }
+func (in *Input) row(r int) []byte { return in.lines[r*in.stride:][:in.Cols/32*lineBytes] }
 
 // Part quantizes one row, or copies it.
-func (l *lines) Part(row, _ int) {
-	in := l.in
+func (in *Input) Part(row, _ int) {
 	if in.from != nil {
-		copy(l.row(row), in.from.lines(l.block).row(int(in.rows[row])))
+		copy(in.row(row), in.from.row(int(in.rows[row])))
 		return
 	}
-	x := in.x[row*in.Cols : (row+1)*in.Cols]
-	if l.block == 256 {
-		quantize256(x, l.row(row))
-	} else {
-		quantize32(x, l.row(row))
-	}
+	quantizeRow(in.x[row*in.Cols:(row+1)*in.Cols], in.row(row))
 }
 
-// quantize32Generic fills lines from x, of a multiple of 32. A block with an infinity or a NaN gets d = NaN, so
-// that the fault shows in every output; a scale or sum beyond half precision stays as it is.
-func quantize32Generic(x []float32, lines []byte) {
+// quantizeRowGeneric fills lines from x, of a multiple of 32: for each block
+//
+//	d = max|x|/127;  q[i] = int8(round half to even (x[i] * (127/max|x|)))
+//
+// A block with an infinity or a NaN gets d = NaN, so that the fault shows in every output.
+func quantizeRowGeneric(x []float32, lines []byte) {
 	for b := range len(x) / 32 {
 		blk, line := x[32*b:32*b+32], lines[b*lineBytes:][:lineBytes]
-		most, inverse := stepOf(blk)
+		var most float32
+		for _, v := range blk {
+			most = max(most, abs32(v)) // max keeps a NaN
+		}
+		inverse := 127 / most
+		if !(inverse <= 3.4e38) { // zeros, or too small to tell apart
+			inverse = 0
+		}
 		scale := most / 127
-		sum := putCodes(line, blk, inverse)
-		all := sum[0] + sum[1]
-		putFloat(line[32:], half(scale))
-		putFloat(line[36:], half(scale*float32(all)))
-		putBiases(line, all)
-	}
-}
-
-// quantize256Generic does the same by blocks of 256.
-func quantize256Generic(x []float32, lines []byte) {
-	for b := range len(x) / 256 {
-		blk := x[256*b:][:256]
-		most, inverse := stepOf(blk)
-		scale := 1 / inverse
-		switch {
-		case most != most:
-			scale = most
-		case inverse == 0:
-			scale = 0
+		if !(most <= math.MaxFloat32) {
+			scale, inverse = nan32(), 0
 		}
-		for i := range 8 {
-			line := lines[(8*b+i)*lineBytes:][:lineBytes]
-			sum := putCodes(line, blk[32*i:][:32], inverse)
-			all := sum[0] + sum[1]
-			putFloat(line[32:], scale)
-			putFloat(line[36:], scale*float32(all))
-			putBiases(line, all)
-			for h, v := range sum {
-				putFloat(line[48+4*h:], scale*float32(v))
-				putWord(line[56+4*h:], uint32(-128*v))
+		var sum [2]int32
+		for i, v := range blk {
+			var q int8
+			if inverse != 0 {
+				q = int8(roundEven(float32(v * inverse)))
 			}
+			line[i] = byte(q)
+			sum[i/16] += int32(q)
 		}
+		fillLine(line, scale, sum)
 	}
 }
 
-// stepOf is max|x|, a NaN where a number is not finite, and 127/max|x|, 0 where that is not finite: for zeros,
-// or numbers too small to tell apart.
-func stepOf(x []float32) (most, inverse float32) {
-	for _, v := range x {
-		most = max(most, abs32(v)) // max keeps a NaN
+// fillLine writes what stands behind the codes; sum is of either half of them.
+func fillLine(line []byte, scale float32, sum [2]int32) {
+	all := sum[0] + sum[1]
+	putFloat(line[32:], scale)
+	putFloat(line[36:], scale*float32(all))
+	putWord(line[40:], uint32(-8*all))
+	putWord(line[44:], uint32(-128*all))
+	for i, v := range sum {
+		putFloat(line[48+4*i:], scale*float32(v))
+		putWord(line[56+4*i:], uint32(-128*v))
 	}
-	if !(most <= math.MaxFloat32) {
-		return nan32(), 0
-	}
-	if inverse = 127 / most; !(inverse <= 3.4e38) {
-		inverse = 0
-	}
-	return most, inverse
-}
-
-// putCodes writes a line's codes, round half to even (x·inverse), and gives the sum of either half.
-func putCodes(line []byte, x []float32, inverse float32) (sum [2]int32) {
-	for i, v := range x {
-		var q int8
-		if inverse != 0 {
-			q = int8(roundEven(float32(v * inverse)))
-		}
-		line[i] = byte(q)
-		sum[i/16] += int32(q)
-	}
-	return sum
-}
-
-// putBiases writes n8 and n128.
-func putBiases(line []byte, sum int32) {
-	putWord(line[40:], uint32(-8*sum))
-	putWord(line[44:], uint32(-128*sum))
 }
 
 func putFloat(b []byte, v float32) { putWord(b, math.Float32bits(v)) }
-
-// half rounds v to half precision, where that reaches so far.
-func half(v float32) float32 {
-	if h := FromF16(ToF16(v)); abs32(h) <= math.MaxFloat32 {
-		return h
-	}
-	return v
-}

@@ -12977,302 +12977,22 @@ expPartsNEON_one:
 	BNE expPartsNEON_one
 expPartsNEON_end:
 	RET
-DATA ·quantizeTable+0(SB)/4, $0x3f800000
-DATA ·quantizeTable+4(SB)/4, $0x42fe0000
-DATA ·quantizeTable+8(SB)/4, $0x7f7fc99e
-GLOBL ·quantizeTable(SB), RODATA|NOPTR, $12
+DATA ·quantizeTable+0(SB)/4, $0x42fe0000
+DATA ·quantizeTable+4(SB)/4, $0x7f7fc99e
+GLOBL ·quantizeTable(SB), RODATA|NOPTR, $8
 
-// func quantize32NEON
-TEXT ·quantize32NEON(SB), NOSPLIT, $0-25
+// func quantizeNEON
+TEXT ·quantizeNEON(SB), NOSPLIT, $0-25
 	MOVD x+0(FP), R1
 	MOVD lines+8(FP), R2
 	MOVD blocks+16(FP), R3
-	CBZ R3, quantize32_end
+	CBZ R3, quantize_end
 	MOVD $·quantizeTable(SB), R6
 	WORD $0x4ddfc8d0 // ld1r {v16.4s}, [x6], #4
 	WORD $0x4ddfc8d1 // ld1r {v17.4s}, [x6], #4
-	WORD $0x4ddfc8d2 // ld1r {v18.4s}, [x6], #4
-quantize32_loop:
+quantize_loop:
 	WORD $0x3cc10420 // ldr q0, [x1], #0x10
 	WORD $0x4ea0f808 // fabs v8.4s, v0.4s
-	WORD $0x3cc10421 // ldr q1, [x1], #0x10
-	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10422 // ldr q2, [x1], #0x10
-	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10423 // ldr q3, [x1], #0x10
-	WORD $0x4ea0f869 // fabs v9.4s, v3.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10424 // ldr q4, [x1], #0x10
-	WORD $0x4ea0f889 // fabs v9.4s, v4.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10425 // ldr q5, [x1], #0x10
-	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10426 // ldr q6, [x1], #0x10
-	WORD $0x4ea0f8c9 // fabs v9.4s, v6.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10427 // ldr q7, [x1], #0x10
-	WORD $0x4ea0f8e9 // fabs v9.4s, v7.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x6eb0a908 // umaxv s8, v8.4s
-	FMOVS F8, R6
-	MOVW $0x4afdf020, R7
-	CMPW R7, R6
-	BHS quantize32_fail
-	WORD $0x4e040508 // dup v8.4s, v8.s[0]
-	WORD $0x6e28fe2a // fdiv v10.4s, v17.4s, v8.4s
-	WORD $0x6e2ae64b // fcmge v11.4s, v18.4s, v10.4s
-	WORD $0x4e2b1d4a // and v10.16b, v10.16b, v11.16b
-	WORD $0x6e31fd0c // fdiv v12.4s, v8.4s, v17.4s
-	WORD $0x0e216989 // fcvtn v9.4h, v12.4s
-	WORD $0x0e217929 // fcvtl v9.4s, v9.4h
-	WORD $0xbd002049 // str s9, [x2, #0x20]
-	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
-	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
-	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
-	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
-	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
-	WORD $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
-	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD $0x6e2adc84 // fmul v4.4s, v4.4s, v10.4s
-	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
-	WORD $0x6e2adca5 // fmul v5.4s, v5.4s, v10.4s
-	WORD $0x4e21a8a5 // fcvtns v5.4s, v5.4s
-	WORD $0x6e2adcc6 // fmul v6.4s, v6.4s, v10.4s
-	WORD $0x4e21a8c6 // fcvtns v6.4s, v6.4s
-	WORD $0x6e2adce7 // fmul v7.4s, v7.4s, v10.4s
-	WORD $0x4e21a8e7 // fcvtns v7.4s, v7.4s
-	WORD $0x0e614800 // sqxtn v0.4h, v0.4s
-	WORD $0x4e614820 // sqxtn2 v0.8h, v1.4s
-	WORD $0x0e614842 // sqxtn v2.4h, v2.4s
-	WORD $0x4e614862 // sqxtn2 v2.8h, v3.4s
-	WORD $0x0e614884 // sqxtn v4.4h, v4.4s
-	WORD $0x4e6148a4 // sqxtn2 v4.8h, v5.4s
-	WORD $0x0e6148c6 // sqxtn v6.4h, v6.4s
-	WORD $0x4e6148e6 // sqxtn2 v6.8h, v7.4s
-	WORD $0x0e214800 // sqxtn v0.8b, v0.8h
-	WORD $0x4e214840 // sqxtn2 v0.16b, v2.8h
-	WORD $0x3d800040 // str q0, [x2]
-	WORD $0x0e214884 // sqxtn v4.8b, v4.8h
-	WORD $0x4e2148c4 // sqxtn2 v4.16b, v6.8h
-	WORD $0x4ea41c81 // mov v1.16b, v4.16b
-	WORD $0x3d800441 // str q1, [x2, #0x10]
-	WORD $0x4e303802 // saddlv h2, v0.16b
-	WORD $0x0f10a442 // sshll v2.4s, v2.4h, #0
-	WORD $0x4e303823 // saddlv h3, v1.16b
-	WORD $0x0f10a463 // sshll v3.4s, v3.4h, #0
-	WORD $0x4ea38444 // add v4.4s, v2.4s, v3.4s
-	WORD $0x4e21d885 // scvtf v5.4s, v4.4s
-	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
-	WORD $0x6ea0b884 // neg v4.4s, v4.4s
-	WORD $0x4f235486 // shl v6.4s, v4.4s, #3
-	WORD $0xbd002846 // str s6, [x2, #0x28]
-	WORD $0x4f275486 // shl v6.4s, v4.4s, #7
-	WORD $0xbd002c46 // str s6, [x2, #0x2c]
-	WORD $0x4ea0f8a6 // fabs v6.4s, v5.4s
-	FMOVS F6, R6
-	MOVW $0x477ff000, R7
-	CMPW R7, R6
-	BHS quantize32_fail
-	WORD $0x0e2168a5 // fcvtn v5.4h, v5.4s
-	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
-	WORD $0xbd002445 // str s5, [x2, #0x24]
-	ADD $64, R2
-	SUB $1, R3
-	CBNZ R3, quantize32_loop
-quantize32_end:
-	MOVD $1, R6
-	MOVB R6, ret+24(FP)
-	RET
-quantize32_fail:
-	MOVB ZR, ret+24(FP)
-	RET
-
-// func quantize256NEON
-TEXT ·quantize256NEON(SB), NOSPLIT, $0-25
-	MOVD x+0(FP), R1
-	MOVD lines+8(FP), R2
-	MOVD blocks+16(FP), R3
-	CBZ R3, quantize256_end
-	MOVD $·quantizeTable(SB), R6
-	WORD $0x4ddfc8d0 // ld1r {v16.4s}, [x6], #4
-	WORD $0x4ddfc8d1 // ld1r {v17.4s}, [x6], #4
-	WORD $0x4ddfc8d2 // ld1r {v18.4s}, [x6], #4
-quantize256_loop:
-	MOVD R1, R4
-	WORD $0x3cc10420 // ldr q0, [x1], #0x10
-	WORD $0x4ea0f808 // fabs v8.4s, v0.4s
-	WORD $0x3cc10421 // ldr q1, [x1], #0x10
-	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10422 // ldr q2, [x1], #0x10
-	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10423 // ldr q3, [x1], #0x10
-	WORD $0x4ea0f869 // fabs v9.4s, v3.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10424 // ldr q4, [x1], #0x10
-	WORD $0x4ea0f889 // fabs v9.4s, v4.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10425 // ldr q5, [x1], #0x10
-	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10426 // ldr q6, [x1], #0x10
-	WORD $0x4ea0f8c9 // fabs v9.4s, v6.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10427 // ldr q7, [x1], #0x10
-	WORD $0x4ea0f8e9 // fabs v9.4s, v7.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10420 // ldr q0, [x1], #0x10
-	WORD $0x4ea0f809 // fabs v9.4s, v0.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10421 // ldr q1, [x1], #0x10
-	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10422 // ldr q2, [x1], #0x10
-	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10423 // ldr q3, [x1], #0x10
-	WORD $0x4ea0f869 // fabs v9.4s, v3.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10424 // ldr q4, [x1], #0x10
-	WORD $0x4ea0f889 // fabs v9.4s, v4.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10425 // ldr q5, [x1], #0x10
-	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10426 // ldr q6, [x1], #0x10
-	WORD $0x4ea0f8c9 // fabs v9.4s, v6.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10427 // ldr q7, [x1], #0x10
-	WORD $0x4ea0f8e9 // fabs v9.4s, v7.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10420 // ldr q0, [x1], #0x10
-	WORD $0x4ea0f809 // fabs v9.4s, v0.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10421 // ldr q1, [x1], #0x10
-	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10422 // ldr q2, [x1], #0x10
-	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10423 // ldr q3, [x1], #0x10
-	WORD $0x4ea0f869 // fabs v9.4s, v3.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10424 // ldr q4, [x1], #0x10
-	WORD $0x4ea0f889 // fabs v9.4s, v4.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10425 // ldr q5, [x1], #0x10
-	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10426 // ldr q6, [x1], #0x10
-	WORD $0x4ea0f8c9 // fabs v9.4s, v6.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10427 // ldr q7, [x1], #0x10
-	WORD $0x4ea0f8e9 // fabs v9.4s, v7.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10420 // ldr q0, [x1], #0x10
-	WORD $0x4ea0f809 // fabs v9.4s, v0.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10421 // ldr q1, [x1], #0x10
-	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10422 // ldr q2, [x1], #0x10
-	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10423 // ldr q3, [x1], #0x10
-	WORD $0x4ea0f869 // fabs v9.4s, v3.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10424 // ldr q4, [x1], #0x10
-	WORD $0x4ea0f889 // fabs v9.4s, v4.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10425 // ldr q5, [x1], #0x10
-	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10426 // ldr q6, [x1], #0x10
-	WORD $0x4ea0f8c9 // fabs v9.4s, v6.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10427 // ldr q7, [x1], #0x10
-	WORD $0x4ea0f8e9 // fabs v9.4s, v7.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10420 // ldr q0, [x1], #0x10
-	WORD $0x4ea0f809 // fabs v9.4s, v0.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10421 // ldr q1, [x1], #0x10
-	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10422 // ldr q2, [x1], #0x10
-	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10423 // ldr q3, [x1], #0x10
-	WORD $0x4ea0f869 // fabs v9.4s, v3.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10424 // ldr q4, [x1], #0x10
-	WORD $0x4ea0f889 // fabs v9.4s, v4.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10425 // ldr q5, [x1], #0x10
-	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10426 // ldr q6, [x1], #0x10
-	WORD $0x4ea0f8c9 // fabs v9.4s, v6.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10427 // ldr q7, [x1], #0x10
-	WORD $0x4ea0f8e9 // fabs v9.4s, v7.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10420 // ldr q0, [x1], #0x10
-	WORD $0x4ea0f809 // fabs v9.4s, v0.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10421 // ldr q1, [x1], #0x10
-	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10422 // ldr q2, [x1], #0x10
-	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10423 // ldr q3, [x1], #0x10
-	WORD $0x4ea0f869 // fabs v9.4s, v3.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10424 // ldr q4, [x1], #0x10
-	WORD $0x4ea0f889 // fabs v9.4s, v4.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10425 // ldr q5, [x1], #0x10
-	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10426 // ldr q6, [x1], #0x10
-	WORD $0x4ea0f8c9 // fabs v9.4s, v6.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10427 // ldr q7, [x1], #0x10
-	WORD $0x4ea0f8e9 // fabs v9.4s, v7.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10420 // ldr q0, [x1], #0x10
-	WORD $0x4ea0f809 // fabs v9.4s, v0.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10421 // ldr q1, [x1], #0x10
-	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10422 // ldr q2, [x1], #0x10
-	WORD $0x4ea0f849 // fabs v9.4s, v2.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10423 // ldr q3, [x1], #0x10
-	WORD $0x4ea0f869 // fabs v9.4s, v3.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10424 // ldr q4, [x1], #0x10
-	WORD $0x4ea0f889 // fabs v9.4s, v4.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10425 // ldr q5, [x1], #0x10
-	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10426 // ldr q6, [x1], #0x10
-	WORD $0x4ea0f8c9 // fabs v9.4s, v6.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10427 // ldr q7, [x1], #0x10
-	WORD $0x4ea0f8e9 // fabs v9.4s, v7.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
-	WORD $0x3cc10420 // ldr q0, [x1], #0x10
-	WORD $0x4ea0f809 // fabs v9.4s, v0.4s
-	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
 	WORD $0x3cc10421 // ldr q1, [x1], #0x10
 	WORD $0x4ea0f829 // fabs v9.4s, v1.4s
 	WORD $0x6ea96508 // umax v8.4s, v8.4s, v9.4s
@@ -13298,23 +13018,13 @@ quantize256_loop:
 	FMOVS F8, R6
 	MOVW $0x7f800000, R7
 	CMPW R7, R6
-	BHS quantize256_fail
+	BHS quantize_fail
 	WORD $0x4e040508 // dup v8.4s, v8.s[0]
-	WORD $0x6e28fe2a // fdiv v10.4s, v17.4s, v8.4s
-	WORD $0x6e2ae64b // fcmge v11.4s, v18.4s, v10.4s
+	WORD $0x6e28fe0a // fdiv v10.4s, v16.4s, v8.4s
+	WORD $0x6e2ae62b // fcmge v11.4s, v17.4s, v10.4s
 	WORD $0x4e2b1d4a // and v10.16b, v10.16b, v11.16b
-	WORD $0x6e2afe0c // fdiv v12.4s, v16.4s, v10.4s
-	WORD $0x4e2b1d8c // and v12.16b, v12.16b, v11.16b
-	MOVD $8, R5
-quantize256_line:
-	WORD $0x3cc10480 // ldr q0, [x4], #0x10
-	WORD $0x3cc10481 // ldr q1, [x4], #0x10
-	WORD $0x3cc10482 // ldr q2, [x4], #0x10
-	WORD $0x3cc10483 // ldr q3, [x4], #0x10
-	WORD $0x3cc10484 // ldr q4, [x4], #0x10
-	WORD $0x3cc10485 // ldr q5, [x4], #0x10
-	WORD $0x3cc10486 // ldr q6, [x4], #0x10
-	WORD $0x3cc10487 // ldr q7, [x4], #0x10
+	WORD $0x6e30fd0c // fdiv v12.4s, v8.4s, v16.4s
+	WORD $0xbd00204c // str s12, [x2, #0x20]
 	WORD $0x6e2adc00 // fmul v0.4s, v0.4s, v10.4s
 	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
@@ -13346,7 +13056,6 @@ quantize256_line:
 	WORD $0x4e2148c4 // sqxtn2 v4.16b, v6.8h
 	WORD $0x4ea41c81 // mov v1.16b, v4.16b
 	WORD $0x3d800441 // str q1, [x2, #0x10]
-	WORD $0xbd00204c // str s12, [x2, #0x20]
 	WORD $0x4e303802 // saddlv h2, v0.16b
 	WORD $0x0f10a442 // sshll v2.4s, v2.4h, #0
 	WORD $0x4e303823 // saddlv h3, v1.16b
@@ -13354,12 +13063,12 @@ quantize256_line:
 	WORD $0x4ea38444 // add v4.4s, v2.4s, v3.4s
 	WORD $0x4e21d885 // scvtf v5.4s, v4.4s
 	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
+	WORD $0xbd002445 // str s5, [x2, #0x24]
 	WORD $0x6ea0b884 // neg v4.4s, v4.4s
 	WORD $0x4f235486 // shl v6.4s, v4.4s, #3
 	WORD $0xbd002846 // str s6, [x2, #0x28]
 	WORD $0x4f275486 // shl v6.4s, v4.4s, #7
 	WORD $0xbd002c46 // str s6, [x2, #0x2c]
-	WORD $0xbd002445 // str s5, [x2, #0x24]
 	WORD $0x4e833842 // zip1 v2.4s, v2.4s, v3.4s
 	WORD $0x4e21d843 // scvtf v3.4s, v2.4s
 	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
@@ -13368,15 +13077,13 @@ quantize256_line:
 	WORD $0x4f275442 // shl v2.4s, v2.4s, #7
 	WORD $0xfd001c42 // str d2, [x2, #0x38]
 	ADD $64, R2
-	SUB $1, R5
-	CBNZ R5, quantize256_line
 	SUB $1, R3
-	CBNZ R3, quantize256_loop
-quantize256_end:
+	CBNZ R3, quantize_loop
+quantize_end:
 	MOVD $1, R6
 	MOVB R6, ret+24(FP)
 	RET
-quantize256_fail:
+quantize_fail:
 	MOVB ZR, ret+24(FP)
 	RET
 

@@ -66,7 +66,7 @@ func (p *Pool) MatMul(jobs []Job) {
 			panic("kernel: input and matrix differ in columns")
 		}
 		if j.W.form.bits > 0 {
-			p.quantize(j.In, j.W.form.inputBlock())
+			p.quantize(j.In)
 		} else {
 			p.floats(j.In)
 		}
@@ -152,8 +152,7 @@ func (j *Job) call(from, to, i, n int, call *dotCall) {
 	if m.form.bits == 0 {
 		call.x, call.xStride, call.blocks = unsafe.Pointer(&in.x[row*in.Cols]), uintptr(4*in.Cols), uintptr(in.Cols)
 	} else {
-		l := in.lines(m.form.inputBlock())
-		call.x, call.xStride, call.blocks = unsafe.Pointer(&l.data[row*l.stride]), uintptr(l.stride), uintptr(in.Cols/32)
+		call.x, call.xStride, call.blocks = unsafe.Pointer(&in.lines[row*in.stride]), uintptr(in.stride), uintptr(in.Cols/32)
 	}
 	dot(&m.form, call, n)
 }

@@ -61,14 +61,6 @@ func (f form) groupBytes() int {
 	return n
 }
 
-// inputBlock is how many numbers of an input row share a scale where they meet such weights.
-func (f form) inputBlock() int {
-	if f.scaleBytes == 1 {
-		return 256
-	}
-	return 32
-}
-
 // headerGroups is how many groups have a header together; 1, of no bytes, where there is none.
 func (f form) headerGroups() int {
 	if f.scaleBytes == 1 {

@@ -278,10 +278,7 @@ func dotbf16R2AVX2(c *dotCall)
 func pauseAVX2()
 
 //go:noescape
-func quantize32AVX2(x *float32, lines *byte, blocks int) bool
-
-//go:noescape
-func quantize256AVX2(x *float32, lines *byte, blocks int) bool
+func quantizeAVX2(x *float32, lines *byte, blocks int) bool
 
 //go:noescape
 func squaresAVX2(x *float32, n int, part *[8]float32)

@@ -189,10 +189,7 @@ func mixF32NEON(c *attendCall)
 func softenNEON(c *attendCall)
 
 //go:noescape
-func quantize32NEON(x *float32, lines *byte, blocks int) bool
-
-//go:noescape
-func quantize256NEON(x *float32, lines *byte, blocks int) bool
+func quantizeNEON(x *float32, lines *byte, blocks int) bool
 
 //go:noescape
 func transposeNEON(lines, rows *byte, stride, runs int)

@@ -15,13 +15,13 @@ func trial(run func(f *form, c *dotCall, n int)) bool {
 	const cols, panels, most = 256, 3, 16
 	random := lcg(1)
 	x := make([]float32, cols)
-	in := lines{in: &Input{Rows: most, Cols: cols}}
+	in := Input{Rows: most, Cols: cols}
 	in.reserve()
 	for r := range most {
 		for i := range x {
 			x[i] = float32(random.next()%2000)/1000 - 1
 		}
-		quantize256Generic(x, in.row(r)) // all that any form reads
+		quantizeRowGeneric(x, in.row(r))
 	}
 	for _, t := range dtype.All() {
 		f := formOf(t)
@@ -35,7 +35,7 @@ func trial(run func(f *form, c *dotCall, n int)) bool {
 		}
 		var sums tile
 		var got, want [most * panels * panelRows]float32
-		c := dotCall{w: unsafe.Pointer(&w[0]), x: unsafe.Pointer(&in.data[0]), dst: unsafe.Pointer(&want[0]),
+		c := dotCall{w: unsafe.Pointer(&w[0]), x: unsafe.Pointer(&in.lines[0]), dst: unsafe.Pointer(&want[0]),
 			xStride: uintptr(in.stride), dstStride: 4 * panels * panelRows, blocks: cols / 32, panels: panels,
 			sums: unsafe.Pointer(&sums), size: uintptr(size)}
 		again := c

@@ -2,116 +2,62 @@ package main
 
 import "math"
 
-// Registers of the quantizers: V0-V7 a line's numbers, then its codes in V0 and V1; for the moment V2-V7.
+// Registers of the quantizer: V0-V7 a line's numbers, then its codes in V0 and V1; for the moment V2-V7.
 const (
-	inverse, finite, step         = 10, 11, 12 // 127/max|x|, where that is finite, and the line's scale
-	qOne, q127, qLimit            = 16, 17, 18
-	beyondHalf            float32 = 65520 // rounds to infinity
+	inverse, finite, step = 10, 11, 12 // 127/max|x|, where that is finite, and the line's scale
+	q127, qLimit          = 16, 17
 )
 
-// quantizeNEON: quantize32NEON and quantize256NEON(x *float32, lines *byte, blocks int) bool fill kernel.Input's
-// lines; they stop with false at a block that is not finite, or that half precision cannot take.
+// quantizeNEON: quantizeNEON(x *float32, lines *byte, blocks int) bool fills kernel.Input's lines; it stops with
+// false at a block that is not finite.
 //
-//	R1 x   R2 lines   R3 blocks left   R4 x of the line   R5 lines left   R6, R7 for the moment
+//	R1 x   R2 lines   R3 blocks left   R6, R7 for the moment
 func quantizeNEON() {
-	table("quantizeTable", func(i int) uint32 { return math.Float32bits([]float32{1, 127, 3.4e38}[i]) }, 3)
-	startQuantizeNEON("quantize32")
-	largest(1)
-	invertNEON("quantize32", math.Float32bits(127*beyondHalf)) // from there on the scale is infinite in half precision
-	v("fdiv", step, 8, q127)
-	v("fcvtn", 9, step)
-	v("fcvtl", 9, 9)
-	write(4, 9, 2, lineScale)
-	codesNEON()
-	sumAllNEON()
-	v("fabs", 6, 5)
-	p("FMOVS F6, R6")
-	p("MOVW $%#x, R7", math.Float32bits(beyondHalf))
-	p("CMPW R7, R6")
-	p("BHS quantize32_fail")
-	v("fcvtn", 5, 5)
-	v("fcvtl", 5, 5)
-	write(4, 5, 2, lineSum)
-	p("ADD $%d, R2", lineBytes)
-	endQuantizeNEON("quantize32")
-
-	startQuantizeNEON("quantize256")
-	p("MOVD R1, R4")
-	largest(8)
-	invertNEON("quantize256", math.Float32bits(float32(math.Inf(1))))
-	v("fdiv", step, qOne, inverse)
-	v("and", step, step, finite)
-	p("MOVD $8, R5")
-	label("quantize256_line")
-	for i := range 8 {
-		readOn(16, i, 4)
-	}
-	codesNEON()
-	write(4, step, 2, lineScale)
-	sumAllNEON()
-	write(4, 5, 2, lineSum)
-	v("zip1", 2, 2, 3)
-	v("scvtf", 3, 2)
-	v("fmul", 3, 3, step)
-	write(8, 3, 2, lineSum16)
-	v("neg", 2, 2)
-	shift("shl4s", 2, 2, 7)
-	write(8, 2, 2, lineN16)
-	p("ADD $%d, R2", lineBytes)
-	p("SUB $1, R5")
-	p("CBNZ R5, quantize256_line")
-	endQuantizeNEON("quantize256")
-}
-
-func startQuantizeNEON(name string) {
-	text(name+"NEON", 25)
+	table("quantizeTable", func(i int) uint32 { return math.Float32bits([]float32{127, 3.4e38}[i]) }, 2)
+	text("quantizeNEON", 25)
 	p("MOVD x+0(FP), R1")
 	p("MOVD lines+8(FP), R2")
 	p("MOVD blocks+16(FP), R3")
-	p("CBZ R3, %s_end", name)
+	p("CBZ R3, quantize_end")
 	p("MOVD $·quantizeTable(SB), R6")
-	for i := range 3 {
-		everywhere(qOne+i, 6)
+	for i := range 2 {
+		everywhere(q127+i, 6)
 	}
-	label("%s_loop", name)
-}
-
-func endQuantizeNEON(name string) {
+	label("quantize_loop")
+	largestNEON()
+	v("fdiv", step, 8, q127)
+	write(4, step, 2, lineScale)
+	codesNEON()
+	codeSumsNEON()
+	p("ADD $%d, R2", lineBytes)
 	p("SUB $1, R3")
-	p("CBNZ R3, %s_loop", name)
-	label("%s_end", name)
+	p("CBNZ R3, quantize_loop")
+	label("quantize_end")
 	p("MOVD $1, R6")
 	p("MOVB R6, ret+24(FP)")
 	p("RET")
-	label("%s_fail", name)
+	label("quantize_fail")
 	p("MOVB ZR, ret+24(FP)")
 	p("RET")
 }
 
-// largest leaves the greatest magnitudes of some lines at R1, as integers, of which a NaN is the largest, in V8. The
-// last line's numbers stay in V0-V7.
-func largest(lines int) {
-	for line := range lines {
-		for i := range 8 {
-			readOn(16, i, 1)
-			if line == 0 && i == 0 {
-				v("fabs", 8, i)
-				continue
-			}
-			v("fabs", 9, i)
-			v("umax", 8, 8, 9)
+// largestNEON reads a line's numbers to V0-V7 and leaves the greatest magnitude everywhere in V8, and 127 divided by
+// it, 0 where that is infinite, as the inverse.
+func largestNEON() {
+	for i := range 8 {
+		readOn(16, i, 1)
+		if i == 0 {
+			v("fabs", 8, i)
+			continue
 		}
+		v("fabs", 9, i)
+		v("umax", 8, 8, 9) // as integers, of which a NaN is the largest
 	}
-}
-
-// invertNEON spreads the largest lane of V8, and 127 divided by it, 0 where that is infinite; it fails from limit, a
-// number's bits, on.
-func invertNEON(name string, limit uint32) {
 	v("umaxv", 8, 8)
 	p("FMOVS F8, R6")
-	p("MOVW $%#x, R7", limit)
+	p("MOVW $%#x, R7", math.Float32bits(float32(math.Inf(1))))
 	p("CMPW R7, R6")
-	p("BHS %s_fail", name)
+	p("BHS quantize_fail")
 	spread(8, 8, 0)
 	v("fdiv", inverse, q127, 8)
 	v("fcmge", finite, qLimit, inverse)
@@ -138,9 +84,8 @@ func codesNEON() {
 	}
 }
 
-// sumAllNEON writes the multiples of the sum of the codes in V0 and V1, and leaves that times the scale in V5, and the
-// sums of either half in V2 and V3; all in the first lane.
-func sumAllNEON() {
+// codeSumsNEON writes the sums of the codes in V0 and V1.
+func codeSumsNEON() {
 	for half := range 2 {
 		v("saddlv", 2+half, half)
 		v("sxtl4s", 2+half, 2+half)
@@ -148,11 +93,19 @@ func sumAllNEON() {
 	v("add", 4, 2, 3)
 	v("scvtf", 5, 4)
 	v("fmul", 5, 5, step)
+	write(4, 5, 2, lineSum)
 	v("neg", 4, 4)
 	shift("shl4s", 6, 4, 3)
 	write(4, 6, 2, lineN8)
 	shift("shl4s", 6, 4, 7)
 	write(4, 6, 2, lineN128)
+	v("zip1", 2, 2, 3)
+	v("scvtf", 3, 2)
+	v("fmul", 3, 3, step)
+	write(8, 3, 2, lineSum16)
+	v("neg", 2, 2)
+	shift("shl4s", 2, 2, 7)
+	write(8, 2, 2, lineN16)
 }
 
 // transposeNEON writes kernel.transposeGeneric: of 16 rows' 16 bytes, four lines.

@@ -47,7 +47,6 @@ func vectors() {
 	constant("signBit", 0x80000000)
 	float("limit", 3.4e38)
 	float("c127", 127)
-	float("beyondHalf", 65520) // rounds to infinity
 
 	text("pauseAVX2", 0)
 	p("PAUSE")
@@ -263,67 +262,10 @@ func rows() {
 	})
 }
 
-// quantize: quantize32AVX2 and quantize256AVX2(x *float32, lines *byte, blocks int) bool fill kernel.Input's lines;
-// they stop with false at a block that is not finite, or that half precision cannot take.
+// quantize: quantizeAVX2(x *float32, lines *byte, blocks int) bool; stops with false at a block that is
+// not finite. The row's lines are kernel.Input's.
 func quantize() {
-	startQuantize("quantize32")
-	for i := range 4 {
-		p("VMOVUPS %d(SI), Y%d", 32*i, i)
-		p("VANDPS Y15, Y%d, Y%d", i, 4+i)
-	}
-	p("VPMAXUD Y5, Y4, Y4") // as integers: a NaN is the largest
-	p("VPMAXUD Y7, Y6, Y6")
-	p("VPMAXUD Y6, Y4, Y4")
-	invert("quantize32", math.Float32bits(127*65520)) // from there on the scale is infinite in half precision
-	p("VDIVSS X12, X4, X8")
-	p("VCVTPS2PH $0, X8, X6")
-	p("VCVTPH2PS X6, X6")
-	p("VMOVSS X6, %d(DI)", lineScale)
-	codes()
-	sumAll()
-	p("VANDPS X15, X4, X5")
-	p("VUCOMISS ·beyondHalf(SB), X5")
-	p("JAE quantize32_fail")
-	p("VCVTPS2PH $0, X4, X4")
-	p("VCVTPH2PS X4, X4")
-	p("VMOVSS X4, %d(DI)", lineSum)
-	p("ADDQ $128, SI")
-	p("ADDQ $%d, DI", lineBytes)
-	endQuantize("quantize32")
-
-	startQuantize("quantize256")
-	for i := range 32 {
-		to := 4
-		if i > 0 {
-			to = 5 + i%2
-		}
-		p("VANDPS %d(SI), Y15, Y%d", 32*i, to)
-		if i > 0 {
-			p("VPMAXUD Y%d, Y4, Y4", to)
-		}
-	}
-	invert("quantize256", math.Float32bits(float32(math.Inf(1))))
-	p("VDIVSS X5, X9, X8") // 1 / inverse, 0 where that is 0
-	p("VANDPS X6, X8, X8")
-	p("MOVQ $8, DX")
-	label("quantize256_line")
-	for i := range 4 {
-		p("VMOVUPS %d(SI), Y%d", 32*i, i)
-	}
-	p("VMOVSS X8, %d(DI)", lineScale)
-	codes()
-	sumAll()
-	p("VMOVSS X4, %d(DI)", lineSum)
-	sumHalves()
-	p("ADDQ $128, SI")
-	p("ADDQ $%d, DI", lineBytes)
-	p("DECQ DX")
-	p("JNZ quantize256_line")
-	endQuantize("quantize256")
-}
-
-func startQuantize(name string) {
-	text(name+"AVX2", 25)
+	text("quantizeAVX2", 25)
 	p("MOVQ x+0(FP), SI")
 	p("MOVQ lines+8(FP), DI")
 	p("MOVQ blocks+16(FP), CX")
@@ -331,44 +273,31 @@ func startQuantize(name string) {
 	p("VMOVUPS ·interleave(SB), Y14")
 	p("VMOVDQU ·ones16(SB), Y13")
 	p("VMOVSS ·c127(SB), X12")
-	p("VMOVSS ·one(SB), X9")
-	label("%s_loop", name)
-}
-
-func endQuantize(name string) {
-	p("DECQ CX")
-	p("JNZ %s_loop", name)
-	p("MOVB $1, ret+24(FP)")
-	p("VZEROUPPER")
-	p("RET")
-	label("%s_fail", name)
-	p("MOVB $0, ret+24(FP)")
-	p("VZEROUPPER")
-	p("RET")
-}
-
-// invert leaves the largest of Y4, all positive, in X4, and 127 divided by it in Y5, 0 where that is infinite, with X6
-// as its mask; it fails from limit, a number's bits, on.
-func invert(name string, limit uint32) {
+	label("quantize_loop")
+	for i := range 4 {
+		p("VMOVUPS %d(SI), Y%d", 32*i, i)
+		p("VANDPS Y15, Y%d, Y%d", i, 4+i)
+	}
+	p("VPMAXUD Y5, Y4, Y4") // as integers, of which a NaN is the largest
+	p("VPMAXUD Y7, Y6, Y6")
+	p("VPMAXUD Y6, Y4, Y4")
 	p("VEXTRACTI128 $1, Y4, X5")
 	p("VPMAXUD X5, X4, X4")
 	p("VPSHUFD $0x4e, X4, X5")
 	p("VPMAXUD X5, X4, X4")
 	p("VPSHUFD $0xb1, X4, X5")
-	p("VPMAXUD X5, X4, X4")
+	p("VPMAXUD X5, X4, X4") // X4 = max|x|
 	p("VMOVD X4, AX")
-	p("CMPL AX, $%#x", limit)
-	p("JAE %s_fail", name)
-	p("VDIVSS X4, X12, X5")
-	p("VCMPSS $0x12, ·limit(SB), X5, X6")
+	p("CMPL AX, $%#x", math.Float32bits(float32(math.Inf(1))))
+	p("JAE quantize_fail")
+	p("VDIVSS X12, X4, X8") // d
+	p("VMOVSS X8, %d(DI)", lineScale)
+	p("VDIVSS X4, X12, X5")               // 127 / max
+	p("VCMPSS $0x12, ·limit(SB), X5, X6") // an infinite inverse becomes 0
 	p("VANDPS X6, X5, X5")
-	p("VBROADCASTSS X5, Y7")
-}
-
-// codes writes Y0 to Y3, times Y7, as a line's codes, which stay in Y0.
-func codes() {
+	p("VBROADCASTSS X5, Y5")
 	for i := range 4 {
-		p("VMULPS Y7, Y%d, Y%d", i, i)
+		p("VMULPS Y5, Y%d, Y%d", i, i)
 		p("VCVTPS2DQ Y%d, Y%d", i, i)
 	}
 	p("VPACKSSDW Y1, Y0, Y0")
@@ -376,11 +305,22 @@ func codes() {
 	p("VPACKSSWB Y2, Y0, Y0")
 	p("VPERMD Y0, Y14, Y0")
 	p("VMOVDQU Y0, (DI)")
+	quantizedSums()
+	p("ADDQ $128, SI")
+	p("ADDQ $%d, DI", lineBytes)
+	p("DECQ CX")
+	p("JNZ quantize_loop")
+	p("MOVB $1, ret+24(FP)")
+	p("VZEROUPPER")
+	p("RET")
+	label("quantize_fail")
+	p("MOVB $0, ret+24(FP)")
+	p("VZEROUPPER")
+	p("RET")
 }
 
-// sumAll writes the multiples of the sum of the codes in Y0, and leaves that times X8 in X4, and the sums of either
-// half in X2.
-func sumAll() {
+// quantizedSums writes the sums of the codes in Y0, whose scale is X8, to the line.
+func quantizedSums() {
 	p("VEXTRACTI128 $1, Y0, X1")
 	p("VPMOVSXBW X0, Y2")
 	p("VPMOVSXBW X1, Y3")
@@ -391,23 +331,20 @@ func sumAll() {
 	p("VPADDD X3, X2, X2")
 	p("VPHADDD X2, X2, X2") // a b a b: of the first 16, of the last
 	p("VPHADDD X2, X2, X3") // of all
-	p("VPXOR X10, X10, X10")
-	p("VPSUBD X3, X10, X4")
+	p("VBROADCASTSS X8, X8")
+	p("VPXOR X7, X7, X7")
+	p("VCVTDQ2PS X3, X4")
+	p("VMULPS X8, X4, X4")
+	p("VMOVSS X4, %d(DI)", lineSum)
+	p("VPSUBD X3, X7, X4")
 	p("VPSLLD $3, X4, X5")
 	p("VMOVD X5, %d(DI)", lineN8)
 	p("VPSLLD $7, X4, X5")
 	p("VMOVD X5, %d(DI)", lineN128)
-	p("VCVTDQ2PS X3, X4")
-	p("VMULSS X8, X4, X4")
-}
-
-// sumHalves writes what belongs to the sums of either half.
-func sumHalves() {
-	p("VBROADCASTSS X8, X11")
 	p("VCVTDQ2PS X2, X4")
-	p("VMULPS X11, X4, X4")
+	p("VMULPS X8, X4, X4")
 	p("VMOVQ X4, %d(DI)", lineSum16)
-	p("VPSUBD X2, X10, X4")
+	p("VPSUBD X2, X7, X4")
 	p("VPSLLD $7, X4, X4")
 	p("VMOVQ X4, %d(DI)", lineN16)
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-ROWS, COLS = 3, 512
+ROWS, COLS = 16, 512
 WEIGHTS = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4"]
 
 
