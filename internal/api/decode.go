@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/galerne-ai/galerne/internal/chat"
 )
 
 const (
@@ -367,4 +370,31 @@ func (s *scanner) surrogates() bool {
 	}
 	s.pos += 6
 	return true
+}
+
+// Content reads what a message says: a string, an array of parts that read turns into chat's, or null, which
+// is nothing. at is the field's name, as in Decode.
+func Content[T any](at string, raw json.RawMessage, read func(at string, part *T) (chat.Part, error)) ([]chat.Part, error) {
+	switch {
+	case len(raw) == 0 || string(raw) == "null":
+		return nil, nil
+	case raw[0] == '"':
+		var text string
+		err := Decode(at, raw, &text, false)
+		return []chat.Part{{Kind: chat.TextPart, Text: text}}, err
+	case raw[0] != '[':
+		return nil, chat.ErrRequest.Because("api: %s must be a string or an array of parts", at).At(at)
+	}
+	var all []T
+	if err := Decode(at, raw, &all, false); err != nil {
+		return nil, err
+	}
+	out := make([]chat.Part, len(all))
+	for i := range all {
+		var err error
+		if out[i], err = read(fmt.Sprintf("%s[%d]", at, i), &all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }

@@ -146,6 +146,18 @@ def test_models():
     assert client.models.retrieve(model_id="org/m:q4").id == "org/m:q4"
 
 
+def test_moderation_and_classes():
+    talk = [{"role": "user", "content": "xyz"}, {"role": "assistant", "content": "aeiou"}]
+    a = client.classifiers.moderate(model="sorter", inputs=["aeiou", "xyz"])
+    assert [r.category_scores for r in a.results] == [{"good": 1, "bad": 0}, {"good": 0, "bad": 1}] and a.results[0].categories == {"good": True, "bad": False}
+    assert len(client.classifiers.moderate_chat(model="sorter", inputs=talk).results) == 1
+    assert len(client.classifiers.moderate_chat(model="sorter", inputs=[talk, talk]).results) == 2
+    a = client.classifiers.classify(model="sorter", inputs=["aeiou", "xyz"])
+    assert [r["label"].scores for r in a.results] == [{"good": 1, "bad": 0}, {"good": 0, "bad": 1}] and a.model == "sorter"
+    a = client.classifiers.classify_chat(model="sorter", **{"inputs" if OLD else "input": {"messages": talk}})
+    assert set(a.results[0]["label"].scores) == {"good", "bad"}
+
+
 def test_errors_are_the_right_exceptions():
     e = raises(errors.HTTPValidationError, say, "plain", temperature=9)
     assert e.data.detail[0].loc == ["body", "temperature"] and "temperature is 9" in e.data.detail[0].msg and e.status_code == 422
@@ -155,7 +167,10 @@ def test_errors_are_the_right_exceptions():
             e = raises(errors.SDKError, ask, model)
             assert e.status_code == status and '"object":"error"' in e.body, (model, e)
     e = raises(errors.SDKError, client.classifiers.classify, model="m", inputs=["a"])
-    assert e.status_code == 404 and "trained to moderate" in e.body
+    assert e.status_code == 400 and "no classifier" in e.body
+    e = raises(errors.SDKError, client.classifiers.moderate, model="plain", inputs=["a"])
+    assert e.status_code == 400 and "choose a larger model" in e.body
+    assert raises(errors.HTTPValidationError, client.classifiers.moderate, model="m", inputs=[]).data.detail[0].loc == ["body", "input"]
     assert raises(errors.SDKError, client.models.retrieve, model_id="nope").status_code == 404
 
 

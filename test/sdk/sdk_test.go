@@ -192,6 +192,7 @@ func serve(t *testing.T, o api.Options) *httptest.Server {
 		m.Name = name
 		s.List = append(s.List, *m)
 	}
+	s.Unlisted = []chat.Model{{Name: "sorter", Labels: []string{"good", "bad"}, Context: 512}}
 	kept, work := keep(t)
 	o.Backend, o.Surfaces, o.KeepAlive = s, surfaces(kept), 200*time.Millisecond
 	inner, err := api.New(o)

@@ -19,6 +19,8 @@ type Backend struct {
 	Choose  func(*chat.Request) string // if set, the script of a request, in place of Scripts
 	List    []chat.Model               // what Models lists; its names exist. Default: one model, "m".
 
+	Unlisted []chat.Model // further models that exist
+
 	mu     sync.Mutex
 	asked  []*chat.Request
 	embeds []*chat.EmbedRequest
@@ -71,7 +73,7 @@ func (b *Backend) Models(context.Context) ([]chat.Model, error) { return b.model
 // Model gives one by name or alias; "" is the first. One that has a script is there too.
 func (b *Backend) Model(_ context.Context, name string) (*chat.Model, error) {
 	all := b.models()
-	for _, m := range all {
+	for _, m := range append(all[:len(all):len(all)], b.Unlisted...) {
 		if name == "" || m.Name == name || slices.Contains(m.Aliases, name) {
 			return &m, nil
 		}

@@ -154,33 +154,15 @@ func (v *conversation) result(at string, m *message, out *chat.Message) error {
 
 // readContent reads a string or a list of parts; null is none.
 func readContent(at string, raw json.RawMessage) ([]chat.Part, error) {
-	switch {
-	case isNull(raw):
-		return nil, nil
-	case raw[0] == '"':
-		var text string
-		err := api.Decode(at, raw, &text, false)
-		return []chat.Part{{Kind: chat.TextPart, Text: text}}, err
-	case raw[0] != '[':
-		return nil, invalid(at, "%s must be a string or an array of parts", at)
-	}
-	var all []part
-	if err := api.Decode(at, raw, &all, false); err != nil {
-		return nil, err
-	}
-	out := make([]chat.Part, 0, len(all))
-	for i, p := range all {
-		at := fmt.Sprintf("%s[%d]", at, i)
+	return api.Content(at, raw, func(at string, p *part) (chat.Part, error) {
 		switch {
 		case p.Type == "text" && p.Text != nil:
-			out = append(out, chat.Part{Kind: chat.TextPart, Text: *p.Text})
+			return chat.Part{Kind: chat.TextPart, Text: *p.Text}, nil
 		case p.Type == "thinking" && p.Thinking != nil:
-			out = append(out, chat.Part{Kind: chat.ThinkingPart, Text: *p.Thinking})
+			return chat.Part{Kind: chat.ThinkingPart, Text: *p.Thinking}, nil
 		case p.Type == "image_url":
-			out = append(out, chat.Part{Kind: chat.MediaPart, Media: &chat.Media{Type: "image"}}) // refused at the door, by its place
-		default:
-			return nil, invalid(at+".type", "%s must be a text or thinking, with what its type says", at)
+			return chat.Part{Kind: chat.MediaPart, Media: &chat.Media{Type: "image"}}, nil // refused at the door, by its place
 		}
-	}
-	return out, nil
+		return chat.Part{}, invalid(at+".type", "%s must be a text or thinking, with what its type says", at)
+	})
 }

@@ -14,7 +14,7 @@ func shared() []api.Field {
 func chatFields() []api.Field {
 	return append(shared(),
 		api.Field{Name: "prediction", Hint: true}, // may make an answer faster, never another one
-		api.Field{Name: "guardrails", Accept: []string{"[]"}, Why: "no model here has been trained to moderate: check messages before you send them"},
+		api.Field{Name: "guardrails", Accept: []string{"[]"}, Why: "check messages with /v1/chat/moderations before you send them"},
 		api.Field{Name: "safe_prompt", Accept: []string{"false"}, Why: "say in a system message what the model must not do"},
 		api.Field{Name: "context", Why: "say it in a message"},
 	)
@@ -31,10 +31,6 @@ func unserved() (out []api.Route) {
 			out = append(out, api.Route{Method: m, Pattern: pattern, Scope: api.Generate, Why: why})
 		}
 	}
-	const judge = "no model here has been trained to moderate or classify: ask a chat model, with a response_format"
-	add("/v1/chat/moderations", judge, "POST")
-	add("/v1/classifications", judge, "POST")
-	add("/v1/chat/classifications", judge, "POST")
 	const talk = "conversations are not kept: send the messages to /v1/chat/completions"
 	add("/v1/conversations", talk, "GET", "POST")
 	add("/v1/conversations/{rest...}", talk, "GET", "POST", "DELETE")
@@ -49,7 +45,6 @@ func unserved() (out []api.Route) {
 func absent() []api.Absent {
 	const hosted = "needs Mistral's own services"
 	return []api.Absent{
-		{Method: "POST", Pattern: "/v1/moderations", Why: "no model here has been trained to moderate"},
 		{Method: "DELETE", Pattern: "/v1/models/{id}", Why: "models are managed with galerne pull and galerne rm"},
 		{Method: "all", Pattern: "/v1/audio", Why: "models here read and write text only"},
 		{Method: "all", Pattern: "/v1/files", Why: "files are not kept for this API"},

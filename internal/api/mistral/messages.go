@@ -136,32 +136,10 @@ func (m *message) result(at string, parts []chat.Part, names map[string]string, 
 
 // readContent reads a string or a list of chunks; null is none.
 func readContent(at string, raw json.RawMessage) ([]chat.Part, error) {
-	switch {
-	case isNull(raw):
-		return nil, nil
-	case raw[0] == '"':
-		var text string
-		err := api.Decode(at, raw, &text, false)
-		return []chat.Part{{Kind: chat.TextPart, Text: text}}, err
-	case raw[0] != '[':
-		return nil, invalid(at, "%s must be a string or an array of chunks", at)
-	}
-	var all []contentChunk
-	if err := api.Decode(at, raw, &all, false); err != nil {
-		return nil, err
-	}
-	out := make([]chat.Part, 0, len(all))
-	for i := range all {
-		p, err := all[i].read(fmt.Sprintf("%s[%d]", at, i))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
-	}
-	return out, nil
+	return api.Content(at, raw, readChunk)
 }
 
-func (c *contentChunk) read(at string) (chat.Part, error) {
+func readChunk(at string, c *contentChunk) (chat.Part, error) {
 	switch c.Type {
 	case "text", "":
 		if c.Text == nil {

@@ -25,7 +25,7 @@ type model struct {
 func modelOf(m *chat.Model, name string) model {
 	out := model{ID: name, Object: "model", Created: m.Created.Unix(), OwnedBy: "galerne", Name: m.Name, MaxContext: m.Context,
 		Aliases: m.Aliases, Type: "base", Capabilities: map[string]bool{"completion_chat": m.Chats, "completion_fim": m.FillsMiddle,
-			"function_calling": m.CallsTools, "reasoning": m.Thinks, "fine_tuning": false, "vision": false, "classification": false}}
+			"function_calling": m.CallsTools, "reasoning": m.Thinks, "fine_tuning": false, "vision": false, "classification": len(m.Labels) > 0}}
 	if out.Aliases == nil {
 		out.Aliases = []string{}
 	}

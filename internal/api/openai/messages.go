@@ -150,35 +150,10 @@ func (m *message) result(at string, parts []chat.Part, names map[string]string, 
 
 // readContent reads a string or a list of parts; null is none.
 func readContent(at string, raw json.RawMessage) ([]chat.Part, error) {
-	if IsNull(raw) {
-		return nil, nil
-	}
-	if raw[0] == '"' {
-		var text string
-		if err := api.Decode(at, raw, &text, false); err != nil {
-			return nil, err
-		}
-		return []chat.Part{{Kind: chat.TextPart, Text: text}}, nil
-	}
-	if raw[0] != '[' {
-		return nil, Invalid(at, "%s must be a string or an array of parts", at)
-	}
-	var parts []part
-	if err := api.Decode(at, raw, &parts, false); err != nil {
-		return nil, err
-	}
-	out := make([]chat.Part, 0, len(parts))
-	for i, p := range parts {
-		one, err := p.read(fmt.Sprintf("%s[%d]", at, i))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, one)
-	}
-	return out, nil
+	return api.Content(at, raw, readPart)
 }
 
-func (p *part) read(at string) (chat.Part, error) {
+func readPart(at string, p *part) (chat.Part, error) {
 	texts := map[string]struct {
 		text *string
 		kind chat.PartKind

@@ -153,44 +153,34 @@ func (it *item) thoughts(at string) (string, error) {
 	return string(text), nil
 }
 
+// content is a part of a message.
+type content struct {
+	Type       string          `json:"type"`
+	Text       *string         `json:"text"`
+	Refusal    *string         `json:"refusal"`
+	ImageURL   string          `json:"image_url"`
+	InputAudio json.RawMessage `json:"input_audio"`
+}
+
 // readContent reads a string or a list of parts.
 func readContent(at string, raw json.RawMessage) ([]chat.Part, error) {
-	if raw[0] == '"' {
-		var text string
-		err := api.Decode(at, raw, &text, false)
-		return []chat.Part{{Text: text}}, err
-	}
-	var parts []struct {
-		Type       string          `json:"type"`
-		Text       *string         `json:"text"`
-		Refusal    *string         `json:"refusal"`
-		ImageURL   string          `json:"image_url"`
-		InputAudio json.RawMessage `json:"input_audio"`
-	}
-	if err := api.Decode(at, raw, &parts, false); err != nil {
-		return nil, err
-	}
-	out := make([]chat.Part, 0, len(parts))
-	for i, p := range parts {
-		at := fmt.Sprintf("%s[%d]", at, i)
+	return api.Content(at, raw, func(at string, p *content) (chat.Part, error) {
 		switch p.Type {
 		case "input_text", "output_text", "text", "reasoning_text", "summary_text":
 			if p.Text == nil {
-				return nil, openai.Missing(at + ".text")
+				return chat.Part{}, openai.Missing(at + ".text")
 			}
-			out = append(out, chat.Part{Text: *p.Text})
+			return chat.Part{Text: *p.Text}, nil
 		case "refusal":
 			if p.Refusal == nil {
-				return nil, openai.Missing(at + ".refusal")
+				return chat.Part{}, openai.Missing(at + ".refusal")
 			}
-			out = append(out, chat.Part{Kind: chat.RefusalPart, Text: *p.Refusal})
+			return chat.Part{Kind: chat.RefusalPart, Text: *p.Refusal}, nil
 		case "input_image", "input_file", "input_audio":
-			return nil, openai.Unsupported(at+".type", "%s is not text, and the models here read text only: leave it out or describe it", at)
-		default:
-			return nil, openai.Invalid(at+".type", "%s.type is %q: it must be input_text, output_text or refusal", at, p.Type)
+			return chat.Part{}, openai.Unsupported(at+".type", "%s is not text, and the models here read text only: leave it out or describe it", at)
 		}
-	}
-	return out, nil
+		return chat.Part{}, openai.Invalid(at+".type", "%s.type is %q: it must be input_text, output_text or refusal", at, p.Type)
+	})
 }
 
 // textOf joins parts that must be text.
