@@ -71,9 +71,11 @@ def short_profile(profile):
 
 
 def residency(got):
-    """How many of the experts that were needed were in memory, where galerne bench tells."""
-    experts = got.get("experts")
-    return {"hit rate": experts["hit_rate"]} if experts else {}
+    """What writing did for the experts that are not all in memory."""
+    experts = got["experts"]
+    use = experts["generate"]
+    return {"hit rate": use["hit_rate"], "experts kept": experts["kept"] / experts["count"], "MB from disk a token": use["bytes_read_per_token"] / 1e6,
+            "s waited a token": use["wait_per_token_s"]}
 
 
 def llama_bench(setting, path, prompts, answer):

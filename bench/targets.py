@@ -49,4 +49,5 @@ ROWS = (
     Row("large", "generate", "larger than memory, within 16 GiB: one answer", "tokens/s", beside=True, targets={HUGE: 3}),
     Row("large", "peak GiB", "larger than memory: most memory meanwhile", "GiB", more=False, targets={HUGE: 16}),
     Row("large", "hit rate", "larger than memory: experts that were there when needed", "%"),
+    Row("large", "MB from disk a token", "larger than memory: read from disk to write a token", "MB", more=False),
 )
