@@ -2,9 +2,11 @@ package serve
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -346,6 +348,48 @@ func TestEmbeddingsOrderByMeaning(t *testing.T) {
 	}
 	if _, err := s.Embed(context.Background(), &chat.EmbedRequest{Model: "all-minilm-l6-v2", Texts: []string{strings.Repeat("word ", 1000)}}); fault.CodeOf(err) != "context_length_exceeded" {
 		t.Error(err)
+	}
+}
+
+// TestVectorsAreSentenceTransformers goes from text to vector: tokens, what is cut at the 256 tokens that the
+// model's configuration allows, and the network, against the package itself (test/reference/minilm.py).
+func TestVectorsAreSentenceTransformers(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(testdeps.Root(t), "test/reference/minilm.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []struct {
+		Text      string
+		IDs       []int32
+		Embedding []float64
+	}
+	if err := json.Unmarshal(raw, &want); err != nil {
+		t.Fatal(err)
+	}
+	s := real(t, Options{})
+	r := &chat.EmbedRequest{Model: "all-minilm-l6-v2", Truncate: true}
+	tokens := 0
+	for _, w := range want {
+		r.Texts = append(r.Texts, w.Text)
+		tokens += len(w.IDs)
+	}
+	got, err := s.Embed(context.Background(), r)
+	if err != nil || got.Tokens != tokens {
+		t.Fatalf("%v: %d tokens were read, sentence-transformers reads %d", err, got.Tokens, tokens)
+	}
+	least := 1.0
+	for i, w := range want {
+		var cosine float64
+		for d, x := range got.Vectors[i] {
+			cosine += float64(x) * w.Embedding[d]
+		}
+		if least = min(least, cosine); cosine < 0.9999 {
+			t.Errorf("%.40q: cosine %.7f", w.Text, cosine)
+		}
+	}
+	t.Logf("%d texts, cosine at least %.7f", len(want), least)
+	if n := len(got.Truncated); n != 3 {
+		t.Errorf("%d texts were cut, sentence-transformers cuts 3", n)
 	}
 }
 
