@@ -81,7 +81,7 @@ func dot(f *form, c *dotCall, n int) {
 func dotAVX512(f *form, c *dotCall, n int) {
 	if pairs := c.panels &^ 1; n >= 8 && pairs > 0 {
 		left := c.panels - pairs
-		c.panels = pairs
+		c.panels, c.ahead = pairs, pairAhead(c.size)
 		pairsAVX512(f.kind)(c)
 		if left == 0 {
 			return
@@ -96,6 +96,16 @@ func dotAVX512(f *form, c *dotCall, n int) {
 		}
 		c.x, c.dst = unsafe.Add(c.x, uintptr(rows)*c.xStride), unsafe.Add(c.dst, uintptr(rows)*c.dstStride)
 	}
+}
+
+// pairAhead is as far as the next pair of panels of size bytes, if a second-level cache can be trusted to keep it
+// till then.
+func pairAhead(size uintptr) uintptr {
+	const most, near = 256 << 10, 4096
+	if 2*size <= most {
+		return 2 * size
+	}
+	return near
 }
 
 // dotFloats takes two rows a call.

@@ -53,6 +53,7 @@ type dotCall struct {
 	sums      unsafe.Pointer // [rows][2][panelRows] scratch of kernels that take panels by pairs
 	rows      uintptr
 	size      uintptr // bytes of a panel
+	ahead     uintptr // how many bytes before their use kernels that take panels by pairs ask for weights
 }
 
 // MatMul runs all jobs as one phase. It allocates nothing after its first calls.

@@ -2,13 +2,10 @@ package main
 
 import "fmt"
 
-// pairsAhead is ahead for two streams at once: with 16 rows, 4,096 bytes are no better for 4 and 5 bits and
-// some 5 % worse for 8.
-const pairsAhead = 2048
-
 // pairsAVX512 takes panels two by two, so that an input number fetched and spread serves both: with one
 // panel loads are as scarce as arithmetic. Sums stand in memory, so that any number of rows, a multiple
-// of 4, uses what was unpacked once.
+// of 4, uses what was unpacked once. Weights are asked for a whole pair before their use: two streams a fixed
+// number of bytes ahead would leave the beginning of every second panel to be waited for.
 //
 //	BX, R9 panels A, B   R15, R10 their headers   R8 row 0 at the block   SI rows of the quad, R11, R12 strides
 //	DX sums of the quad [4][32]   AX quads left   CX blocks left   R14 panels left   DI dst
@@ -39,9 +36,11 @@ func pairsAVX512(f form) {
 		p("ADDQ $%d, R9", f.header())
 		label("%s_block", name)
 	}
+	p("MOVQ c+0(FP), AX")
+	p("MOVQ 80(AX), SI")
 	for line := 0; line < f.groupBytes()*32/f.group; line += lineBytes {
-		p("PREFETCHT0 %d(BX)", pairsAhead+line)
-		p("PREFETCHT0 %d(R9)", pairsAhead+line)
+		p("PREFETCHT1 %d(BX)(SI*1)", line)
+		p("PREFETCHT1 %d(R9)(SI*1)", line)
 	}
 	for sub := range 32 / f.group {
 		pairGroup(fmt.Sprintf("%s_quad%d", name, sub), f, sub)
