@@ -81,6 +81,9 @@ func (p *Pool) MatMul(jobs []Job) {
 		t.scratch, t.calls = make([]tile, p.threads), make([]dotCall, p.threads)
 	}
 	t.perPart = max(1, min(units/(p.threads*8), partBytes/most))
+	if t.perPart > 1 {
+		t.perPart &^= 1 // kernels take panels by pairs where they can
+	}
 	parts := 0
 	for i := range jobs {
 		parts += t.parts(&jobs[i])
