@@ -142,6 +142,31 @@ func TestSurfaceIsFoundByPrefixThenMarksThenOrder(t *testing.T) {
 	f("/v1/say", `"method_not_allowed"`)
 }
 
+func TestSurfaceIsFoundByAFieldOfTheBody(t *testing.T) {
+	b := &apitest.Backend{Scripts: map[string]string{"": "start\ntext \"a\"\nfinish stop\nend"}}
+	h := apitest.Serve(t, api.Options{Backend: b, Strict: true, Surfaces: []*api.Surface{
+		plain("first"), plain("field", api.Mark{Field: "special"}, api.Mark{Field: "other"}), plain("header", api.Mark{Header: "X-Special"})}})
+	f := func(path, body, want string, header ...string) {
+		t.Helper()
+		if _, got := post(t, h.URL+path, body, header...); !strings.Contains(got, want) {
+			t.Errorf("%s %.60s %v: got %s, want %s", path, body, header, got, want)
+		}
+	}
+	long := `"model":"` + strings.Repeat("m", 100_000) + `"`
+	f("/v1/say", `{"model":"m","unknown":1}`, `"surface":"first"`) // strict: the unknown field is an error, in the words of whose it is
+	f("/v1/say", `{"model":"m","special":1}`, `"surface":"field"`)
+	f("/v1/say", `{"model":"m","other":null}`, `"surface":"field"`, "Content-Type", "application/x-www-form-urlencoded")
+	f("/v1/say", `{"model":"m","special":1}`, `"surface":"header"`, "X-Special", "1")
+	f("/first/v1/say", `{"model":"m","special":1}`, `"surface":"first"`)
+	f("/v1/say", `{"unknown":{"special":1},"model":"special"}`, `"surface":"first"`)
+	f("/v1/say", `{"special":1,`+long+`}`, `"surface":"field"`)
+	f("/v1/say", `{`+long+`,"special":1}`, `"surface":"first"`) // too far behind
+	f("/v1/say", `{"special":`, `"surface":"field"`)
+	f("/v1/say", `["special"]`, `"surface":"first"`)
+	f("/v1/say", `{`+long+`}`, `"code":"model_not_found"`)
+	f("/v1/say", `{"model":"m"}`, `"a"`)
+}
+
 func TestKeylessServerAnswersThisMachineOnly(t *testing.T) {
 	f := func(remote, host, origin string, o api.Options, want int) {
 		t.Helper()

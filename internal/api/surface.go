@@ -1,10 +1,16 @@
 package api
 
 import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"iter"
+	"mime"
 	"net/http"
 	"net/url"
 	"path"
 	"strings"
+	"time"
 )
 
 // Surface is one vendor's API. It is served below /Name, and at the root paths that the vendor's
@@ -50,11 +56,13 @@ type Absent struct {
 	Why             string
 }
 
-// Mark is a header by which a vendor's client is known at a path that several surfaces serve.
-// Order: marks of any header but User-Agent, then those of User-Agent, then the order of surfaces.
+// Mark is what a vendor's client is known by at a path that several surfaces serve: a header, or a field
+// at the top of a JSON body that no other of them has.
+// Order: marks of any header but User-Agent, then those of User-Agent, then fields, then the order of surfaces.
 type Mark struct {
 	Header string
 	Prefix string // of the header's value, without regard to case; "" means any value
+	Field  string // in place of Header
 }
 
 func (m Mark) matches(h http.Header) bool {
@@ -120,12 +128,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r = cleaned(r)
-	if m, inner := s.find(r); m != nil {
+	if m, inner := s.find(w, r); m != nil {
 		m.mux.ServeHTTP(w, inner)
 		return
 	}
 	// Nothing takes it: an error in the words of whoever seems to call.
-	m := s.byMark(r, s.surfaces)
+	m := byMark(r, s.surfaces)
+	if m == nil {
+		m = s.surfaces[0]
+	}
 	if p, _ := s.prefixed(r); p != nil {
 		m = p
 	}
@@ -134,8 +145,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // find gives the surface that serves a request and the request as its routes see it: by prefix,
-// else the only one whose paths have it, else by its marks.
-func (s *Server) find(r *http.Request) (*mounted, *http.Request) {
+// else the only one whose paths have it, else by its marks, else the preferred one. Without a w the body
+// is not looked at.
+func (s *Server) find(w http.ResponseWriter, r *http.Request) (*mounted, *http.Request) {
 	if s.own.serves(r) {
 		return s.own, r
 	}
@@ -154,21 +166,99 @@ func (s *Server) find(r *http.Request) (*mounted, *http.Request) {
 	if len(able) == 0 {
 		return nil, nil
 	}
-	return s.byMark(r, able), r
+	m := byMark(r, able)
+	if m == nil && len(able) > 1 && w != nil {
+		m, r = s.byField(w, r, able)
+	}
+	if m == nil {
+		m = able[0]
+	}
+	return m, r
 }
 
-// byMark chooses among surfaces, which are in order of preference.
-func (s *Server) byMark(r *http.Request, able []*mounted) *mounted {
+// byMark chooses among surfaces, which are in order of preference, by the request's headers; nil if they
+// tell nothing.
+func byMark(r *http.Request, able []*mounted) *mounted {
 	for _, agent := range []bool{false, true} {
 		for _, m := range able {
 			for _, mark := range m.Marks {
-				if (mark.Header == "User-Agent") == agent && mark.matches(r.Header) {
+				if mark.Header != "" && (mark.Header == "User-Agent") == agent && mark.matches(r.Header) {
 					return m
 				}
 			}
 		}
 	}
-	return able[0]
+	return nil
+}
+
+// looked is how much of a body is looked at to tell whose it is: nobody has shown a key yet.
+const looked = 64 << 10
+
+// byField chooses by the fields at the top of a JSON body; nil if they tell nothing. The request that it
+// gives has its whole body still.
+func (s *Server) byField(w http.ResponseWriter, r *http.Request, able []*mounted) (*mounted, *http.Request) {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if r.Method != http.MethodPost || strings.HasPrefix(kind, "multipart/") || r.Header.Get("Content-Encoding") != "" {
+		return nil, r
+	}
+	owner := map[string]*mounted{}
+	for _, m := range able {
+		for _, mark := range m.Marks {
+			if mark.Field != "" {
+				owner[mark.Field] = m
+			}
+		}
+	}
+	if len(owner) == 0 {
+		return nil, r
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.o.BodyTimeout)) // not every reader has deadlines
+	begin, err := io.ReadAll(io.LimitReader(r.Body, looked))
+	out := new(http.Request)
+	*out = *r
+	out.Body = &resumed{io.MultiReader(bytes.NewReader(begin), broken{err}, r.Body), r.Body}
+	for name := range topFields(begin) {
+		if m := owner[name]; m != nil {
+			return m, out
+		}
+	}
+	return nil, out
+}
+
+// resumed is a body whose beginning was read already.
+type resumed struct {
+	io.Reader
+	io.Closer
+}
+
+// broken gives the error that ended the first look at a body; nil is none.
+type broken struct{ err error }
+
+func (b broken) Read([]byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	return 0, io.EOF
+}
+
+// topFields gives the names at the top of a JSON object, as far as it goes.
+func topFields(data []byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		d := json.NewDecoder(bytes.NewReader(data))
+		if t, err := d.Token(); err != nil || t != json.Delim('{') {
+			return
+		}
+		for d.More() {
+			name, err := d.Token()
+			if text, ok := name.(string); err != nil || !ok || !yield(text) {
+				return
+			}
+			var value json.RawMessage
+			if d.Decode(&value) != nil {
+				return
+			}
+		}
+	}
 }
 
 // prefixed gives the surface whose name the path begins with, and the request without it.
@@ -190,7 +280,7 @@ func (s *Server) noRoute(c *Call) error {
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		r := c.R.Clone(c.R.Context())
 		r.Method = method
-		if m, _ := s.find(r); m != nil {
+		if m, _ := s.find(nil, r); m != nil {
 			methods = append(methods, method)
 		}
 	}

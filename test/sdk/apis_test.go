@@ -25,9 +25,10 @@ func TestAPIsAreAsTheDocsSay(t *testing.T) {
 
 Made from the code by ` + "`go test ./test/sdk -run APIs -update`" + `: change the code, not this page.
 
-Each API is served below its own prefix (` + "`/openai/v1/...`" + `) and at the paths that its clients call by default, where a client is
-told by its headers. Of a request's fields, *served* ones do what they say; *hints* are accepted and cannot change the answer here;
-*refused* ones get a 400 that names them, unless they ask for what happens anyway. Fields that are not listed are passed over;
+Each API is served below its own prefix (` + "`/openai/v1/...`" + `) and at the paths that its clients call by default. Where
+several vendors have a path, a client is told by its headers, then by a field of its body that no other of them has; else the path
+is the first chapter's that has it. Of a request's fields, *served* ones do what they say; *hints* are accepted and cannot change
+the answer here; *refused* ones get a 400 that names them, unless they ask for what happens anyway. Fields that are not listed are passed over;
 ` + "`galerne serve --strict`" + ` refuses them too.
 `)
 	for _, sf := range surfaces(new(jobs.Store)) {
@@ -52,7 +53,19 @@ told by its headers. Of a request's fields, *served* ones do what they say; *hin
 }
 
 func document(b *strings.Builder, sf *api.Surface) {
-	fmt.Fprintf(b, "\n## /%s\n\n| endpoint | key's scope | |\n|---|---|---|\n", sf.Name)
+	fmt.Fprintf(b, "\n## /%s\n\n", sf.Name)
+	var marks []string
+	for _, m := range sf.Marks {
+		switch {
+		case m.Field != "":
+			marks = append(marks, "the field `"+m.Field+"`")
+		case m.Prefix != "":
+			marks = append(marks, fmt.Sprintf("`%s: %s…`", m.Header, m.Prefix))
+		default:
+			marks = append(marks, "`"+m.Header+"`")
+		}
+	}
+	fmt.Fprintf(b, "Told by %s.\n\n| endpoint | key's scope | |\n|---|---|---|\n", strings.Join(marks, ", "))
 	for _, rt := range sf.Routes {
 		fate := "served"
 		if rt.Note != "" {

@@ -24,7 +24,7 @@ func (nobody) Lookup(context.Context, api.Credential) (*api.Key, error) { return
 var segment = regexp.MustCompile(`\{[^}]*\}`)
 
 // TestEveryClientFindsItsVendor sends, for every route of every vendor, a request below the vendor's
-// prefix and one to the root path with each of its marks: all of them must arrive there. Who gets a
+// prefix and one to the root path with each of its marks, headers and fields: all of them must arrive there. Who gets a
 // root path that several vendors have when nothing tells them apart is a golden table.
 func TestEveryClientFindsItsVendor(t *testing.T) {
 	var at api.Record
@@ -33,8 +33,8 @@ func TestEveryClientFindsItsVendor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	arrives := func(method, path string, header ...string) string {
-		r := httptest.NewRequest(method, path, nil)
+	arrives := func(method, path, body string, header ...string) string {
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
 		for i := 0; i+1 < len(header); i += 2 {
 			r.Header.Set(header[i], header[i+1])
 		}
@@ -45,7 +45,7 @@ func TestEveryClientFindsItsVendor(t *testing.T) {
 	for _, sf := range all {
 		for _, rt := range sf.Routes {
 			path := segment.ReplaceAllString(strings.TrimSuffix(rt.Pattern, "{$}"), "m") + rt.Verb
-			if got := arrives(rt.Method, "/"+sf.Name+path); got != sf.Name {
+			if got := arrives(rt.Method, "/"+sf.Name+path, ""); got != sf.Name {
 				t.Errorf("%s /%s%s arrives at %s", rt.Method, sf.Name, path, got)
 			}
 			row := rt.Method + " " + path
@@ -53,13 +53,20 @@ func TestEveryClientFindsItsVendor(t *testing.T) {
 				owners[row] = append(owners[row], sf.Name)
 			}
 			for _, m := range sf.Marks {
-				value := m.Prefix
+				value, body := m.Prefix, ""
 				if value == "" {
 					value = "x"
 				}
+				header := []string{m.Header, value}
+				if m.Field != "" {
+					header, body = nil, fmt.Sprintf(`{"model":"m","%s":null}`, m.Field)
+				}
+				if body != "" && rt.Method != "POST" {
+					continue
+				}
 				// Azure's older paths begin with the name of another surface.
-				if got := arrives(rt.Method, path, m.Header, value); got != sf.Name && !strings.HasPrefix(path, "/openai/v1") {
-					t.Errorf("%s %s with %s: %s arrives at %s, not at %s", rt.Method, path, m.Header, value, got, sf.Name)
+				if got := arrives(rt.Method, path, body, header...); got != sf.Name && !strings.HasPrefix(path, "/openai/v1") {
+					t.Errorf("%s %s with %q %s arrives at %s, not at %s", rt.Method, path, header, body, got, sf.Name)
 				}
 			}
 		}
@@ -68,7 +75,7 @@ func TestEveryClientFindsItsVendor(t *testing.T) {
 	for row, names := range owners {
 		if len(names) > 1 {
 			method, path, _ := strings.Cut(row, " ")
-			rows = append(rows, fmt.Sprintf("%-6s %-28s %-10s of %s\n", method, path, arrives(method, path), strings.Join(names, ", ")))
+			rows = append(rows, fmt.Sprintf("%-6s %-28s %-10s of %s\n", method, path, arrives(method, path, ""), strings.Join(names, ", ")))
 		}
 	}
 	slices.Sort(rows)

@@ -21,8 +21,9 @@ import (
 // Surface is Cohere's API.
 func Surface() *api.Surface {
 	return &api.Surface{
-		Name:  "cohere",
-		Marks: []api.Mark{{Header: "X-Fern-SDK-Name", Prefix: "cohere"}, {Header: "User-Agent", Prefix: "cohere"}},
+		Name: "cohere",
+		Marks: []api.Mark{{Header: "X-Fern-SDK-Name", Prefix: "cohere"}, {Header: "User-Agent", Prefix: "cohere"},
+			{Field: "max_chunks_per_doc"}, {Field: "max_tokens_per_doc"}},
 		Routes: append([]api.Route{
 			{Method: "POST", Pattern: "/v2/chat", Scope: api.Generate, Handle: converse, Body: chatBody{}, Fields: chatFields()},
 			{Method: "POST", Pattern: "/v2/embed", Scope: api.Embed, Handle: embed, Body: embedBody{}, Fields: embedFields()},

@@ -22,8 +22,9 @@ import (
 // Surface is Mistral's API.
 func Surface() *api.Surface {
 	return &api.Surface{
-		Name:  "mistral",
-		Marks: []api.Mark{{Header: "User-Agent", Prefix: "mistral-client"}, {Header: "User-Agent", Prefix: "speakeasy-sdk/"}},
+		Name: "mistral",
+		Marks: []api.Mark{{Header: "User-Agent", Prefix: "mistral-client"}, {Header: "User-Agent", Prefix: "speakeasy-sdk/"},
+			{Field: "random_seed"}, {Field: "safe_prompt"}, {Field: "prompt_mode"}, {Field: "output_dimension"}, {Field: "output_dtype"}},
 		Routes: append([]api.Route{
 			{Method: "POST", Pattern: "/v1/chat/completions", Scope: api.Generate, Handle: completions, Body: chatBody{}, Fields: chatFields()},
 			{Method: "POST", Pattern: "/v1/agents/completions", Scope: api.Generate, Handle: agents, Body: agentBody{}, Fields: chatFields()},

@@ -16,8 +16,9 @@ import (
 // Surface is Together's API.
 func Surface() *api.Surface {
 	return &api.Surface{
-		Name:  "together",
-		Marks: []api.Mark{{Header: "User-Agent", Prefix: "Together/"}, {Header: "User-Agent", Prefix: "AsyncTogether/"}},
+		Name: "together",
+		Marks: []api.Mark{{Header: "User-Agent", Prefix: "Together/"}, {Header: "User-Agent", Prefix: "AsyncTogether/"},
+			{Field: "safety_model"}, {Field: "context_length_exceeded_behavior"}},
 		Routes: append([]api.Route{
 			{Method: "POST", Pattern: "/v1/chat/completions", Scope: api.Generate, Handle: completions, Body: chatDoc{}, Fields: chatFields()},
 			{Method: "POST", Pattern: "/v1/completions", Scope: api.Generate, Handle: texts, Body: openai.TextBody{}, Fields: textFields()},
