@@ -426,6 +426,7 @@ const never = int32(1 << 29) // tokens: there is no way
 func newCosts(s *store, base int, v *Vocabulary) *costs {
 	c := &costs{s: s, v: v, of: make([]int32, base), autos: map[term][]int32{}}
 	users := make([][]term, base)
+	done := make([]bool, base) // some costs are known before their users have heard of them
 	var todo offers
 	for t := range term(base) {
 		n := &s.nodes[t]
@@ -440,12 +441,12 @@ func newCosts(s *store, base int, v *Vocabulary) *costs {
 	}
 	for len(todo) > 0 {
 		o := heap.Pop(&todo).(offer)
-		if c.of[o.t] != 0 {
+		if done[o.t] {
 			continue
 		}
-		c.of[o.t] = o.cost + 1
+		done[o.t], c.of[o.t] = true, o.cost+1
 		for _, t := range users[o.t] {
-			if cost := c.sum(&s.nodes[t], c.settled); c.of[t] == 0 && cost < never {
+			if cost := c.sum(&s.nodes[t], c.settled); !done[t] && cost < never {
 				heap.Push(&todo, offer{t, cost})
 			}
 		}

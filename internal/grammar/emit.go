@@ -238,7 +238,8 @@ func (c *compiler) number(m *merged) (term, error) {
 		all = append(all, s.numbers(m.low, m.high))
 	}
 	if types == typeFraction {
-		all = append(all, s.cat(s.opt(s.lit("-")), s.rep(s.digit(), 1, noLimit), s.lit("."), s.rep(s.digit(), 0, noLimit), s.bytes('1', '9')))
+		all = append(all, s.cat(s.opt(s.lit("-")), s.rep(s.digit(), 1, noLimit), s.lit("."), s.rep(s.digit(), 0, noLimit), s.bytes('1', '9')),
+			s.rep(s.bytes('-', '9'), 0, fractionChars))
 	}
 	divided, err := s.divided(m)
 	if err != nil {
@@ -271,6 +272,10 @@ func (c *compiler) number(m *merged) (term, error) {
 	}
 	return c.auto(c.addAuto(auto, written), 0, noLimit), nil
 }
+
+// fractionChars is the length of a number that must be no integer: a sign, a point and 15 digits, which whoever
+// reads it as a float64 still finds to be none.
+const fractionChars = 17
 
 // divided are the conditions on a number's divisors.
 func (s *store) divided(m *merged) (all []term, err error) {

@@ -71,3 +71,13 @@ func TestNumbersAgreeWithArithmetic(t *testing.T) {
 		}
 	})
 }
+
+// TestNumbersThatMustBeNoIntegersAreNoneForAnybody: also not for a reader that has float64s only.
+func TestNumbersThatMustBeNoIntegersAreNoneForAnybody(t *testing.T) {
+	g := mustSchema(t, `{"type":"number","not":{"type":"integer"}}`, Options{})
+	for text, want := range map[string]bool{"1.5": true, "-12345678.1234567": true, "100010191090010029.000001": false, "1": false, "1.0": false} {
+		if g.Match([]byte(text)) != want {
+			t.Errorf("%s: %v", text, !want)
+		}
+	}
+}

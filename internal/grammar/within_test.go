@@ -55,7 +55,7 @@ func TestAnswersAreCompleteWithinTheirTokens(t *testing.T) {
 		}
 	}
 	real := realVocabulary(t, "smollm2-135m")
-	short, narrowed := 0, 0
+	narrowed := 0
 	for i, g := range grammars {
 		v := byteVocabulary()
 		if i%4 == 0 {
@@ -64,7 +64,7 @@ func TestAnswersAreCompleteWithinTheirTokens(t *testing.T) {
 		for _, more := range []int{0, 1, 7, 40} {
 			least := int(g.current().of(v).costs.least(g.root))
 			if least >= 1000 {
-				short++
+				t.Errorf("grammar %d: the shortest text of %d tokens?", i, least)
 				continue
 			}
 			mask := g.Mask(v)
@@ -84,8 +84,8 @@ func TestAnswersAreCompleteWithinTheirTokens(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d answers had to be ended", narrowed, 4*len(grammars))
-	if short > len(grammars)/10 || narrowed < len(grammars) {
-		t.Errorf("%d are too long, %d had to be ended: too few answers are tested", short, narrowed)
+	if narrowed < len(grammars) {
+		t.Error("too few had to be ended")
 	}
 }
 

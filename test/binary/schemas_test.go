@@ -121,7 +121,7 @@ func (s *server) ask(all []string) (answers []formed, again int) {
 					mu.Lock()
 					again++
 					mu.Unlock()
-					answers[i] = s.formed(all[i], i, 400)
+					answers[i] = s.formed(all[i], i, 128)
 				}
 			}
 		}()
