@@ -131,8 +131,13 @@ func (a *answer) take(ev engine.Event) {
 		a.begin()
 		a.token(ev)
 	case engine.Finished:
-		if ev.Finish == engine.Failed {
+		switch ev.Finish {
+		case engine.Failed:
 			a.fail(ev.Err)
+			return
+		case engine.Cancelled: // who asked has left: what there is must not pass for the whole
+			a.Close()
+			a.err = context.Canceled
 			return
 		}
 		a.begin()

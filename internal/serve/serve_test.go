@@ -235,6 +235,31 @@ func TestAReaderThatLeavesFreesItsPlace(t *testing.T) {
 	whole(t, s, complete("x", 1))
 }
 
+func TestAnAnswerThatWasCancelledDoesNotPassForTheWhole(t *testing.T) {
+	s := real(t, Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	st, err := s.Respond(ctx, complete("Once upon a time", 2000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	for ev := (chat.Event{}); ev.Kind != chat.Delta; {
+		if ev, err = st.Next(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	for err == nil {
+		var ev chat.Event
+		if ev, err = st.Next(context.Background()); err == nil && (ev.Kind == chat.Finished || ev.Kind == chat.Ended) {
+			t.Fatalf("it ends as if it were complete: %+v", ev)
+		}
+	}
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 func TestReadyTurnsRedWhileAStepDoesNotEnd(t *testing.T) {
 	long := strings.Repeat("The wind blows over the sea. ", 200)
 	for model, ask := range map[string]func(*Server) error{
