@@ -1,48 +1,25 @@
 package anthropic
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/apitest"
-	"github.com/galerne-ai/galerne/internal/db"
 	"github.com/galerne-ai/galerne/internal/jobs"
 )
 
 func store(t testing.TB) *jobs.Store {
-	t.Helper()
-	home := t.TempDir()
-	d, err := db.Open(context.Background(), filepath.Join(home, "galerne.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	n := 0
-	var mu sync.Mutex
-	ids := func() string { mu.Lock(); defer mu.Unlock(); n++; return fmt.Sprint(n) }
-	return jobs.New(jobs.Options{DB: d, Dir: filepath.Join(home, "files"), Dialects: Dialects(), NewID: ids, MaxLines: 3,
+	return apitest.Store(t, t.TempDir(), jobs.Options{Dialects: Dialects(), NewID: apitest.Counted(), MaxLines: 3,
 		Now: func() time.Time { return time.Unix(1700000000, 0) }})
 }
 
 func TestEveryRouteOfBatchesAsksWhoCalls(t *testing.T) {
 	apitest.Door(t, Surface(store(t)), "testdata/routes_with_batches.txt")
-}
-
-// tenants are keys whose secret is the tenant's name.
-type tenants struct{}
-
-func (tenants) Any() bool { return true }
-func (tenants) Lookup(_ context.Context, c api.Credential) (*api.Key, error) {
-	return &api.Key{ID: "key-of-" + c.Secret, Tenant: c.Secret}, nil
 }
 
 // world is a server with batches; somebody works on them once work was called.
@@ -55,7 +32,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, kept: store(t)}
-	o := api.Options{Keys: tenants{}, Surfaces: []*api.Surface{Surface(w.kept)}, Backend: &apitest.Backend{Scripts: map[string]string{
+	o := api.Options{Keys: apitest.Tenants{}, Surfaces: []*api.Surface{Surface(w.kept)}, Backend: &apitest.Backend{Scripts: map[string]string{
 		"": "start id=1 model=m prompt=5\ntext \"Hi\"\nfinish stop\nend prompt=5 answer=1", "hangs": "start prompt=1\nhang"}}}
 	o.NewID = func() string { return "1" }
 	inside, err := api.New(o)
@@ -66,17 +43,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) work() {
-	ctx, cancel := context.WithCancel(context.Background())
-	var group sync.WaitGroup
-	group.Go(func() {
-		w.kept.Run(ctx, func(ctx context.Context, key, method, path string, body []byte) (jobs.Answer, error) {
-			status, h, text, err := w.inside.Do(ctx, &api.Key{ID: key}, method, path, nil, body)
-			return jobs.Answer{Status: status, RequestID: h.Get("X-Request-Id"), Body: text}, err
-		})
-	})
-	w.t.Cleanup(func() { cancel(); group.Wait() })
-}
+func (w *world) work() { apitest.Work(w.t, w.kept, w.inside) }
 
 func (w *world) call(who, method, path, body string) (int, string) {
 	w.t.Helper()

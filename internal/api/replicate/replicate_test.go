@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -18,20 +17,13 @@ import (
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/apitest"
 	"github.com/galerne-ai/galerne/internal/chat"
-	"github.com/galerne-ai/galerne/internal/db"
 	"github.com/galerne-ai/galerne/internal/jobs"
 )
 
 func store(t testing.TB) *jobs.Store { return storeAt(t, t.TempDir()) }
 
 func storeAt(t testing.TB, home string) *jobs.Store {
-	t.Helper()
-	d, err := db.Open(context.Background(), filepath.Join(home, "galerne.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	return jobs.New(jobs.Options{DB: d, Dir: filepath.Join(home, "files"), Hold: 400 * time.Millisecond})
+	return apitest.Store(t, home, jobs.Options{Hold: 400 * time.Millisecond})
 }
 
 func TestAnswersAreReplicatesToTheByte(t *testing.T) {
@@ -44,14 +36,6 @@ func TestEveryRouteAsksWhoCalls(t *testing.T) {
 
 func FuzzAnyBody(f *testing.F) {
 	apitest.FuzzBodies(f, Surface(Options{Store: store(f)}), "testdata")
-}
-
-// keys are two tenants'.
-type keys struct{}
-
-func (keys) Any() bool { return true }
-func (keys) Lookup(_ context.Context, c api.Credential) (*api.Key, error) {
-	return &api.Key{ID: c.Secret, Tenant: c.Secret}, nil
 }
 
 // world is a server whose predictions are worked on.
@@ -78,7 +62,7 @@ func newWorldAt(t *testing.T, home, script string) *world {
 	t.Helper()
 	s := storeAt(t, home)
 	w := &world{t: t, b: &apitest.Backend{Scripts: map[string]string{"": script}}}
-	o := api.Options{Backend: w.b, Keys: keys{}, Surfaces: []*api.Surface{Surface(Options{Store: s, Send: w.send, Secret: []byte("secret"), Telling: &w.telling})}}
+	o := api.Options{Backend: w.b, Keys: apitest.Tenants{}, Surfaces: []*api.Surface{Surface(Options{Store: s, Send: w.send, Secret: []byte("secret"), Telling: &w.telling})}}
 	inside, err := api.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -86,16 +70,8 @@ func newWorldAt(t *testing.T, home, script string) *world {
 	h := httptest.NewServer(inside)
 	t.Cleanup(h.Close)
 	w.url = h.URL
-	ctx, cancel := context.WithCancel(context.Background())
-	var group sync.WaitGroup
-	group.Go(func() {
-		s.Run(ctx, func(ctx context.Context, key, method, path string, body []byte) (jobs.Answer, error) {
-			status, h, text, err := inside.Do(ctx, &api.Key{ID: key, Tenant: key}, method, path, nil, body)
-			return jobs.Answer{Status: status, RequestID: h.Get("X-Request-Id"), Body: text, Retry: status == http.StatusServiceUnavailable}, err
-		})
-	})
-	w.stop = func() { cancel(); group.Wait() }
-	t.Cleanup(func() { w.stop(); w.telling.Wait() })
+	t.Cleanup(w.telling.Wait) // after the work has stopped
+	w.stop = apitest.Work(t, s, inside)
 	return w
 }
 

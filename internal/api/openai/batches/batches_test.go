@@ -2,48 +2,26 @@ package batches
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/apitest"
 	"github.com/galerne-ai/galerne/internal/api/openai"
-	"github.com/galerne-ai/galerne/internal/db"
 	"github.com/galerne-ai/galerne/internal/jobs"
 )
 
 const script = "start id=1 model=m prompt=5\ntext \"Hi\"\nfinish stop\nend prompt=5 answer=1"
 
 func store(t testing.TB) *jobs.Store {
-	t.Helper()
-	home := t.TempDir()
-	d, err := db.Open(context.Background(), filepath.Join(home, "galerne.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	n := 0
-	var mu sync.Mutex
-	ids := func() string { mu.Lock(); defer mu.Unlock(); n++; return fmt.Sprint(n) }
-	return jobs.New(jobs.Options{DB: d, Dir: filepath.Join(home, "files"), Dialects: Dialects(), NewID: ids, FileBytes: 10000,
+	return apitest.Store(t, t.TempDir(), jobs.Options{Dialects: Dialects(), NewID: apitest.Counted(), FileBytes: 10000,
 		Now: func() time.Time { return time.Unix(1700000000, 0) }})
-}
-
-// keys are two tenants'.
-type keys struct{}
-
-func (keys) Any() bool { return true }
-func (keys) Lookup(_ context.Context, c api.Credential) (*api.Key, error) {
-	return &api.Key{ID: "key-of-" + c.Secret, Tenant: c.Secret}, nil
 }
 
 // world is a server with somebody who works on its batches.
@@ -55,24 +33,13 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	s := store(t)
-	o := api.Options{Backend: &apitest.Backend{Scripts: map[string]string{"": script}}, Keys: keys{}, NewID: func() string { return "1" }}
+	o := api.Options{Backend: &apitest.Backend{Scripts: map[string]string{"": script}}, Keys: apitest.Tenants{}, NewID: func() string { return "1" }}
 	o.Surfaces = []*api.Surface{openai.Surface(Routes(s)...)}
 	inside, err := api.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var group sync.WaitGroup
-	group.Go(func() {
-		s.Run(ctx, func(ctx context.Context, key, method, path string, body []byte) (jobs.Answer, error) {
-			if key != "key-of-a" {
-				t.Errorf("asked as %q", key)
-			}
-			status, h, text, err := inside.Do(ctx, &api.Key{ID: key}, method, path, nil, body)
-			return jobs.Answer{Status: status, RequestID: h.Get("X-Request-Id"), Body: text}, err
-		})
-	})
-	t.Cleanup(func() { cancel(); group.Wait() })
+	apitest.Work(t, s, inside)
 	return &world{t, apitest.Serve(t, o).URL}
 }
 

@@ -2,40 +2,22 @@ package responses
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/apitest"
 	"github.com/galerne-ai/galerne/internal/api/openai"
-	"github.com/galerne-ai/galerne/internal/db"
 	"github.com/galerne-ai/galerne/internal/jobs"
 )
 
 func store(t testing.TB, home string) *jobs.Store {
-	t.Helper()
-	d, err := db.Open(context.Background(), filepath.Join(home, "galerne.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	return jobs.New(jobs.Options{DB: d, Dir: filepath.Join(home, "files"), Hold: 400 * time.Millisecond})
-}
-
-// keys are two tenants'.
-type keys struct{}
-
-func (keys) Any() bool { return true }
-func (keys) Lookup(_ context.Context, c api.Credential) (*api.Key, error) {
-	return &api.Key{ID: c.Secret, Tenant: c.Secret}, nil
+	return apitest.Store(t, home, jobs.Options{Hold: 400 * time.Millisecond})
 }
 
 type world struct {
@@ -48,24 +30,14 @@ type world struct {
 func newWorld(t *testing.T, home, script string) *world {
 	t.Helper()
 	s, b := store(t, home), &apitest.Backend{Scripts: map[string]string{"": script}}
-	o := api.Options{Backend: b, Keys: keys{}, Surfaces: []*api.Surface{openai.Surface(Stored(s, KeepFor)...)}}
+	o := api.Options{Backend: b, Keys: apitest.Tenants{}, Surfaces: []*api.Surface{openai.Surface(Stored(s, KeepFor)...)}}
 	inside, err := api.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := httptest.NewServer(inside)
 	t.Cleanup(h.Close)
-	ctx, cancel := context.WithCancel(context.Background())
-	var group sync.WaitGroup
-	group.Go(func() {
-		s.Run(ctx, func(ctx context.Context, key, method, path string, body []byte) (jobs.Answer, error) {
-			status, h, text, err := inside.Do(ctx, &api.Key{ID: key, Tenant: key}, method, path, nil, body)
-			return jobs.Answer{Status: status, RequestID: h.Get("X-Request-Id"), Body: text}, err
-		})
-	})
-	w := &world{t: t, url: h.URL + "/v1/responses", b: b, stop: func() { cancel(); group.Wait() }}
-	t.Cleanup(w.stop)
-	return w
+	return &world{t: t, url: h.URL + "/v1/responses", b: b, stop: apitest.Work(t, s, inside)}
 }
 
 func (w *world) open(who, method, path, body string) *http.Response {
