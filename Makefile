@@ -1,5 +1,5 @@
 # What people type. README.md explains; ARCHITECTURE.md has the house.
-.PHONY: build test unit blackbox deps lint cross bench bench-peers fuzz soak clean
+.PHONY: build test unit blackbox arm64 deps lint cross bench bench-peers fuzz soak clean
 export CGO_ENABLED=0
 
 build: ## a static binary in bin/
@@ -15,6 +15,9 @@ unit:
 
 blackbox: build ## the built binary, with real models and real clients
 	go test -count=1 -timeout 20m ./test/...
+
+arm64: ## the kernels and networks for arm64, in an emulator; a part of blackbox too
+	go test -count=1 -v ./test/arm64
 
 lint:
 	go vet ./...

