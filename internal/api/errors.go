@@ -30,6 +30,8 @@ var (
 	ErrBody = fault.New(fault.Invalid, "invalid_request", "api: the body cannot be read")
 	// ErrSlow: the body does not arrive.
 	ErrSlow = fault.New(fault.Invalid, "request_timeout", "api: the body does not arrive")
+	// ErrLate: the caller said how long it waits for an answer, and that time is over.
+	ErrLate = fault.New(fault.Unavailable, "timeout", "api: the caller no longer waits")
 	// ErrUnknownField: a strict server does not know a field.
 	ErrUnknownField = fault.New(fault.Invalid, "unknown_parameter", "api: unknown field")
 	// ErrRefused: a field is known and cannot be honoured.
@@ -70,6 +72,7 @@ var statuses = map[string]int{
 	ErrTooLarge.Code:  http.StatusRequestEntityTooLarge,
 	ErrMediaType.Code: http.StatusUnsupportedMediaType,
 	ErrSlow.Code:      http.StatusRequestTimeout,
+	ErrLate.Code:      http.StatusGatewayTimeout,
 	ErrRate.Code:      http.StatusTooManyRequests,
 	ErrQuota.Code:     http.StatusTooManyRequests,
 	ErrAgain.Code:     http.StatusConflict,

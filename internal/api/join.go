@@ -11,9 +11,9 @@ import (
 	"github.com/galerne-ai/galerne/internal/chat"
 )
 
-// sideBySide is how many requests of one call are worked on at once: enough to fill a batch, too few
+// together is how many requests of one call are worked on at once: enough to fill a batch, too few
 // to fill the queue that all callers share.
-const sideBySide = 8
+const together = 8
 
 // respond begins one answer, or several that are told as one: the choices of the second request
 // follow those of the first, and usage is summed.
@@ -23,7 +23,7 @@ func (c *Call) respond(rs []*chat.Request) (chat.Stream, error) {
 	}
 	ctx, cancel := context.WithCancel(c.R.Context())
 	j := &joined{events: make(chan joinedEvent, len(rs)), cancel: cancel, left: len(rs)}
-	slots := make(chan struct{}, sideBySide)
+	slots := make(chan struct{}, together)
 	first := 0
 	for _, r := range rs {
 		at := first

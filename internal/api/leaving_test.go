@@ -202,3 +202,29 @@ func TestRequestsSentAheadAreAnsweredInTurn(t *testing.T) {
 		}
 	}
 }
+
+// TestAnAnswerThatNobodyWaitsForAnyLongerEnds has callers who say how long they wait, behind a proxy that keeps
+// their connection open.
+func TestAnAnswerThatNobodyWaitsForAnyLongerEnds(t *testing.T) {
+	b := &apitest.Backend{Scripts: map[string]string{"later": later, "slow": "start\nwait 50ms\ntext \"a\"\nfinish stop\nend"}}
+	h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}})
+	for _, name := range []string{"X-Stainless-Read-Timeout", "x-stainless-timeout"} {
+		began := time.Now()
+		code, text := post(t, h.URL+"/v1/say", `{"model":"later"}`, name, "0.2")
+		if code != 504 || !strings.Contains(text, `"code":"timeout"`) || !strings.Contains(text, "client's timeout") || time.Since(began) < time.Second {
+			t.Errorf("%s: %d %s after %v", name, code, text, time.Since(began))
+		}
+		waitIdle(t, b)
+		for _, body := range []string{`{"model":"slow"}`, `{"model":"slow","stream":true}`} {
+			for _, value := range []string{"600", "600.0", "0", "-1", "None", "NaN", "1e300"} {
+				if code, text := post(t, h.URL+"/v1/say", body, name, value); code != 200 || !strings.Contains(text, `"a"`) {
+					t.Errorf("%s: %s: %s %d %s", name, value, body, code, text)
+				}
+			}
+		}
+	}
+	// A stream goes on, since its keep-alives are what the caller waits for.
+	if code, text := post(t, h.URL+"/v1/say", `{"model":"slow","stream":true}`, "X-Stainless-Read-Timeout", "0.01"); code != 200 || !strings.Contains(text, "end") {
+		t.Errorf("%d %s", code, text)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -30,27 +31,52 @@ type Encoder interface {
 	End(out *Frames)
 }
 
-// Answer waits for the whole answer.
+// Answer waits for the whole answer, as long as the caller does.
 func (c *Call) Answer(r *chat.Request) (*chat.Response, error) {
-	s, err := c.Backend.Respond(c.R.Context(), r)
-	if err != nil {
-		return nil, err
-	}
-	return chat.Collect(c.R.Context(), s)
+	all, err := c.Answers([]*chat.Request{r})
+	return all[0], err
 }
+
+// patience is a context that ends when the caller no longer waits for the first byte: clients made by
+// Stainless say how long they do. Where a proxy keeps the connection open, nothing else would tell.
+func (c *Call) patience() (context.Context, context.CancelFunc) {
+	for _, name := range []string{"X-Stainless-Read-Timeout", "X-Stainless-Timeout"} {
+		seconds, err := strconv.ParseFloat(c.R.Header.Get(name), 64)
+		if err == nil && seconds > 0 && seconds < longestWait.Seconds() {
+			return context.WithDeadline(c.R.Context(), c.began.Add(time.Duration(seconds*float64(time.Second))+grace))
+		}
+	}
+	return context.WithCancel(c.R.Context())
+}
+
+const (
+	longestWait = 30 * 24 * time.Hour // where waiting becomes waiting for ever
+	grace       = time.Second         // so that the caller, where it is still there, is the first to give up
+)
 
 // Answers waits for the whole answers to several requests, some of which are worked on side by side.
 // The first error ends them all.
 func (c *Call) Answers(rs []*chat.Request) ([]*chat.Response, error) {
-	if len(rs) == 1 {
-		one, err := c.Answer(rs[0])
-		return []*chat.Response{one}, err
-	}
-	ctx, cancel := context.WithCancel(c.R.Context())
+	ctx, cancel := c.patience()
 	defer cancel()
+	out, err := c.sideBySide(ctx, cancel, rs)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && c.R.Context().Err() == nil {
+		err = ErrLate.Because("api: the answer was not complete when the client's timeout was over: give it a longer one, ask for less, or stream")
+	}
+	return out, err
+}
+
+func (c *Call) sideBySide(ctx context.Context, cancel context.CancelFunc, rs []*chat.Request) ([]*chat.Response, error) {
 	out := make([]*chat.Response, len(rs))
+	if len(rs) == 1 {
+		s, err := c.Backend.Respond(ctx, rs[0])
+		if err == nil {
+			out[0], err = chat.Collect(ctx, s)
+		}
+		return out, err
+	}
 	errs := make(chan error, len(rs))
-	slots := make(chan struct{}, sideBySide)
+	slots := make(chan struct{}, together)
 	for i, r := range rs {
 		go func() {
 			slots <- struct{}{}
