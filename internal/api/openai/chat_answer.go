@@ -164,19 +164,7 @@ func tokenIDs(tokens []chat.Token) []int32 {
 	return out
 }
 
-// chunk is a piece of a streamed answer.
-type chunk struct {
-	ID                string          `json:"id"`
-	Object            string          `json:"object"`
-	Created           int64           `json:"created"`
-	Model             string          `json:"model"`
-	SystemFingerprint *string         `json:"system_fingerprint"`
-	ServiceTier       string          `json:"service_tier,omitempty"`
-	Choices           []chunkChoice   `json:"choices"`
-	Usage             json.RawMessage `json:"usage,omitempty"`
-	PromptTokenIDs    []int32         `json:"prompt_token_ids,omitempty"`
-}
-
+// chunkChoice is what a piece of a streamed answer says of one choice.
 type chunkChoice struct {
 	Index        int       `json:"index"`
 	Delta        delta     `json:"delta"`
@@ -198,9 +186,8 @@ type delta struct {
 
 // chunks encodes a streamed chat.
 type chunks struct {
+	sender[chunkChoice]
 	r       *chat.Request
-	usage   bool
-	base    chunk
 	choices []chunksChoice
 }
 
@@ -210,10 +197,8 @@ type chunksChoice struct {
 }
 
 func newChunks(r *chat.Request, usage bool) *chunks {
-	return &chunks{r: r, usage: usage, choices: make([]chunksChoice, max(r.N, 1))}
+	return &chunks{sender: sender[chunkChoice]{usage: usage}, r: r, choices: make([]chunksChoice, max(r.N, 1))}
 }
-
-func (s *chunks) Type() string { return "text/event-stream" }
 
 func (s *chunks) Event(out *api.Frames, ev *chat.Event) error {
 	if ev.Kind == chat.Started {
@@ -256,11 +241,8 @@ func (s *chunks) Event(out *api.Frames, ev *chat.Event) error {
 }
 
 func (s *chunks) start(ev *chat.Event) {
-	s.base = chunk{ID: Named("chatcmpl-", ev.ID), Object: "chat.completion.chunk", Created: ev.Created.Unix(),
-		Model: ModelName(s.r.Model, ev.Model), ServiceTier: "default"}
-	if s.usage {
-		s.base.Usage = json.RawMessage("null")
-	}
+	s.begin(answered[chunkChoice]{ID: Named("chatcmpl-", ev.ID), Object: "chat.completion.chunk", Created: ev.Created.Unix(),
+		Model: ModelName(s.r.Model, ev.Model), ServiceTier: "default"})
 	if s.r.TokenIDs {
 		s.base.PromptTokenIDs = tokenIDs(ev.Prompt)
 	}
@@ -294,32 +276,6 @@ func (s *chunks) delta(out *api.Frames, ev *chat.Event, c *chunksChoice) error {
 	}
 	return s.send(out, one)
 }
-
-func (s *chunks) end(out *api.Frames, ev *chat.Event) error {
-	if !s.usage || ev.Usage == nil {
-		return nil
-	}
-	counts, err := api.Encode(usageOf(ev.Usage))
-	if err != nil {
-		return err
-	}
-	last := s.base
-	last.Choices, last.Usage = []chunkChoice{}, counts
-	return out.SSE("", "", &last)
-}
-
-func (s *chunks) send(out *api.Frames, one chunkChoice) error {
-	s.base.Choices = append(s.base.Choices[:0], one)
-	return out.SSE("", "", &s.base)
-}
-
-// Ping is a comment, which clients of event streams pass over.
-func (s *chunks) Ping(out *api.Frames) { out.Raw(": keep-alive\n\n") }
-
-// Fail sends an error in the middle of a stream. No [DONE] follows: the answer is not done.
-func (s *chunks) Fail(out *api.Frames, f *api.Failure) { _ = out.SSE("", "", errorOf(f)) } // strings only: cannot fail
-
-func (s *chunks) End(out *api.Frames) { out.Raw("data: [DONE]\n\n") }
 
 // logprobs is how likely the tokens of an answer were.
 type logprobs struct {

@@ -51,7 +51,7 @@ func Completions(c *api.Call) error {
 		return err
 	}
 	if b.Stream {
-		return c.Stream(&texts{r: rs[0], rs: rs, usage: usage, choices: make([]textState, len(rs)*max(rs[0].N, 1))}, rs...)
+		return c.Stream(&texts{sender: sender[textChoice]{usage: usage}, r: rs[0], rs: rs, choices: make([]textState, len(rs)*max(rs[0].N, 1))}, rs...)
 	}
 	answers, err := c.Answers(rs)
 	if err != nil {
@@ -131,17 +131,6 @@ func (b *textBody) counts(r *chat.Request) error {
 		r.PromptLogprobs = b.Logprobs
 	}
 	return nil
-}
-
-// textCompletion is a whole answer, or with some of its choices' text a piece of one.
-type textCompletion struct {
-	ID                string          `json:"id"`
-	Object            string          `json:"object"`
-	Created           int64           `json:"created"`
-	Model             string          `json:"model"`
-	Choices           []textChoice    `json:"choices"`
-	Usage             json.RawMessage `json:"usage,omitempty"`
-	SystemFingerprint *string         `json:"system_fingerprint"`
 }
 
 type textChoice struct {
@@ -228,8 +217,8 @@ func promptText(r *chat.Request, prompt []chat.Token) string {
 	return strings.ToValidUTF8(b.String(), "\uFFFD")
 }
 
-func textCompletionOf(rs []*chat.Request, answers []*chat.Response) *textCompletion {
-	out := &textCompletion{ID: Named("cmpl-", answers[0].ID), Object: "text_completion", Created: answers[0].Created.Unix(),
+func textCompletionOf(rs []*chat.Request, answers []*chat.Response) *answered[textChoice] {
+	out := &answered[textChoice]{ID: Named("cmpl-", answers[0].ID), Object: "text_completion", Created: answers[0].Created.Unix(),
 		Model: ModelName(rs[0].Model, answers[0].Model), Choices: []textChoice{}}
 	var sum chat.Usage
 	for i, a := range answers {
@@ -290,10 +279,9 @@ func textFinish(f chat.Finish) string {
 
 // texts encodes a streamed completion of one or more prompts.
 type texts struct {
+	sender[textChoice]
 	r       *chat.Request // any of rs: they differ in their prompts only
 	rs      []*chat.Request
-	usage   bool
-	base    textCompletion
 	choices []textState
 }
 
@@ -303,17 +291,12 @@ type textState struct {
 	prompt []chat.Token
 }
 
-func (s *texts) Type() string { return "text/event-stream" }
-
 func (s *texts) Event(out *api.Frames, ev *chat.Event) error {
 	n := max(s.r.N, 1)
 	switch ev.Kind {
 	case chat.Started:
 		if s.base.ID == "" {
-			s.base = textCompletion{ID: Named("cmpl-", ev.ID), Object: "text_completion", Created: ev.Created.Unix(), Model: ModelName(s.r.Model, ev.Model)}
-			if s.usage {
-				s.base.Usage = json.RawMessage("null")
-			}
+			s.begin(answered[textChoice]{ID: Named("cmpl-", ev.ID), Object: "text_completion", Created: ev.Created.Unix(), Model: ModelName(s.r.Model, ev.Model)})
 		}
 		for i := range n {
 			s.choices[ev.Choice+i].prompt = ev.Prompt
@@ -344,25 +327,3 @@ func (s *texts) Event(out *api.Frames, ev *chat.Event) error {
 	}
 	return nil
 }
-
-func (s *texts) end(out *api.Frames, ev *chat.Event) error {
-	if !s.usage || ev.Usage == nil {
-		return nil
-	}
-	counts, err := api.Encode(usageOf(ev.Usage))
-	if err != nil {
-		return err
-	}
-	last := s.base
-	last.Choices, last.Usage = []textChoice{}, counts
-	return out.SSE("", "", &last)
-}
-
-func (s *texts) send(out *api.Frames, one textChoice) error {
-	s.base.Choices = append(s.base.Choices[:0], one)
-	return out.SSE("", "", &s.base)
-}
-
-func (s *texts) Ping(out *api.Frames)                 { out.Raw(": keep-alive\n\n") }
-func (s *texts) Fail(out *api.Frames, f *api.Failure) { _ = out.SSE("", "", errorOf(f)) } // strings only: cannot fail
-func (s *texts) End(out *api.Frames)                  { out.Raw("data: [DONE]\n\n") }

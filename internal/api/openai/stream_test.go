@@ -52,7 +52,7 @@ func gather(t *rapid.T, stream string, answers int) (choices []completionChoice,
 		t.Fatalf("the stream does not end in [DONE]: %q", stream)
 	}
 	for _, frame := range frames[:len(frames)-1] {
-		var c chunk
+		var c answered[chunkChoice]
 		if err := json.Unmarshal([]byte(strings.TrimPrefix(frame, "data: ")), &c); err != nil {
 			t.Fatalf("%q: %v", frame, err)
 		}

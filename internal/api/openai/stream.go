@@ -1,0 +1,66 @@
+package openai
+
+import (
+	"encoding/json"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/chat"
+)
+
+// answered is what a piece of a streamed answer has beside its choices C; a whole completion has it too.
+type answered[C any] struct {
+	ID                string          `json:"id"`
+	Object            string          `json:"object"`
+	Created           int64           `json:"created"`
+	Model             string          `json:"model"`
+	SystemFingerprint *string         `json:"system_fingerprint"`
+	ServiceTier       string          `json:"service_tier,omitempty"`
+	Choices           []C             `json:"choices"`
+	Usage             json.RawMessage `json:"usage,omitempty"`
+	PromptTokenIDs    []int32         `json:"prompt_token_ids,omitempty"`
+}
+
+// sender is what the streams of chats and of completions have in common: how a piece is sent, what goes on
+// where there is none, and how the stream ends.
+type sender[C any] struct {
+	usage bool // a last piece tells it, and null before
+	base  answered[C]
+}
+
+// begin sets what every piece says.
+func (s *sender[C]) begin(base answered[C]) {
+	if s.base = base; s.usage {
+		s.base.Usage = json.RawMessage("null")
+	}
+}
+
+func (s *sender[C]) send(out *api.Frames, one C) error {
+	s.base.Choices = append(s.base.Choices[:0], one)
+	return out.SSE("", "", &s.base)
+}
+
+// end tells the usage, if it was asked for.
+func (s *sender[C]) end(out *api.Frames, ev *chat.Event) error {
+	if !s.usage || ev.Usage == nil {
+		return nil
+	}
+	counts, err := api.Encode(usageOf(ev.Usage))
+	if err != nil {
+		return err
+	}
+	last := s.base
+	last.Choices, last.Usage = []C{}, counts
+	return out.SSE("", "", &last)
+}
+
+// Type implements api.Encoder.
+func (s *sender[C]) Type() string { return "text/event-stream" }
+
+// Ping is a comment, which clients of event streams pass over.
+func (s *sender[C]) Ping(out *api.Frames) { out.Raw(": keep-alive\n\n") }
+
+// Fail sends an error in the middle of a stream. No [DONE] follows: the answer is not done.
+func (s *sender[C]) Fail(out *api.Frames, f *api.Failure) { _ = out.SSE("", "", errorOf(f)) } // strings only: cannot fail
+
+// End implements api.Encoder.
+func (s *sender[C]) End(out *api.Frames) { out.Raw("data: [DONE]\n\n") }
