@@ -14,7 +14,8 @@ type Attention struct {
 	Scale        float32 // of the scores
 	SoftCap      float32 // 0: none
 	work         *AttentionWork
-	each         func(row, worker int)
+	keep, turn   func(row, worker int) // of keys and values, of queries
+	both         func(row, worker int)
 	step         *Step
 }
 
@@ -28,36 +29,70 @@ type AttentionWork struct {
 // Init must be called once, when the fields are set.
 func (a *Attention) Init(work *AttentionWork) *Attention {
 	a.work = work
-	a.each = func(row, _ int) {
-		s, w := a.step, a.work
-		nq, nk := a.Q.Out(), a.K.Out()
-		q, k, v := w.q[row*nq:(row+1)*nq], w.k[row*nk:(row+1)*nk], w.v[row*nk:(row+1)*nk]
-		a.Q.addBias(q)
+	a.keep = func(row, _ int) {
+		s, w, n := a.step, a.work, a.K.Out()
+		k, v := w.k[row*n:(row+1)*n], w.v[row*n:(row+1)*n]
 		a.K.addBias(k)
 		a.V.addBias(v)
-		if a.QNorm != nil {
-			a.QNorm.heads(q)
-		}
 		if a.KNorm != nil {
 			a.KNorm.heads(k)
 		}
-		a.Rope.heads(row, q, a.HeadDim)
 		a.Rope.heads(row, k, a.HeadDim)
 		at := s.place[row]
 		s.Cache.Layout.Store(s.Cache.Layer(a.Layer), at.block, int(at.slot), k, v)
 	}
+	a.turn = func(row, _ int) {
+		n := a.Q.Out()
+		q := a.work.q[row*n : (row+1)*n]
+		a.Q.addBias(q)
+		if a.QNorm != nil {
+			a.QNorm.heads(q)
+		}
+		a.Rope.heads(row, q, a.HeadDim)
+	}
+	a.both = func(row, worker int) {
+		a.keep(row, worker)
+		a.turn(row, worker)
+	}
 	return a
 }
 
-// Apply fills dst [rows][O.Out()] from x [rows][width].
+// Apply fills dst [rows][O.Out()] from x [rows][width]. It is Remember and Recall of all rows, in one go.
 func (a *Attention) Apply(s *Step, x, dst []float32) {
-	w, nq, nk := a.work, a.Q.Out(), a.K.Out()
-	w.q, w.k, w.v = grow(w.q, s.Rows*nq), grow(w.k, s.Rows*nk), grow(w.v, s.Rows*nk)
+	a.project(s, x, true, true, a.both)
+	a.attend(s, dst)
+}
+
+// Remember puts the keys and values of x [rows][width] in the cache.
+func (a *Attention) Remember(s *Step, x []float32) { a.project(s, x, false, true, a.keep) }
+
+// Recall fills dst [rows][O.Out()] from x [rows][width], whose keys and values are in the cache.
+func (a *Attention) Recall(s *Step, x, dst []float32) {
+	a.project(s, x, true, false, a.turn)
+	a.attend(s, dst)
+}
+
+// project computes queries, or keys and values, or all, and passes each row on.
+func (a *Attention) project(s *Step, x []float32, queries, keys bool, each func(row, worker int)) {
+	w := a.work
 	s.Pool.Set(&w.in, x, s.Rows, a.Q.W.Cols)
-	s.jobs = append(s.jobs[:0], a.Q.job(&w.in, w.q), a.K.job(&w.in, w.k), a.V.job(&w.in, w.v))
+	s.jobs = s.jobs[:0]
+	if queries {
+		w.q = grow(w.q, s.Rows*a.Q.Out())
+		s.jobs = append(s.jobs, a.Q.job(&w.in, w.q))
+	}
+	if keys {
+		w.k, w.v = grow(w.k, s.Rows*a.K.Out()), grow(w.v, s.Rows*a.K.Out())
+		s.jobs = append(s.jobs, a.K.job(&w.in, w.k), a.V.job(&w.in, w.v))
+	}
 	s.Pool.MatMul(s.jobs)
 	a.step = s
-	s.Each(a.each)
+	s.Each(each)
+}
+
+// attend fills dst from the queries.
+func (a *Attention) attend(s *Step, dst []float32) {
+	w, nq := a.work, a.Q.Out()
 	t := &w.attend
 	t.Layout, t.Arena, t.Spans = s.Cache.Layout, s.Cache.Layer(a.Layer), s.Spans
 	t.Q, t.Out, t.Heads = w.q, w.q, nq/a.HeadDim

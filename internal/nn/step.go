@@ -18,8 +18,12 @@ type Step struct {
 	Spans     []kv.Span // in the order of their rows
 	Cache     *kv.Cache
 	place     []place // [Rows] where each row's keys and values go
-	rows      rowTask
-	jobs      []kernel.Job
+	narrow    struct {
+		positions []int32
+		spans     []kv.Span
+	}
+	rows rowTask
+	jobs []kernel.Job
 }
 
 type place struct {
@@ -41,6 +45,28 @@ func (s *Step) Begin() {
 			s.place = append(s.place, place{span.Table[pos/size], int32(pos % size)})
 		}
 	}
+}
+
+// Narrow leaves some rows, ascending, to what follows: they are row 0, 1 and so on now. Until the next Begin no keys and
+// values can be put in the cache.
+func (s *Step) Narrow(rows []int32) {
+	n := &s.narrow
+	n.positions, n.spans, s.place = n.positions[:0], n.spans[:0], s.place[:0]
+	at := 0
+	for i := range s.Spans {
+		span := &s.Spans[i]
+		end := span.Start + span.Rows
+		for at < len(rows) && int(rows[at]) < end {
+			first := at
+			for at++; at < len(rows) && rows[at] == rows[at-1]+1 && int(rows[at]) < end; at++ {
+			}
+			n.spans = append(n.spans, kv.Span{Start: first, Rows: at - first, Pos: span.Pos + int(rows[first]) - span.Start, Table: span.Table})
+		}
+	}
+	for _, r := range rows {
+		n.positions = append(n.positions, s.Positions[r])
+	}
+	s.Rows, s.Positions, s.Spans = len(rows), n.positions, n.spans
 }
 
 // Each calls f for every row, shared among the pool's threads. f is made once by a part's constructor,

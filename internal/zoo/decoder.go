@@ -19,6 +19,7 @@ type decoder struct {
 	step    nn.Step
 	in      kernel.Input
 	x, h, d []float32 // [rows][Dim] residual stream, a branch's input, a branch's result
+	kept    []int32   // the rows that go on behind the last layer's keys and values
 	wanted  []float32 // [len(Want)][Dim]
 }
 
@@ -36,7 +37,7 @@ type preNorm struct {
 
 func (l *preNorm) apply(s *nn.Step, m *decoder) {
 	l.attentionNorm.AddApply(s, m.h, m.x, m.d)
-	l.attention.Apply(s, m.h, m.d)
+	m.attend(s, l.attention)
 	l.ffnNorm.AddApply(s, m.h, m.x, m.d)
 	l.ffn.Apply(s, m.h, m.d)
 }
@@ -95,6 +96,7 @@ func (m *decoder) Forward(b *model.Batch) {
 	m.x, m.h, m.d = resize(m.x, rows*dim), resize(m.h, rows*dim), resize(m.d, rows*dim)
 	m.embed.Apply(s, b.Tokens, m.x)
 	clear(m.d) // nothing to add before the first layer
+	m.kept = union(m.kept[:0], b.Want, b.States)
 	for _, l := range m.layers {
 		l.apply(s, m)
 	}
@@ -111,13 +113,51 @@ func (m *decoder) Forward(b *model.Batch) {
 	m.output.Apply(s, &m.in, b.Logits)
 }
 
-// last gives the hidden states of rows behind the last norm.
-func (m *decoder) last(rows []int32, out []float32) {
+// attend fills d with a layer's attention to h. Of the last layer nothing but the kept rows is ever asked for, so that
+// they alone go on from there, in x, h and d; the others leave their keys and values.
+func (m *decoder) attend(s *nn.Step, a *nn.Attention) {
+	if a.Layer < len(m.layers)-1 || len(m.kept) == s.Rows {
+		a.Apply(s, m.h, m.d)
+		return
+	}
+	a.Remember(s, m.h)
+	s.Narrow(m.kept)
+	for _, r := range m.ropes {
+		r.Begin(s)
+	}
 	dim := m.config.Dim
+	for i, r := range m.kept {
+		copy(m.x[i*dim:(i+1)*dim], m.x[int(r)*dim:])
+		copy(m.h[i*dim:(i+1)*dim], m.h[int(r)*dim:])
+	}
+	a.Recall(s, m.h, m.d)
+}
+
+// union appends what is in a or in b, both ascending.
+func union(to, a, b []int32) []int32 {
+	for len(a)+len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0] < b[0]:
+			to, a = append(to, a[0]), a[1:]
+		case len(a) == 0 || b[0] < a[0]:
+			to, b = append(to, b[0]), b[1:]
+		default:
+			to, a, b = append(to, a[0]), a[1:], b[1:]
+		}
+	}
+	return to
+}
+
+// last gives the hidden states of rows, which are among the kept, behind the last norm.
+func (m *decoder) last(rows []int32, out []float32) {
+	dim, at := m.config.Dim, 0
 	for i, r := range rows {
+		for m.kept[at] != r {
+			at++
+		}
 		row := out[i*dim : (i+1)*dim]
-		copy(row, m.x[int(r)*dim:][:dim])
-		kernel.Add(row, m.d[int(r)*dim:][:dim])
+		copy(row, m.x[at*dim:][:dim])
+		kernel.Add(row, m.d[at*dim:][:dim])
 	}
 	m.step.Rows = len(rows)
 	m.norm.Apply(&m.step, out, out)

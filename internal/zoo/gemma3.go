@@ -16,7 +16,7 @@ type gemmaLayer struct {
 
 func (l *gemmaLayer) apply(s *nn.Step, m *decoder) {
 	l.attentionNorm.AddApply(s, m.h, m.x, m.d)
-	l.attention.Apply(s, m.h, m.d)
+	m.attend(s, l.attention)
 	l.afterAttention.Apply(s, m.d, m.d)
 	l.ffnNorm.AddApply(s, m.h, m.x, m.d)
 	l.ffn.Apply(s, m.h, m.d)

@@ -254,15 +254,48 @@ func (r tiny) check(t *testing.T, net *Network, one, two *kernel.Pool) {
 		sameBits(t, c.how, r.run(t, net, c.pool, c.steps, every), whole)
 	}
 	some := func(pos int) bool { return pos%3 == 1 }
-	got := r.run(t, net, two, r.together(), some)
-	for s := range got {
-		for i := range got[s] {
+	for s := range whole {
+		for i := range whole[s] {
 			if !some(i / net.Config.Vocab) {
 				whole[s][i] = 0
 			}
 		}
 	}
-	sameBits(t, "some rows wanted", got, whole)
+	for _, steps := range [][][]piece{r.together(), r.chunks(1), r.chunks(5), r.chunks(1 << 10)} {
+		sameBits(t, "some rows wanted", r.run(t, net, two, steps, some), whole)
+	}
+}
+
+// TestStatesAndLogitsAreOfTheRowsThatWantThem: rows whose logits, whose states, both or neither are wanted, side by side.
+func TestStatesAndLogitsAreOfTheRowsThatWantThem(t *testing.T) {
+	_, two := pools(t)
+	for _, r := range tinies(t, false) {
+		net := openTiny(t, r.folder(), two)
+		c := net.Config
+		cache, err := kv.NewCache(kernel.CacheLayout{KVHeads: c.KVHeads, HeadDim: c.HeadDim, BlockTokens: 8}, c.Layers, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cache.Close()
+		run := func(want, states []int32) *model.Batch {
+			b := &model.Batch{Tokens: r.tokens[0][:9], Positions: []int32{0, 1, 2, 3, 4, 0, 1, 2, 3}, Cache: cache, Pool: two,
+				Want: want, Logits: make([]float32, len(want)*c.Vocab), States: states, Hidden: make([]float32, len(states)*c.Dim),
+				Spans: []kv.Span{{Rows: 5, Table: []int32{1}}, {Start: 5, Rows: 4, Table: []int32{0}}}}
+			net.Model.Forward(b)
+			return b
+		}
+		all := []int32{0, 1, 2, 3, 4, 5, 6, 7, 8}
+		whole := run(all, all)
+		for _, rows := range [][2][]int32{{{4, 8}, nil}, {nil, {4, 8}}, {{2, 3, 6}, {0, 3, 4, 8}}, {{8}, all}, {{5}, {1}}, {nil, nil}} {
+			b := run(rows[0], rows[1])
+			for i, row := range rows[0] {
+				sameBits(t, r.name, [][]float32{b.Logits[i*c.Vocab:][:c.Vocab]}, [][]float32{whole.Logits[int(row)*c.Vocab:][:c.Vocab]})
+			}
+			for i, row := range rows[1] {
+				sameBits(t, r.name, [][]float32{b.Hidden[i*c.Dim:][:c.Dim]}, [][]float32{whole.Hidden[int(row)*c.Dim:][:c.Dim]})
+			}
+		}
+	}
 }
 
 func sameBits(t *testing.T, how string, got, want [][]float32) {
