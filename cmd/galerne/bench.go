@@ -177,7 +177,7 @@ func (b *bench) open() (seconds float64, closeModel func(), err error) {
 		return 0, nil, err
 	}
 	if plan.Encoder {
-		return 0, nil, errInput.Because("%s gives embeddings and writes nothing: bench measures models that write", b.Model)
+		return 0, nil, errInput.Because("%s is an encoder and writes nothing: bench measures models that write", b.Model)
 	}
 	longest := max(b.Prompt+2, b.Generate+4)
 	if longest > plan.Config.Context {

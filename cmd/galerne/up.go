@@ -64,7 +64,10 @@ func howToCall(m *chat.Model, address string, key bool) string {
 		header, apiKey = ` -H "Authorization: Bearer $GALERNE_API_KEY"`, "your key"
 	}
 	path, ask := "chat/completions", `"messages": [{"role": "user", "content": "What is a galerne?"}]`
-	if !m.Chats {
+	switch {
+	case m.Ranks():
+		path, ask = "rerank", `"query": "a wind", "documents": ["The galerne blows.", "Bread."]`
+	case !m.Chats:
 		path, ask = "embeddings", `"input": "A galerne is a wind."`
 	}
 	var b strings.Builder

@@ -71,6 +71,9 @@ func (m *loaded) text(c chat.Classified, i int, truncate bool, param string) (mo
 		length = len(a) + len(b)
 		out.Tokens, out.Kinds, cut = m.tokens.Pair(a, b, m.context)
 	}
+	if err := m.known(i, out.Tokens, param); err != nil {
+		return out, err
+	}
 	switch n := len(out.Tokens); {
 	case cut && !truncate:
 		return out, errTooLong.Because("serve: text %d has %d tokens, %s reads %d: shorten it, or allow truncation", i, length, m.slot.entry.Name, m.context).At(param)

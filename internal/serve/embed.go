@@ -132,10 +132,8 @@ func (m *loaded) textsOf(r *chat.EmbedRequest, out *chat.Embeddings) ([][]int32,
 		longest-- // as for answers, one place stays free
 	}
 	for i, ids := range texts {
-		for _, id := range ids {
-			if id < 0 || int(id) >= m.network.Config.Vocab {
-				return nil, chat.ErrRequest.Because("serve: text %d has token %d, the vocabulary has 0 to %d", i, id, m.network.Config.Vocab-1).At("input")
-			}
+		if err := m.known(i, ids, "input"); err != nil {
+			return nil, err
 		}
 		switch {
 		case len(ids) == 0:
@@ -149,6 +147,16 @@ func (m *loaded) textsOf(r *chat.EmbedRequest, out *chat.Embeddings) ([][]int32,
 		out.Tokens += len(texts[i])
 	}
 	return texts, nil
+}
+
+// known refuses tokens that the network does not have; they are of text number i.
+func (m *loaded) known(i int, ids []int32, param string) error {
+	for _, id := range ids {
+		if id < 0 || int(id) >= m.network.Config.Vocab {
+			return chat.ErrRequest.Because("serve: text %d has token %d, the vocabulary has 0 to %d", i, id, m.network.Config.Vocab-1).At(param)
+		}
+	}
+	return nil
 }
 
 // shortened keeps the last token, which ends the text.

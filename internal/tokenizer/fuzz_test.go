@@ -41,6 +41,11 @@ func use(t *testing.T, tok *Tokenizer, text string) {
 		if !slices.Equal(ids, again) {
 			t.Fatalf("%q gives %v, then %v", text, ids, again)
 		}
+		for _, most := range []int{0, 1, 7} {
+			if pair, kinds, _ := tok.Pair(ids, again, most); len(pair) != len(kinds) || !tok.Pairs() && len(pair) > 0 {
+				t.Fatalf("%q twice, in %d: %v %v", text, most, pair, kinds)
+			}
+		}
 		tok.Decode(ids, false)
 		tok.Decode(ids, true)
 	}

@@ -262,7 +262,7 @@ func (s *spec) windowsJSON(c *config) {
 func (c *config) refuse(s *spec) error {
 	arch := s.Arch
 	act := c.Act + c.Activation
-	ok := act == "silu" || s.encodes() && act == "gelu" || strings.HasPrefix(arch, "gemma3") && strings.HasPrefix(act, "gelu_pytorch_tanh")
+	ok := act == "silu" && !s.encodes() || act == "gelu" && s.encodes() || strings.HasPrefix(arch, "gemma3") && strings.HasPrefix(act, "gelu_pytorch_tanh")
 	switch {
 	case !ok && act != "":
 		return ErrArchitecture.Because("zoo: the activation %q is not supported for %s", act, arch)
