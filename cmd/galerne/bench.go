@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/engine"
+	"github.com/galerne-ai/galerne/internal/expert"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/tokenizer"
 	"github.com/galerne-ai/galerne/internal/weights"
@@ -22,16 +23,17 @@ import (
 )
 
 type benchCmd struct {
-	Model    string `arg:"" help:"A catalogue name, a .gguf file or a folder of safetensors."`
-	Prompt   int    `help:"Tokens of the prompt whose reading is timed." default:"512" placeholder:"TOKENS"`
-	Generate int    `help:"Tokens of the answers whose writing is timed." default:"128" placeholder:"TOKENS"`
-	Batch    []int  `help:"How many answers are written at once, one measurement each." default:"1,4,16" placeholder:"N,..."`
-	Threads  int    `help:"Threads for computing. Default: one a CPU." placeholder:"N"`
-	Runs     int    `help:"Runs of each measurement, of which the median is printed." default:"5" placeholder:"N"`
-	Cache    string `help:"How keys and values are kept: f16 or q8." enum:"f16,q8" default:"f16"`
-	Guess    bool   `help:"Let the engine guess tokens from the answer's own text, as serving does: the random prompts here make answers that repeat themselves, so that it flatters."`
-	Profile  bool   `help:"Show where the time of reading and writing goes: a line for each kind of work, with what it reads and computes."`
-	JSON     bool   `name:"json" help:"Print JSON."`
+	Model    string   `arg:"" help:"A catalogue name, a .gguf file or a folder of safetensors."`
+	Prompt   int      `help:"Tokens of the prompt whose reading is timed." default:"512" placeholder:"TOKENS"`
+	Generate int      `help:"Tokens of the answers whose writing is timed." default:"128" placeholder:"TOKENS"`
+	Batch    []int    `help:"How many answers are written at once, one measurement each." default:"1,4,16" placeholder:"N,..."`
+	Threads  int      `help:"Threads for computing. Default: one a CPU." placeholder:"N"`
+	Memory   byteSize `help:"Memory that the model may take (16GiB); a mixture of experts that is larger keeps the busiest and reads the others when it needs them. Default: nine tenths of what is free." placeholder:"SIZE"`
+	Runs     int      `help:"Runs of each measurement, of which the median is printed." default:"5" placeholder:"N"`
+	Cache    string   `help:"How keys and values are kept: f16 or q8." enum:"f16,q8" default:"f16"`
+	Guess    bool     `help:"Let the engine guess tokens from the answer's own text, as serving does: the random prompts here make answers that repeat themselves, so that it flatters."`
+	Profile  bool     `help:"Show where the time of reading and writing goes: a line for each kind of work, with what it reads and computes."`
+	JSON     bool     `name:"json" help:"Print JSON."`
 }
 
 // benchResult is what bench prints: medians.
@@ -52,6 +54,7 @@ type benchResult struct {
 	GenerateTokens  int          `json:"generate_tokens"`
 	Guess           bool         `json:"guess"`
 	Runs            int          `json:"runs"`
+	Experts         *expertUse   `json:"experts,omitempty"` // nil: all weights are in memory
 	Profile         *profiles    `json:"profile,omitempty"`
 }
 
@@ -68,14 +71,16 @@ const (
 // bench is one measurement under way.
 type bench struct {
 	*benchCmd
-	a      *app
-	path   string
-	pool   *kernel.Pool
-	engine *engine.Engine
-	vocab  int
-	types  string // the quantization
-	random *rand.Rand
-	steps  *stepTimes // of a profile; nil: none is made
+	a       *app
+	path    string
+	pool    *kernel.Pool
+	engine  *engine.Engine
+	memory  engine.Memory
+	experts *expert.Store // nil: all weights are in memory
+	vocab   int
+	types   string // the quantization
+	random  *rand.Rand
+	steps   *stepTimes // of a profile; nil: none is made
 }
 
 func (c *benchCmd) Run(a *app) error {
@@ -177,7 +182,7 @@ func (b *bench) open() (seconds float64, closeModel func(), err error) {
 		return 0, nil, err
 	}
 	if plan.Encoder {
-		return 0, nil, errInput.Because("%s is an encoder and writes nothing: bench measures models that write", b.Model)
+		return 0, nil, errInput.Because("%s gives embeddings and writes nothing: bench measures models that write", b.Model)
 	}
 	longest := max(b.Prompt+2, b.Generate+4)
 	if longest > plan.Config.Context {
@@ -198,10 +203,14 @@ func (b *bench) open() (seconds float64, closeModel func(), err error) {
 	if _, err := tokenizer.Open(tokenizer.Source{Meta: f.Meta, JSON: f.Tokenizer, Config: f.TokenizerConfig, ChatTemplate: f.ChatTemplate}); err != nil {
 		return 0, nil, err
 	}
-	network, err := zoo.Open(f, zoo.Options{Pool: b.pool})
+	if b.memory, err = engine.Fit(plan.Config, plan.Weights, b.limit(), &o); err != nil {
+		return 0, nil, err
+	}
+	network, err := zoo.Open(f, zoo.Options{Pool: b.pool, ExpertRoom: b.memory.ExpertRoom()})
 	if err != nil {
 		return 0, nil, err
 	}
+	b.experts = network.Experts
 	b.vocab, b.types = network.Config.Vocab, f.MainType().String()
 	if b.engine, err = engine.New(network.Model, network.Config, b.pool, o); err != nil {
 		network.Close()
@@ -212,11 +221,21 @@ func (b *bench) open() (seconds float64, closeModel func(), err error) {
 
 // speeds measures reading, writing, and writing several at once, each after a run that is not counted.
 func (b *bench) speeds(r *benchResult) (err error) {
-	r.Prompt, err = b.repeat("reading "+strconv.Itoa(b.Prompt)+" tokens", b.readOnce)
+	use := &expertUse{}
+	if b.memory.Experts != nil {
+		use.Experts, r.Experts = *b.memory.Experts, use
+	}
+	use.Prompt, err = b.watchExperts(b.Prompt, func() (err error) {
+		r.Prompt, err = b.repeat("reading "+strconv.Itoa(b.Prompt)+" tokens", b.readOnce)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	r.Generate, err = b.repeat("writing "+strconv.Itoa(b.Generate)+" tokens", func() (float64, error) { return b.writeOnce(1) })
+	use.Generate, err = b.watchExperts(b.Generate, func() (err error) {
+		r.Generate, err = b.repeat("writing "+strconv.Itoa(b.Generate)+" tokens", func() (float64, error) { return b.writeOnce(1) })
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -392,6 +411,9 @@ func (r *benchResult) print(a *app) error {
 		}
 		if r.BytesPerToken > 0 {
 			row("read to write a token", size(int64(r.BytesPerToken)), fmt.Sprintf("%.0f %% of the bandwidth", 100*r.BytesPerToken*r.Generate/r.Bandwidth))
+		}
+		if r.Experts != nil {
+			r.Experts.print(row)
 		}
 		if r.PeakRSS > 0 {
 			row("peak memory", size(r.PeakRSS), "of the whole process")

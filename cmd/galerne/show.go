@@ -16,10 +16,11 @@ import (
 )
 
 type showCmd struct {
-	Model   string `arg:"" help:"A catalogue name, a .gguf file, a folder of safetensors, or a source that was pulled."`
-	Context int    `help:"Plan the memory for this context, in tokens; 0: the model's own." placeholder:"TOKENS"`
-	Cache   string `help:"Plan the memory for this type of KV cache: f16 or q8." enum:"f16,q8" default:"f16"`
-	JSON    bool   `name:"json" help:"Print JSON."`
+	Model   string   `arg:"" help:"A catalogue name, a .gguf file, a folder of safetensors, or a source that was pulled."`
+	Context int      `help:"Plan the memory for this context, in tokens; 0: the model's own." placeholder:"TOKENS"`
+	Cache   string   `help:"Plan the memory for this type of KV cache: f16 or q8." enum:"f16,q8" default:"f16"`
+	Memory  byteSize `help:"Plan for so much memory (16GiB). Default: without a limit." placeholder:"SIZE"`
+	JSON    bool     `name:"json" help:"Print JSON."`
 }
 
 // modelFacts is what show prints. What is not known is left out.
@@ -152,14 +153,14 @@ func (c *showCmd) ofFile(facts *modelFacts, f *weights.File) {
 	facts.Architecture, facts.Context = n.Arch, n.Context
 	facts.Shape = &shapeFacts{n.Layers, n.Dim, n.Heads, n.KVHeads, n.HeadDim, n.FFN, n.Vocab, n.Experts, n.ExpertsUsed, n.Window}
 	if plan.Encoder {
-		facts.Memory = &engine.Memory{Weights: plan.WeightBytes, Total: plan.WeightBytes}
+		facts.Memory = &engine.Memory{Weights: plan.Weights.Total(), Total: plan.Weights.Total()}
 		return
 	}
 	o := engine.Options{Context: c.Context, CacheType: kernel.CacheF16}
 	if c.Cache == "q8" {
 		o.CacheType = kernel.CacheQ8
 	}
-	memory, err := engine.PlanMemory(n, plan.WeightBytes, 0, &o)
+	memory, err := engine.Fit(n, plan.Weights, int64(c.Memory), &o)
 	if err != nil {
 		facts.Problems = append(facts.Problems, err.Error())
 		return
@@ -271,5 +272,8 @@ func (m *modelFacts) printMemory(row func(name, format string, args ...any)) {
 		row("memory", "%s for the weights", size(mem.Weights))
 	default:
 		row("memory", "%s to serve: weights %s, cache of %d tokens %s, working memory %s", size(mem.Total), size(mem.Weights), mem.Tokens, size(mem.KV), size(mem.Scratch))
+		if x := mem.Experts; x != nil {
+			row("experts", "%d of %d stay in memory (%s of %s), the busiest; the others are read from the file when they are needed", x.Kept, x.Count, size(x.Room), size(x.Bytes))
+		}
 	}
 }

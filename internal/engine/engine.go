@@ -406,9 +406,9 @@ func (e *Engine) forward() (err error) {
 		b.Hidden = make([]float32, n)
 	}
 	b.Hidden = b.Hidden[:len(b.States)*e.config.Dim]
-	b.Logits, b.Cache, b.Pool = b.Logits[:n], e.cache, e.pool
+	b.Logits, b.Cache, b.Pool, b.Err = b.Logits[:n], e.cache, e.pool, nil
 	e.model.Forward(b)
-	return nil
+	return b.Err
 }
 
 // failStep ends the sequences of a step that broke. What it may have written to the cache is forgotten.

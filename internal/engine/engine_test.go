@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/galerne-ai/galerne/internal/expert"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/model"
 	"github.com/galerne-ai/galerne/internal/sample"
@@ -388,17 +389,17 @@ func TestCloseFailsWhatIsUnderWay(t *testing.T) {
 func TestTheMemoryPlanAddsUpAndRefuses(t *testing.T) {
 	c := model.Config{Vocab: 1000, Dim: 64, Layers: 2, Heads: 4, KVHeads: 2, HeadDim: 16, FFN: 128, Context: 1024}
 	o := Options{}
-	m, err := PlanMemory(c, 1<<20, 0, &o)
+	m, err := Fit(c, expert.Weights{Dense: 1 << 20}, 0, &o)
 	if err != nil || m.KV != int64(4*1024*2*2*2*16*2) || m.Total != m.Weights+m.KV+m.Scratch {
 		t.Fatal(m, err)
 	}
 	o = Options{}
-	if _, err := PlanMemory(c, 1<<20, 1<<20, &o); !errors.Is(err, ErrMemory) {
+	if _, err := Fit(c, expert.Weights{Dense: 1 << 20}, 1<<20, &o); !errors.Is(err, ErrMemory) {
 		t.Fatal(err)
 	}
 	o = Options{}
 	limit := m.Total - 300_000
-	if m, err = PlanMemory(c, 1<<20, limit, &o); err != nil || m.Total > limit {
+	if m, err = Fit(c, expert.Weights{Dense: 1 << 20}, limit, &o); err != nil || m.Total > limit {
 		t.Fatal(m, err)
 	}
 }

@@ -3,9 +3,6 @@ package engine
 import (
 	"sync/atomic"
 	"time"
-
-	"github.com/galerne-ai/galerne/internal/kernel"
-	"github.com/galerne-ai/galerne/internal/model"
 )
 
 // Step is what one step did, for metrics.
@@ -70,39 +67,4 @@ func (e *Engine) Stats() Stats {
 		s.Stuck = time.Since(time.Unix(0, began))
 	}
 	return s
-}
-
-// Memory is what serving a network takes, in bytes.
-type Memory struct {
-	Weights int64 `json:"weights_bytes"`
-	KV      int64 `json:"kv_bytes"`
-	Scratch int64 `json:"scratch_bytes"`
-	Total   int64 `json:"total_bytes"`
-	Tokens  int   `json:"kv_tokens"`
-}
-
-// PlanMemory computes what an engine takes, and fits its cache into limit bytes (0: no limit) by keeping
-// fewer tokens, but no fewer than one sequence of the context. Error: ErrMemory, with the numbers.
-func PlanMemory(c model.Config, weights, limit int64, o *Options) (Memory, error) {
-	*o = o.withDefaults(c)
-	layout := kernel.CacheLayout{KVHeads: c.KVHeads, HeadDim: c.HeadDim, BlockTokens: BlockTokens, Type: o.CacheType}
-	token := int64(layout.TokenBytes()) * int64(c.Layers)
-	rows := int64(max(o.Prompt, o.Budget))
-	inner := int64(max(c.FFN*max(c.ExpertsUsed, 1), c.Dim))
-	// Rows of float32: the residual stream and branch (3 × Dim), queries, keys, values, two inner
-	// layers, their 8-bit copies; and logits for every sequence.
-	scratch := rows*4*(3*int64(c.Dim)+3*int64(c.Heads*c.HeadDim)+3*inner) + int64(o.Slots)*int64(c.Vocab)*4
-	m := Memory{Weights: weights, Scratch: scratch}
-	if limit > 0 {
-		room := (limit - weights - scratch) / token / BlockTokens * BlockTokens
-		if least := int64(o.Context + BlockTokens); room < least {
-			return m, ErrMemory.Because("engine: weights take %d MB, %d tokens of context %d MB and working memory %d MB, but %d MB are allowed: use a smaller model, a shorter context (--context), --cache q8, or more --memory",
-				weights>>20, o.Context, least*token>>20, scratch>>20, limit>>20)
-		}
-		o.Tokens = int(min(int64(o.Tokens), room))
-	}
-	o.Tokens = (o.Tokens + BlockTokens - 1) / BlockTokens * BlockTokens
-	m.Tokens, m.KV = o.Tokens, int64(o.Tokens)*token
-	m.Total = m.Weights + m.KV + m.Scratch
-	return m, nil
 }

@@ -22,7 +22,7 @@ const module = "github.com/galerne-ai/galerne"
 var floors = map[string]int{
 	"fault": 0, "dtype": 0, "terminal": 0,
 	"metric": 1, "outbound": 1, "weights": 1, "kernel": 1, "tokenizer": 1, "jinja": 1, "grammar": 1, "sample": 1, "chat": 1, "ledger": 1,
-	"kv": 2, "prompt": 2, "hub": 2, "db": 2,
+	"expert": 2, "kv": 2, "prompt": 2, "hub": 2, "db": 2,
 	"nn":     3,
 	"model":  4,
 	"zoo":    5,

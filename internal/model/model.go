@@ -41,6 +41,8 @@ type Batch struct {
 
 	States []int32   // the rows whose hidden state behind the last norm is wanted, ascending
 	Hidden []float32 // [len(States)][Dim], filled by Forward
+
+	Err error // why Forward could not read its weights: nothing else of what it fills holds; nil else
 }
 
 // Model is a network in memory. Forward is called from one goroutine at a time; a row's logits depend

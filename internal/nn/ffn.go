@@ -15,11 +15,10 @@ type FeedForwardWork struct {
 	in, mid  kernel.Input
 	gate, up []float32
 	out      []float32
-	scores   []float32
-	route    []choice
-	starts   []int   // [experts+1] where each expert's rows begin among all assignments
-	slots    []int32 // [experts] the next free place of each
-	order    []int32 // [assignments] rows in the order of the experts they are sent to
+	routing          // of this layer
+	next     routing // guessed, of the next
+	slots    []int32 // [experts] the next free place of each, -1: not in this wave
+	order    []int32 // rows in the order of the experts that they are sent to
 	sorted   kernel.Input
 }
 

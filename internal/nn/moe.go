@@ -3,48 +3,78 @@ package nn
 import (
 	"slices"
 
+	"github.com/galerne-ai/galerne/internal/expert"
 	"github.com/galerne-ai/galerne/internal/kernel"
 )
-
-// Expert is one feed-forward of a mixture.
-type Expert struct{ Gate, Up, Down *kernel.Matrix }
 
 // MoE sends each token to the Used experts with the highest router scores and adds their answers by
 // weight (Shazeer et al. 2017, https://arxiv.org/abs/1701.06538; Jiang et al. 2024,
 // https://arxiv.org/abs/2401.04088). A drop-in for GatedMLP.
+//
+// The experts are computed in the order in which they are in memory, and added in the order of their
+// scores: what is in memory never changes a result.
 type MoE struct {
 	Router    *kernel.Matrix // [experts][width]
-	Experts   []Expert
+	Experts   expert.Layer
 	Used      int
 	Normalize bool // weights of the chosen experts add up to 1
-	act       Activation
-	work      *FeedForwardWork
-	activate  func(row, worker int)
-	combine   func(row, worker int)
-	routeRow  func(row, worker int)
-	dst       []float32
+
+	// Next is the next layer's router, nil where nothing is read ahead. Seen with this layer's input it tells
+	// most of what that layer will want (Eliseev and Mazur 2023, https://arxiv.org/abs/2312.17238).
+	Next *kernel.Matrix
+
+	act      Activation
+	work     *FeedForwardWork
+	inner    int // of an expert
+	activate func(row, worker int)
+	combine  func(row, worker int)
+	routeRow func(row, worker int)
+	nextRow  func(row, worker int)
+	dst      []float32
 }
 
 // choice is one expert of one token.
 type choice struct {
 	expert int32
 	weight float32
-	at     int32 // the assignment: its row in the experts' buffers
+	at     int32 // the assignment: its row of the experts' results
 }
 
-// NewMoE makes the part.
-func NewMoE(router *kernel.Matrix, experts []Expert, used int, normalize bool, act Activation, work *FeedForwardWork) *MoE {
-	m := &MoE{Router: router, Experts: experts, Used: used, Normalize: normalize, act: act, work: work}
-	m.routeRow = func(row, _ int) {
-		n := len(m.Experts)
-		m.choose(m.work.scores[row*n:(row+1)*n], m.work.route[row*m.Used:(row+1)*m.Used])
+// routing is what a router says of a step's rows.
+type routing struct {
+	scores []float32 // [rows][experts]
+	route  []choice  // [rows][used]
+	counts []int32   // [experts] rows that each is for
+}
+
+func (r *routing) reserve(rows, experts, used int) {
+	r.scores = grow(r.scores, rows*experts)
+	r.route = slices.Grow(r.route[:0], rows*used)[:rows*used]
+	r.counts = slices.Grow(r.counts[:0], experts)[:experts]
+}
+
+// count fills counts.
+func (r *routing) count() {
+	clear(r.counts)
+	for _, c := range r.route {
+		r.counts[c.expert]++
+	}
+}
+
+// NewMoE makes the part; inner is the width within an expert.
+func NewMoE(router *kernel.Matrix, experts expert.Layer, inner, used int, normalize bool, act Activation, work *FeedForwardWork) *MoE {
+	m := &MoE{Router: router, Experts: experts, Used: used, Normalize: normalize, act: act, work: work, inner: inner}
+	choose := func(r *routing, experts int) func(row, _ int) {
+		return func(row, _ int) { m.choose(r.scores[row*experts:(row+1)*experts], r.route[row*m.Used:(row+1)*m.Used]) }
+	}
+	if router != nil { // nil: a tensor is missing, which the caller knows
+		m.routeRow, m.nextRow = choose(&work.routing, router.Rows), choose(&work.next, router.Rows)
 	}
 	m.activate = func(row, _ int) {
-		n := m.Experts[0].Gate.Rows
-		m.act(m.work.gate[row*n:(row+1)*n], m.work.up[row*n:(row+1)*n])
+		m.act(m.work.gate[row*m.inner:(row+1)*m.inner], m.work.up[row*m.inner:(row+1)*m.inner])
 	}
 	m.combine = func(row, _ int) {
-		width := m.Experts[0].Down.Rows
+		width := m.Router.Cols
 		out := m.dst[row*width : (row+1)*width]
 		clear(out)
 		for _, c := range m.work.route[row*m.Used : (row+1)*m.Used] {
@@ -79,61 +109,98 @@ func (m *MoE) choose(scores []float32, out []choice) {
 
 // Apply implements FeedForward.
 func (m *MoE) Apply(s *Step, x, dst []float32) {
-	w, width, inner := m.work, m.Experts[0].Down.Rows, m.Experts[0].Gate.Rows
-	w.scores = grow(w.scores, s.Rows*len(m.Experts))
-	s.Pool.Set(&w.in, x, s.Rows, m.Router.Cols)
-	s.jobs = append(s.jobs[:0], kernel.Job{W: m.Router, In: &w.in, Dst: w.scores, Stride: len(m.Experts)})
-	s.Pool.MatMul(s.jobs)
-	total := s.Rows * m.Used
-	w.route = slices.Grow(w.route[:0], total)[:total]
-	s.Each(m.routeRow)
-	m.gather(s.Rows)
+	if s.Rows == 0 { // nobody wants this layer's outcome: no expert is needed
+		return
+	}
+	w, width := m.work, m.Router.Cols
+	s.Pool.Set(&w.in, x, s.Rows, width)
+	m.route(s)
+	w.out = grow(w.out, s.Rows*m.Used*width)
+	for done := 0; ; {
+		wave, err := m.Experts.Next()
+		if err != nil {
+			s.Err = err
+			return
+		}
+		if len(wave) == 0 {
+			break
+		}
+		done += m.compute(s, wave, done)
+	}
+	m.dst = dst
+	s.Each(m.combine)
+}
 
-	w.gate, w.up, w.out = grow(w.gate, total*inner), grow(w.up, total*inner), grow(w.out, total*width)
+// route asks the router, and tells which experts are wanted now and which will be.
+func (m *MoE) route(s *Step) {
+	w, n := m.work, m.Router.Rows
+	w.routing.reserve(s.Rows, n, m.Used)
+	s.jobs = append(s.jobs[:0], kernel.Job{W: m.Router, In: &w.in, Dst: w.scores, Stride: n})
+	if m.Next != nil {
+		w.next.reserve(s.Rows, n, m.Used)
+		s.jobs = append(s.jobs, kernel.Job{W: m.Next, In: &w.in, Dst: w.next.scores, Stride: n})
+	}
+	s.Pool.MatMul(s.jobs)
+	s.Each(m.routeRow)
+	w.routing.count()
+	m.Experts.Want(w.counts, s.Rows)
+	if m.Next != nil {
+		s.Each(m.nextRow)
+		w.next.count()
+		m.Experts.Soon(w.next.counts)
+	}
+}
+
+// compute runs some experts for all rows that are sent to them. Their results go behind the done ones that are
+// there; it gives their number.
+func (m *MoE) compute(s *Step, wave []int, done int) int {
+	w, width, inner := m.work, m.Router.Cols, m.inner
+	total := w.gather(wave, m.Used, done)
+	w.gate, w.up = grow(w.gate, total*inner), grow(w.up, total*inner)
 	s.Pool.Gather(&w.sorted, &w.in, w.order)
 	s.jobs = s.jobs[:0]
-	for e := range m.Experts {
-		if first, n := w.starts[e], w.starts[e+1]-w.starts[e]; n > 0 {
-			s.jobs = append(s.jobs,
-				kernel.Job{W: m.Experts[e].Gate, In: &w.sorted, First: first, Count: n, Dst: w.gate[first*inner:], Stride: inner},
-				kernel.Job{W: m.Experts[e].Up, In: &w.sorted, First: first, Count: n, Dst: w.up[first*inner:], Stride: inner})
-		}
+	for i, first := 0, 0; i < len(wave); i++ {
+		e, n := m.Experts.At(wave[i]), int(w.counts[wave[i]])
+		s.jobs = append(s.jobs,
+			kernel.Job{W: e.Gate, In: &w.sorted, First: first, Count: n, Dst: w.gate[first*inner:], Stride: inner},
+			kernel.Job{W: e.Up, In: &w.sorted, First: first, Count: n, Dst: w.up[first*inner:], Stride: inner})
+		first += n
 	}
 	s.Pool.MatMul(s.jobs)
 	s.eachOf(total, m.activate)
 	s.Pool.Set(&w.mid, w.gate, total, inner)
 	s.jobs = s.jobs[:0]
-	for e := range m.Experts {
-		if first, n := w.starts[e], w.starts[e+1]-w.starts[e]; n > 0 {
-			s.jobs = append(s.jobs, kernel.Job{W: m.Experts[e].Down, In: &w.mid, First: first, Count: n, Dst: w.out[first*width:], Stride: width})
-		}
+	for i, first := 0, 0; i < len(wave); i++ {
+		e, n := m.Experts.At(wave[i]), int(w.counts[wave[i]])
+		s.jobs = append(s.jobs, kernel.Job{W: e.Down, In: &w.mid, First: first, Count: n, Dst: w.out[(done+first)*width:], Stride: width})
+		first += n
 	}
 	s.Pool.MatMul(s.jobs)
-	m.dst = dst
-	s.Each(m.combine)
+	return total
 }
 
-// gather puts the choices in the order of their experts, and gives each its place.
-func (m *MoE) gather(rows int) {
-	w, n := m.work, len(m.Experts)
-	if len(w.starts) < n+1 {
-		w.starts, w.slots = make([]int, n+1), make([]int32, n)
+// gather puts the rows of a wave's experts in the order of the experts, gives each choice its place among the
+// results, and returns how many rows there are.
+func (w *FeedForwardWork) gather(wave []int, used, done int) int {
+	w.slots = slices.Grow(w.slots[:0], len(w.counts))[:len(w.counts)]
+	for e := range w.slots {
+		w.slots[e] = -1
 	}
-	clear(w.slots)
-	for _, c := range w.route {
-		w.slots[c.expert]++
+	total := 0
+	for _, e := range wave {
+		w.slots[e] = int32(total)
+		total += int(w.counts[e])
 	}
-	for e := range n {
-		w.starts[e+1] = w.starts[e] + int(w.slots[e])
-		w.slots[e] = int32(w.starts[e])
+	w.order = slices.Grow(w.order[:0], total)[:total]
+	for i := range w.routing.route {
+		c := &w.routing.route[i]
+		if at := w.slots[c.expert]; at >= 0 {
+			c.at = int32(done) + at
+			w.order[at] = int32(i / used)
+			w.slots[c.expert]++
+		}
 	}
-	w.order = slices.Grow(w.order[:0], rows*m.Used)[:rows*m.Used]
-	for i := range w.route {
-		c := &w.route[i]
-		c.at = w.slots[c.expert]
-		w.slots[c.expert]++
-		w.order[c.at] = int32(i / m.Used)
-	}
+	return total
 }
 
 // eachOf is Each for another number of rows.

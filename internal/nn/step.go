@@ -17,6 +17,7 @@ type Step struct {
 	Positions []int32   // [Rows]
 	Spans     []kv.Span // in the order of their rows
 	Cache     *kv.Cache
+	Err       error   // why a part could not compute, for lack of its weights; what was computed is void
 	place     []place // [Rows] where each row's keys and values go
 	narrow    struct {
 		positions []int32

@@ -71,7 +71,7 @@ func (s *Server) open(sl *slot) (m *loaded, err error) {
 	m.facts = factsOf(f, plan, m.tokens, m.format)
 	m.constraints = newConstraints(m)
 	m.pool = kernel.NewPool(s.o.Threads)
-	if m.network, err = zoo.Open(f, zoo.Options{Pool: m.pool}); err != nil {
+	if m.network, err = zoo.Open(f, zoo.Options{Pool: m.pool, ExpertRoom: m.memory.ExpertRoom()}); err != nil {
 		m.pool.Close()
 		return nil, err
 	}
@@ -117,25 +117,13 @@ func (s *Server) Check(name string) error {
 	return err
 }
 
-// shortest is the context below which a model is not worth serving when memory is short.
-const shortest = 2048
-
-// fit plans the memory of a model. Where the caller left the context open and the whole of it does not
-// fit, it is halved until it does.
+// fit plans the memory of a model.
 func fit(plan *zoo.Plan, limit int64, o *engine.Options) (engine.Memory, error) {
 	if plan.Encoder {
 		o.Context = plan.Config.Context
-		return engine.Memory{Weights: plan.WeightBytes, Total: plan.WeightBytes}, nil
+		return engine.Memory{Weights: plan.Weights.Total(), Total: plan.Weights.Total()}, nil
 	}
-	asked := *o
-	memory, err := engine.PlanMemory(plan.Config, plan.WeightBytes, limit, o)
-	for err != nil && asked.Context <= 0 && o.Context/2 >= shortest {
-		context := o.Context / 2
-		*o = asked
-		o.Context = context
-		memory, err = engine.PlanMemory(plan.Config, plan.WeightBytes, limit, o)
-	}
-	return memory, err
+	return engine.Fit(plan.Config, plan.Weights, limit, o)
 }
 
 func (m *loaded) close() {

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freeMemory is how many bytes this process may still take: what the system calls available, or less
+// FreeMemory is how many bytes this process may still take: what the system calls available, or less
 // where a control group sets a limit.
-func freeMemory() int64 {
+func FreeMemory() int64 {
 	free := int64(8 << 30)
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {

@@ -2,6 +2,6 @@
 
 package serve
 
-// freeMemory is how many bytes this process may take: a guess, since these systems do not say it
+// FreeMemory is how many bytes this process may take: a guess, since these systems do not say it
 // without more. --memory says it better.
-func freeMemory() int64 { return 8 << 30 }
+func FreeMemory() int64 { return 8 << 30 }

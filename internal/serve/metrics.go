@@ -5,6 +5,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/engine"
+	"github.com/galerne-ai/galerne/internal/expert"
 )
 
 // metrics counts what the engines do. Labels are models' names, which the operator chose.
@@ -61,22 +62,38 @@ func (m *metrics) failed(model string)    { m.answers.WithLabelValues(model, "fa
 type gauge struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
-	read func(engine.Stats) float64
+	read func(*use) float64
+	part bool // only of models whose experts are not all in memory
+}
+
+// use is what a model's engine tells of itself.
+type use struct {
+	engine.Stats
+	experts *expert.Stats // nil: all weights are in memory
 }
 
 func gauges() []gauge {
-	g := func(name, help string, kind prometheus.ValueType, read func(engine.Stats) float64) gauge {
-		return gauge{prometheus.NewDesc(name, help, []string{"model"}, nil), kind, read}
+	g := func(name, help string, kind prometheus.ValueType, read func(*use) float64) gauge {
+		return gauge{prometheus.NewDesc(name, help, []string{"model"}, nil), kind, read, false}
+	}
+	x := func(name, help string, read func(*use) float64) gauge {
+		return gauge{prometheus.NewDesc(name, help, []string{"model"}, nil), prometheus.CounterValue, read, true}
 	}
 	return []gauge{
-		g("galerne_requests_waiting", "Requests in the queue.", prometheus.GaugeValue, func(s engine.Stats) float64 { return float64(s.Waiting) }),
-		g("galerne_sequences_running", "Answers under way.", prometheus.GaugeValue, func(s engine.Stats) float64 { return float64(s.Running) }),
-		g("galerne_kv_tokens", "Tokens whose keys and values can be kept.", prometheus.GaugeValue, func(s engine.Stats) float64 { return float64(s.KVTokens) }),
-		g("galerne_kv_tokens_used", "Tokens' worth of blocks that running sequences take.", prometheus.GaugeValue, func(s engine.Stats) float64 { return float64(s.KVUsed) }),
-		g("galerne_prefix_hit_tokens_total", "Prompt tokens that were known from before.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.CachedTokens) }),
-		g("galerne_guessed_tokens_total", "Tokens that were guessed from an answer's own text, to be checked in the same step.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.Drafted) }),
-		g("galerne_guessed_right_tokens_total", "Guessed tokens that were right: each saved a step.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.Accepted) }),
-		g("galerne_preemptions_total", "Sequences that gave up their memory and went back to the queue.", prometheus.CounterValue, func(s engine.Stats) float64 { return float64(s.Preemptions) }),
+		x("galerne_experts_wanted_total", "Experts that layers wanted, of a model whose experts are not all in memory.", func(s *use) float64 { return float64(s.experts.Used) }),
+		x("galerne_experts_found_total", "Of these, experts that were in memory: the hit rate's upper part.", func(s *use) float64 { return float64(s.experts.Resident) }),
+		x("galerne_experts_found_ahead_total", "Of these, experts that had been read ahead for that use.", func(s *use) float64 { return float64(s.experts.Ahead) }),
+		x("galerne_experts_evicted_total", "Experts whose memory was given to another.", func(s *use) float64 { return float64(s.experts.Evicted) }),
+		x("galerne_experts_read_bytes_total", "Bytes of the model's files that were read for experts.", func(s *use) float64 { return float64(s.experts.BytesRead) }),
+		x("galerne_experts_wait_seconds_total", "Time that layers stood still for experts.", func(s *use) float64 { return s.experts.Waited.Seconds() }),
+		g("galerne_requests_waiting", "Requests in the queue.", prometheus.GaugeValue, func(s *use) float64 { return float64(s.Waiting) }),
+		g("galerne_sequences_running", "Answers under way.", prometheus.GaugeValue, func(s *use) float64 { return float64(s.Running) }),
+		g("galerne_kv_tokens", "Tokens whose keys and values can be kept.", prometheus.GaugeValue, func(s *use) float64 { return float64(s.KVTokens) }),
+		g("galerne_kv_tokens_used", "Tokens' worth of blocks that running sequences take.", prometheus.GaugeValue, func(s *use) float64 { return float64(s.KVUsed) }),
+		g("galerne_prefix_hit_tokens_total", "Prompt tokens that were known from before.", prometheus.CounterValue, func(s *use) float64 { return float64(s.CachedTokens) }),
+		g("galerne_guessed_tokens_total", "Tokens that were guessed from an answer's own text, to be checked in the same step.", prometheus.CounterValue, func(s *use) float64 { return float64(s.Drafted) }),
+		g("galerne_guessed_right_tokens_total", "Guessed tokens that were right: each saved a step.", prometheus.CounterValue, func(s *use) float64 { return float64(s.Accepted) }),
+		g("galerne_preemptions_total", "Sequences that gave up their memory and went back to the queue.", prometheus.CounterValue, func(s *use) float64 { return float64(s.Preemptions) }),
 	}
 }
 
@@ -92,7 +109,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	all := m.server.stats()
 	for _, g := range gauges() {
 		for model, s := range all {
-			out <- prometheus.MustNewConstMetric(g.desc, g.kind, g.read(s), model)
+			if !g.part || s.experts != nil {
+				out <- prometheus.MustNewConstMetric(g.desc, g.kind, g.read(&s), model)
+			}
 		}
 	}
 }

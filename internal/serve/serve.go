@@ -49,7 +49,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Memory <= 0 {
-		o.Memory = freeMemory() / 10 * 9
+		o.Memory = FreeMemory() / 10 * 9
 	}
 	if o.KeepAlive == 0 {
 		o.KeepAlive = -1

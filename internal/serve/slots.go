@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
-	"github.com/galerne-ai/galerne/internal/engine"
 )
 
 // slot is one model's place: being loaded, or loaded.
@@ -75,8 +74,12 @@ func (s *Server) load(sl *slot) {
 	}
 	m.took = time.Since(begin)
 	sl.model, sl.idle = m, time.Now()
-	s.o.Log.Info("loaded", "model", sl.entry.Name, "seconds", m.took.Seconds(), "memory_bytes", m.memory.Total,
-		"weights_bytes", m.memory.Weights, "kv_bytes", m.memory.KV, "kv_tokens", m.memory.Tokens, "context", m.context)
+	facts := []any{"model", sl.entry.Name, "seconds", m.took.Seconds(), "memory_bytes", m.memory.Total,
+		"weights_bytes", m.memory.Weights, "kv_bytes", m.memory.KV, "kv_tokens", m.memory.Tokens, "context", m.context}
+	if x := m.memory.Experts; x != nil {
+		facts = append(facts, "experts_kept", x.Kept, "experts", x.Count, "experts_bytes", x.Bytes)
+	}
+	s.o.Log.Info("loaded", facts...)
 }
 
 // reserve makes room for bytes by unloading idle models.
@@ -174,13 +177,18 @@ func (s *Server) unload(name string) error {
 }
 
 // stats are the engines' snapshots by model.
-func (s *Server) stats() map[string]engine.Stats {
+func (s *Server) stats() map[string]use {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := map[string]engine.Stats{}
+	out := map[string]use{}
 	for name, sl := range s.slots {
 		if sl.loaded() && sl.model.engine != nil {
-			out[name] = sl.model.engine.Stats()
+			u := use{Stats: sl.model.engine.Stats()}
+			if store := sl.model.network.Experts; store != nil {
+				x := store.Stats()
+				u.experts = &x
+			}
+			out[name] = u
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/galerne-ai/galerne/internal/expert"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/nn"
 	"github.com/galerne-ai/galerne/internal/weights"
@@ -22,6 +23,8 @@ type binder struct {
 	read     int64
 	total    int64
 	free     []func()
+	store    *expert.Store // of experts that are not all in memory; nil: they are
+	mixed    *nn.MoE       // the last one that was made
 }
 
 func newBinder(f *weights.File, s *spec, o Options) *binder {
@@ -169,27 +172,4 @@ func (b *binder) rope(base float64, scaling nn.RopeScaling) *nn.Rope {
 		scaling.Divisors = b.floats("rope_freqs.weight", s.ropeDims/2)
 	}
 	return nn.NewRope(s.ropeDims, base, s.interleaved, scaling)
-}
-
-// experts takes the matrices of all experts of one layer and kind: one tensor of three dimensions,
-// or one tensor an expert.
-func (b *binder) experts(rows, cols, layer int, kind string) []*kernel.Matrix {
-	out := make([]*kernel.Matrix, b.spec.Experts)
-	if t := b.file.Tensor(fmt.Sprintf("blk.%d.ffn_%s_exps.weight", layer, kind)); t != nil {
-		if b.find(t.Name, len(out), rows, cols) == nil {
-			return out
-		}
-		defer t.Release()
-		size := t.Bytes() / len(out)
-		for e := range out {
-			out[e] = b.pack(t, rows, cols, t.Data()[e*size:(e+1)*size])
-		}
-		return out
-	}
-	for e := range out {
-		if out[e] = b.matrix(rows, cols, "blk.%d.ffn_"+kind+".%d", layer, e); out[e] == nil {
-			break // a hostile file may speak of millions
-		}
-	}
-	return out
 }

@@ -76,19 +76,18 @@ func (b *binder) gatedMLP(i int, act nn.Activation, work *nn.FeedForwardWork) nn
 // mixture takes the router and experts of one layer.
 func (b *binder) mixture(i int, work *nn.FeedForwardWork) nn.FeedForward {
 	s := b.spec
-	router := b.matrix(s.Experts, s.Dim, "blk.%d.ffn_gate_inp", i)
-	gate, up, down := b.experts(s.FFN, s.Dim, i, "gate"), b.experts(s.FFN, s.Dim, i, "up"), b.experts(s.Dim, s.FFN, i, "down")
-	experts := make([]nn.Expert, s.Experts)
-	for e := range experts {
-		experts[e] = nn.Expert{Gate: gate[e], Up: up[e], Down: down[e]}
+	m := nn.NewMoE(b.matrix(s.Experts, s.Dim, "blk.%d.ffn_gate_inp", i), b.experts(i), s.FFN, s.ExpertsUsed, s.normalize, kernel.SwiGLU, work)
+	if b.store != nil && b.mixed != nil {
+		b.mixed.Next = m.Router
 	}
-	return nn.NewMoE(router, experts, s.ExpertsUsed, s.normalize, kernel.SwiGLU, work)
+	b.mixed = m
+	return m
 }
 
 // Forward implements model.Model.
 func (m *decoder) Forward(b *model.Batch) {
 	s, rows, dim := &m.step, len(b.Tokens), m.config.Dim
-	s.Pool, s.Rows, s.Positions, s.Spans, s.Cache = b.Pool, rows, b.Positions, b.Spans, b.Cache
+	s.Pool, s.Rows, s.Positions, s.Spans, s.Cache, s.Err = b.Pool, rows, b.Positions, b.Spans, b.Cache, nil
 	s.Begin()
 	for _, r := range m.ropes {
 		r.Begin(s)
@@ -99,6 +98,9 @@ func (m *decoder) Forward(b *model.Batch) {
 	m.kept = union(m.kept[:0], b.Want, b.States)
 	for _, l := range m.layers {
 		l.apply(s, m)
+		if b.Err = s.Err; b.Err != nil {
+			return
+		}
 	}
 	if len(b.States) > 0 {
 		m.last(b.States, b.Hidden)

@@ -7,6 +7,7 @@ package zoo
 import (
 	"slices"
 
+	"github.com/galerne-ai/galerne/internal/expert"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/model"
 	"github.com/galerne-ai/galerne/internal/weights"
@@ -18,7 +19,8 @@ type Network struct {
 	Model       model.Model
 	Encoder     model.Encoder
 	Classifier  model.Classifier
-	WeightBytes int64 // memory that the packed weights take
+	WeightBytes int64         // memory that the packed weights take
+	Experts     *expert.Store // of a mixture whose experts are not all in memory; nil else
 	free        []func()
 }
 
@@ -34,6 +36,11 @@ func (n *Network) Close() {
 type Options struct {
 	Pool     *kernel.Pool            // does the packing; nil: one thread
 	Progress func(done, total int64) // bytes of the file that are packed; may be nil
+
+	// ExpertRoom is the memory, in bytes, that a mixture's experts may take. They are read while it computes.
+	// 0: all are read when it is opened.
+	ExpertRoom int64
+	Lazy       bool // leave that memory empty until experts are wanted
 }
 
 // build makes a network of one architecture.
@@ -77,10 +84,15 @@ func Open(f *weights.File, o Options) (*Network, error) {
 	b := newBinder(f, s, o)
 	var n Network
 	err = weights.Guard(f.Path, func() error {
+		if o.ExpertRoom > 0 && s.Experts > 0 {
+			if err := b.openStore(); err != nil {
+				return err
+			}
+		}
 		n = architectures()[s.Arch](b, s)
 		return b.err()
 	})
-	n.free = b.free
+	n.Experts, n.free = b.store, b.free
 	if err == nil {
 		err = f.Unchanged()
 	}
@@ -94,9 +106,9 @@ func Open(f *weights.File, o Options) (*Network, error) {
 
 // Plan is what serving a file needs, without opening its network.
 type Plan struct {
-	Config      model.Config
-	Encoder     bool  // it gives embeddings, or a number a label where Config has Labels, and writes nothing
-	WeightBytes int64 // packed
+	Config  model.Config
+	Encoder bool // it gives embeddings, or a number a label where Config has Labels, and writes nothing
+	Weights expert.Weights
 }
 
 // Inspect reads a file's shape and computes what its weights take when packed.
@@ -105,11 +117,7 @@ func Inspect(f *weights.File) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Config: s.Config, Encoder: s.encodes()}
-	for _, t := range f.Tensors() {
-		p.WeightBytes += packedBytes(t)
-	}
-	return p, nil
+	return &Plan{Config: s.Config, Encoder: s.encodes(), Weights: weightsOf(f, s)}, nil
 }
 
 // packedBytes is the memory that a tensor takes: a vector of floats, a packed matrix, or one an expert.
