@@ -50,7 +50,12 @@ type head struct {
 	mask  []uint64
 	exits []int32 // nodes of the vocabulary
 	far   int32   // the most that ending the rule costs behind one of its tokens
+
+	counts *counts // of the heads that share this one but for their limit
 }
+
+// counts are a head's tokens and exits by how many symbols its automaton must be allowed for them.
+type counts struct{ tokens, exits [][]int32 }
 
 // current is the store to walk in. Called with g.mu held.
 func (g *Grammar) current() *generation {
@@ -233,12 +238,52 @@ func (g *generation) headOf(m *masks, v *Vocabulary, t term) *head {
 	if h := m.heads[t]; h != nil {
 		return h
 	}
+	if u, most, ok := g.unlimited(t); ok {
+		base := m.heads[u]
+		if base == nil || base.counts == nil {
+			base = g.count(m, v, u)
+			m.heads[u] = base
+			m.bytes += 8*len(base.mask) + 4*Count(base.mask) + 8*len(base.exits)
+		}
+		if len(base.counts.tokens) > 0 {
+			m.heads[t] = base.upTo(most)
+			m.bytes += 8*len(base.mask) + 4*len(m.heads[t].exits)
+			return m.heads[t]
+		}
+	}
 	h := &head{mask: make([]uint64, v.words)}
 	m.stack[0] = t
 	h.far = g.walk(m, &v.tokens, 0, v.tokens.size(), h.mask, &h.exits)
 	m.heads[t] = h
 	m.bytes += 8*len(h.mask) + 4*len(h.exits)
 	return h
+}
+
+// unlimited is a term that begins with an automaton that has a limit, without that.
+func (g *generation) unlimited(t term) (u term, most int32, ok bool) {
+	front, tail := t, empty
+	if n := &g.nodes[t]; n.kind == isCat {
+		front, tail = n.a, n.b
+	}
+	n := g.nodes[front]
+	if k := g.nodes[tail].kind; n.kind != isAuto || n.max == noLimit || k != isEmpty && k != isLit {
+		return none, 0, false
+	}
+	return g.cat2(g.auto(n.a, int32(n.b), noLimit), tail), n.max, true
+}
+
+// upTo is the head of the same automaton with a limit of symbols.
+func (h *head) upTo(most int32) *head {
+	out := &head{mask: slices.Clone(h.mask), far: h.far}
+	for _, ids := range h.counts.tokens[min(int(most)+1, len(h.counts.tokens)):] {
+		for _, id := range ids {
+			out.mask[id>>6] &^= 1 << (id & 63)
+		}
+	}
+	for _, nodes := range h.counts.exits[:min(int(most)+1, len(h.counts.exits))] {
+		out.exits = append(out.exits, nodes...)
+	}
+	return out
 }
 
 // goOn adds the tokens below a node of the vocabulary at which a rule ends and next comes.

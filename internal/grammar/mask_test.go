@@ -176,6 +176,32 @@ func TestMasksOfRealVocabulariesAllowExactlyWhatReads(t *testing.T) {
 	}
 }
 
+// TestMasksOfBoundedPatternsAllowExactlyWhatReads: every limit of one pattern shares one reading of the vocabulary.
+func TestMasksOfBoundedPatternsAllowExactlyWhatReads(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, v := range []*Vocabulary{byteVocabulary(), realVocabulary(t, "smollm2-135m")} {
+		for _, expr := range []string{`x`, `[0-9]{3}`, `é+`, `^[^a]*$`, `^(?!ab)[a-cé"]{2,6}$`, `^[a-z]+(-[a-z]+)*$`} {
+			g, err := stringGrammar(t, expr, r.Int32N(4), 4+r.Int32N(12))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 25 {
+				m := g.Mask(v)
+				for range 20 {
+					checkMask(t, m, r)
+					id := pick(m.Allowed(), r)
+					if err := m.Advance(id); err != nil {
+						t.Fatal(err)
+					}
+					if v.isEnd(id) {
+						break
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestAnswersEndExactlyWhereTheyAreComplete(t *testing.T) {
 	v := byteVocabulary()
 	m := mustGBNF(t, `root ::= "ab" "c"?`).Mask(v)
@@ -365,4 +391,32 @@ func readOn(m *Matcher, text string) *Matcher {
 	defer m.g.mu.Unlock()
 	m.read([]byte(text))
 	return m
+}
+
+// BenchmarkAnswers draws answers of 60 tokens with a new grammar, so that every mask is made for the first time.
+func BenchmarkAnswers(b *testing.B) {
+	v := realVocabulary(b, "qwen2.5-coder-0.5b")
+	for name, schema := range map[string]string{
+		"tool":    `{"type":"object","properties":{"city":{"type":"string"},"unit":{"enum":["celsius","fahrenheit"]},"days":{"type":"integer","minimum":1,"maximum":14}},"required":["city","unit","days"]}`,
+		"bounded": `{"type":"string","pattern":"[0-9]{3}","maxLength":60}`,
+		"slug":    `{"type":"string","pattern":"^[a-z]+(-[a-z]+)*$","maxLength":40}`,
+		"email":   `{"type":"string","format":"email"}`,
+		"object":  `{"type":"object"}`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			r := rand.New(rand.NewPCG(1, 1))
+			tokens := 0
+			for b.Loop() {
+				m := mustSchema(b, schema, Options{}).Mask(v)
+				m.Within(60)
+				for id := int32(-1); !v.isEnd(id) && m.left > 0; tokens++ {
+					id = pick(m.Allowed(), r)
+					if err := m.Advance(id); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(tokens), "µs/token")
+		})
+	}
 }

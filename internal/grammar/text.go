@@ -220,13 +220,7 @@ func (s *store) texts(rules []textRule, min, max int32, char func(runeSet) term,
 	if alone {
 		limit = tryStates
 	}
-	if max != noLimit {
-		limit = tryStates
-	}
-	t, ok, err := s.product(rules, min, max, noLimit, char, limit)
-	if err == nil && !ok && max != noLimit {
-		t, ok, err = s.product(rules, min, noLimit, max, char, maxStates)
-	}
+	t, ok, err := s.product(rules, min, max, char, limit)
 	if err != nil || ok {
 		return t, err
 	}
@@ -276,10 +270,9 @@ func plainRepetition(r textRule) (set runeSet, lo, hi int32, ok bool) {
 }
 
 // product makes one automaton of all rules, over classes of characters; ok is false when it would
-// pass the limit. Of the most characters, max is part of the automaton, and upTo is counted beside it,
-// which needs no states and more masks.
-func (s *store) product(rules []textRule, min, max, upTo int32, char func(runeSet) term, limit int) (t term, ok bool, err error) {
-	p, err := intersect(rules, min, max, limit)
+// pass the limit. The most characters are counted beside it, which needs no states.
+func (s *store) product(rules []textRule, min, max int32, char func(runeSet) term, limit int) (t term, ok bool, err error) {
+	p, err := intersect(rules, min, noLimit, limit)
 	s.explored += p.states
 	if err != nil || !p.ok || s.explored > maxExplored || p.auto == nil {
 		return none, p.ok && s.explored <= maxExplored, err
@@ -288,7 +281,7 @@ func (s *store) product(rules []textRule, min, max, upTo int32, char func(runeSe
 	for i, set := range p.classes {
 		written[i] = char(set)
 	}
-	return s.auto(s.addAuto(p.auto, written), 0, upTo), true, nil
+	return s.auto(s.addAuto(p.auto, written), 0, max), true, nil
 }
 
 // joint is what intersect finds.
@@ -450,4 +443,95 @@ func CompileRegex(expr string) (*Grammar, error) {
 		return nil, err
 	}
 	return sealed(s, s.named("text", t))
+}
+
+// count makes the head of an automaton with a fixed text behind it, and counts the symbols of all tokens that it
+// allows: one is whole where the automaton stands at the front of what is left. There are no counts where
+// the text behind can begin within a symbol.
+func (g *generation) count(m *masks, v *Vocabulary, u term) *head {
+	h := &head{mask: make([]uint64, v.words), counts: &counts{}}
+	tr := &v.tokens
+	whole := make([]int32, len(m.stack)) // symbols, before each depth
+	m.stack[0] = u
+	for i := int32(0); i < tr.size(); i++ {
+		n := &tr.nodes[i]
+		x := g.step(m.stack[n.depth], g.classOf[n.b])
+		if x == none && !g.full {
+			i = n.end - 1
+			continue
+		}
+		need, more := whole[n.depth], int32(0)
+		p, dist := g.place(x)
+		switch p {
+		case atFront:
+			need, more = need+1, dist
+		case inSymbol:
+			more = 1 + dist
+		}
+		if p == inBoth || g.full {
+			h := &head{mask: make([]uint64, v.words), counts: &counts{}}
+			m.stack[0] = u
+			h.far = g.walk(m, tr, 0, tr.size(), h.mask, &h.exits)
+			return h
+		}
+		m.stack[n.depth+1], whole[n.depth+1] = x, need
+		h.add(tr, i, need+more, g.nullable(x))
+		if len(tr.at(i)) > 0 {
+			h.far = max(h.far, m.costs.least(x))
+		}
+	}
+	return h
+}
+
+// add takes a node's tokens, which need so many symbols.
+func (h *head) add(tr *trie, node, need int32, ends bool) {
+	for len(h.counts.tokens) <= int(need) {
+		h.counts.tokens, h.counts.exits = append(h.counts.tokens, nil), append(h.counts.exits, nil)
+	}
+	ids := tr.at(node)
+	h.counts.tokens[need] = append(h.counts.tokens[need], ids...)
+	for _, id := range ids {
+		h.mask[id>>6] |= 1 << (id & 63)
+	}
+	if ends {
+		h.exits = append(h.exits, node)
+		h.counts.exits[need] = append(h.counts.exits[need], node)
+	}
+}
+
+// place is where what is left of an automaton and the text behind it stands.
+type place uint8
+
+const (
+	behind  place = iota // the automaton
+	atFront              // of it: a symbol is whole
+	inSymbol
+	inBoth // the text behind may have begun
+)
+
+// place gives with it how many symbols the automaton needs to its end.
+func (g *generation) place(x term) (place, int32) {
+	n := &g.nodes[x]
+	switch n.kind {
+	case isAuto:
+		return atFront, g.autos[n.a].dist[n.b]
+	case isCat:
+		if p, dist := g.place(n.a); p != behind {
+			return p, dist
+		}
+		if p, dist := g.place(n.b); p != behind {
+			return inSymbol, dist
+		}
+	case isAlt:
+		p, dist := g.place(n.list[0])
+		for _, t := range n.list[1:] {
+			q, d := g.place(t)
+			if q != p || p == atFront {
+				return inBoth, 0
+			}
+			dist = min(dist, d)
+		}
+		return p, dist
+	}
+	return behind, 0
 }

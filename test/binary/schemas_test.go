@@ -3,7 +3,6 @@ package binary
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -154,7 +153,7 @@ func TestAThousandSchemas(t *testing.T) {
 		}
 		lines.Write(append(line, '\n'))
 	}
-	t.Log(fmt.Sprintf("%d answers, ended by %v, %d asked for again, refused %v", count, finish, again, refused))
+	t.Logf("%d answers, ended by %v, %d asked for again, refused %v", count, finish, again, refused)
 	if count < wanted || again > wanted/10 || finish["stop"] < wanted/4 {
 		t.Error("too few answers")
 	}
