@@ -262,7 +262,7 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Add("Vary", "Origin")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-		h.Set("Access-Control-Expose-Headers", "*, Retry-After, Retry-After-Ms, X-Request-Id, Request-Id, X-Should-Retry")
+		h.Set("Access-Control-Expose-Headers", "*, Retry-After, Retry-After-Ms, X-Request-Id, Request-Id, X-Should-Retry, X-Ranked-By")
 		return false
 	}
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")

@@ -42,7 +42,7 @@
 //     apitest.Door and apitest.FuzzBodies hold for every surface; call them from its tests.
 //
 // For several vendors: vector (embeddings in small numbers), cite (citations where the model marks none), moderate
-// (what a served model thinks of a text), Content (a string or parts),
+// (what a served model thinks of a text), Content (a string or parts), Call.Rank (which tells how in a header),
 // Call.May (a route whose body asks for what another scope is for), an Encoder's Cut (a connection that
 // ends with an error), openai.ReadChat and ReadText (OpenAI's fields, answered in another form).
 //

@@ -226,6 +226,8 @@ func listModels(c *api.Call) error {
 			kind = "chat"
 		case m.Embeds:
 			kind = "embedding"
+		case m.Ranks():
+			kind = "rerank"
 		}
 		out = append(out, model{m.Name, "model", m.Created.Unix(), kind, m.Name, "galerne", m.Licence, m.Context,
 			map[string]int{"hourly": 0, "input": 0, "output": 0, "base": 0, "finetune": 0}})
