@@ -72,7 +72,7 @@ func howToCall(m *chat.Model, address string, key bool) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `
-%s is ready: %s of memory, contexts of up to %d tokens.
+%s is ready: %s, contexts of up to %d tokens.
 
   curl http://%s/v1/%s%s -H "Content-Type: application/json" \
     -d '{"model": "%s", %s}'
@@ -81,11 +81,19 @@ func howToCall(m *chat.Model, address string, key bool) string {
   client = OpenAI(base_url="http://%s/v1", api_key="%s")
 
 Health: http://%s/readyz   Metrics: http://%s/metrics   Stop: Ctrl-C
-`, m.Name, size(m.MemoryBytes), m.Context, address, path, header, m.Name, ask, address, apiKey, address, address)
+`, m.Name, memoryOf(m), m.Context, address, path, header, m.Name, ask, address, apiKey, address, address)
 	if m.Chats && m.Parameters > 0 && m.Parameters < 1e9 {
 		fmt.Fprintf(&b, "\nA model of %d million parameters writes fluently and gets many facts wrong: check what matters,\nor choose a larger one (galerne list --available).\n", (m.Parameters+5e5)/1e6)
 	}
 	return b.String()
+}
+
+// memoryOf says what a model takes now, and what it may come to take.
+func memoryOf(m *chat.Model) string {
+	if m.WeightBytes == 0 || m.WeightBytes == m.MemoryBytes {
+		return size(m.MemoryBytes) + " of memory"
+	}
+	return fmt.Sprintf("%s of memory for its weights, at most %s with the conversations that are kept", size(m.WeightBytes), size(m.MemoryBytes))
 }
 
 // errNoModel says what is served instead.

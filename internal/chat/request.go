@@ -191,12 +191,14 @@ type EmbedRequest struct {
 	Dimensions int       // 0: the model's own; fewer keeps the first and normalizes
 	Truncate   bool      // cut what is too long, and say so in Embeddings.Truncated; else it is an error
 	Raw        bool      // do not normalize
+	EachToken  bool      // a vector for every token that is read, as it is
 }
 
 // Embeddings are vectors in the order of the texts.
 type Embeddings struct {
 	Model     string
 	Vectors   [][]float32
+	Rows      [][][]float32 // in place of Vectors, of each text one a token, if EachToken
 	Tokens    int   // that were read
 	Truncated []int // texts that were cut
 }
@@ -267,7 +269,8 @@ type Model struct {
 	Licence      string
 	Digest       string // SHA-256 of the weights, hexadecimal; "" if unknown
 	Bytes        int64  // of the file
-	MemoryBytes  int64  // when loaded
+	MemoryBytes  int64  // when loaded, at most: what is kept of conversations takes its part of it as it comes
+	WeightBytes  int64  // of MemoryBytes, what is taken from the start
 	Context      int    // tokens
 	Created      time.Time
 	Expires      time.Time // when it will be unloaded; zero: not known or never

@@ -252,5 +252,5 @@ func (m *loaded) token(id int32) chat.Token {
 // describe adds what is known of a loaded model.
 func (m *loaded) describe(to *chat.Model) {
 	m.facts.describe(to)
-	to.Loaded, to.Context, to.MemoryBytes = true, m.context, m.memory.Total
+	to.Loaded, to.Context, to.MemoryBytes, to.WeightBytes = true, m.context, m.memory.Total, m.memory.Weights
 }

@@ -138,6 +138,15 @@ func started(t testing.TB, cmd *exec.Cmd, address string) *server {
 	}
 }
 
+// resident is how much memory the server takes, in bytes; 0 where the system does not say.
+func (s *server) resident() (n int) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if _, after, ok := strings.Cut(string(text), "VmRSS:"); ok {
+		_, _ = fmt.Sscanf(after, "%d", &n)
+	}
+	return n << 10
+}
+
 func (s *server) stop(sig syscall.Signal) error {
 	_ = s.cmd.Process.Signal(sig)
 	err := <-s.done

