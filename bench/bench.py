@@ -29,6 +29,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -146,7 +147,13 @@ def main():
     return 1 if failures else 0
 
 
+def stopped(*_):
+    """Ends as at Ctrl-C, so that servers under test are ended too."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stopped)
     try:
         sys.exit(main())
     except Failed as e:

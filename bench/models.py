@@ -26,13 +26,18 @@ def python():
     return path
 
 
+def free():
+    """Bytes of disk that are free where files are made."""
+    place = folder()
+    place.mkdir(parents=True, exist_ok=True)
+    return shutil.disk_usage(place).free
+
+
 def room_for(name):
     """Whether a model's file is there, or may be made without filling the disk."""
     if name not in MADE or path_of(name).exists():
         return True
-    place = folder()
-    place.mkdir(parents=True, exist_ok=True)
-    return shutil.disk_usage(place).free > MADE[name][1] + SPARE
+    return free() > MADE[name][1] + SPARE
 
 
 def path_of(name):
@@ -47,8 +52,6 @@ def file_of(name):
     if name not in MADE:
         raise Failed(f"{path} is missing: run make deps")
     preset, size = MADE[name]
-    if not room_for(name):
-        raise Failed(f"{name} needs {size / 1e9:.1f} GB and {SPARE / 1e9:.0f} GB to spare in {folder()}: make room, or set XDG_CACHE_HOME to a larger disk")
     return make(path, size, ["bench/make_moe_gguf.py", "--preset", preset])
 
 
@@ -63,8 +66,9 @@ def exact_of(name):
 
 def make(path, size, script):
     """Runs a Python script that writes the file given to it last; the file is in place once it is whole."""
+    if free() < size + SPARE:
+        raise Failed(f"{path} takes {size / 1e9:.1f} GB, and {SPARE / 1e9:.0f} GB should stay free: make room, or set XDG_CACHE_HOME to a folder on a larger disk")
     say(f"making {path} once (about {size / 1e9:.1f} GB; it may be removed at any time)")
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
         run([python(), ROOT / script[0], *script[1:], part], 3600)
