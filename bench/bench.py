@@ -22,7 +22,7 @@ alone, and with --peers the table to bench/README.md.
     large      a file larger than memory (--large)
 
 Needs bin/galerne (make build) and .deps (make deps). Larger files are made once in
-${XDG_CACHE_HOME:-~/.cache}/galerne-bench: 3.9 GB of Mixtral's shape, 2.5 GB of float32 weights. Standard
+${XDG_CACHE_HOME:-~/.cache}/galerne-bench: 3.9 GB of Mixtral's shape, 3.1 GB of float32 weights. Standard
 library only.
 """
 import argparse
