@@ -185,3 +185,20 @@ func BenchmarkNext(b *testing.B) {
 		})
 	}
 }
+
+func TestForbiddenTokensAreThoseWithoutABit(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{1, 63, 64, 65, 200, 1000} {
+		allowed := make([]uint64, (n+63)/64)
+		for i := range allowed {
+			allowed[i] = []uint64{0, ^uint64(0), r.Uint64(), r.Uint64()}[r.IntN(4)]
+		}
+		x := make([]float32, n)
+		forbid(x, allowed)
+		for id, v := range x {
+			if (v == 0) != (allowed[id>>6]>>(id&63)&1 != 0) {
+				t.Fatalf("%d of %d: %v", id, n, v)
+			}
+		}
+	}
+}
