@@ -199,8 +199,8 @@ type Embeddings struct {
 	Model     string
 	Vectors   [][]float32
 	Rows      [][][]float32 // in place of Vectors, of each text one a token, if EachToken
-	Tokens    int   // that were read
-	Truncated []int // texts that were cut
+	Tokens    int           // that were read
+	Truncated []int         // texts that were cut
 }
 
 // RankRequest asks for an order of documents.

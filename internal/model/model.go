@@ -55,6 +55,8 @@ type Model interface {
 type Encoder interface {
 	// Encode fills out [len(texts)][Dim] with the pooled, unnormalised embeddings of token sequences.
 	Encode(pool *kernel.Pool, texts [][]int32, out []float32)
+	// Rows fills out [len(text)][Dim] with what Encode pools: a vector a token.
+	Rows(pool *kernel.Pool, text []int32, out []float32)
 }
 
 // Text is one text for a Classifier, or two as one sequence.

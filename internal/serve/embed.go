@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -39,7 +40,12 @@ func (m *loaded) embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddi
 	if err != nil {
 		return nil, err
 	}
-	if m.encoder == nil {
+	switch {
+	case r.EachToken && m.encoder == nil:
+		return nil, ErrKind.Because("serve: %s is no encoder, and only encoders give a vector for every token", m.slot.entry.Name).At("model")
+	case r.EachToken:
+		return out, m.rows(ctx, texts, out)
+	case m.encoder == nil:
 		return out, m.decode(ctx, r, texts, out)
 	}
 	for len(texts) > 0 {
@@ -54,6 +60,22 @@ func (m *loaded) embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddi
 		texts = texts[n:]
 	}
 	return out, nil
+}
+
+// rows gives an encoder's vectors of single tokens.
+func (m *loaded) rows(ctx context.Context, texts [][]int32, out *chat.Embeddings) error {
+	dim := m.network.Config.Dim
+	for _, ids := range texts {
+		flat := make([]float32, len(ids)*dim)
+		if err := m.guard(ctx, "encoder", func() { m.encoder.Rows(m.pool, ids, flat) }); err != nil {
+			return err
+		}
+		out.Rows = append(out.Rows, slices.Collect(slices.Chunk(flat, dim)))
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // decode gives a decoder's vectors: the mean of its last hidden states, all texts side by side.

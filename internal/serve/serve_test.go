@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -402,7 +403,24 @@ func TestVectorsAreSentenceTransformers(t *testing.T) {
 	if err != nil || got.Tokens != tokens {
 		t.Fatalf("%v: %d tokens were read, sentence-transformers reads %d", err, got.Tokens, tokens)
 	}
+	each, err := s.Embed(context.Background(), &chat.EmbedRequest{Model: r.Model, Texts: r.Texts[:3], EachToken: true})
+	if err != nil || len(each.Rows) != 3 || len(each.Rows[1]) != len(want[1].IDs) || len(each.Rows[1][5]) != 384 {
+		t.Fatalf("of each token: %v", err)
+	}
 	least := 1.0
+	for i, rows := range each.Rows { // their mean is the text's vector but for its length
+		var dot, size float64
+		for d := range rows[0] {
+			var sum float64
+			for _, row := range rows {
+				sum += float64(row[d])
+			}
+			dot, size = dot+sum*want[i].Embedding[d], size+sum*sum
+		}
+		if cosine := dot / math.Sqrt(size); cosine < 0.9999 {
+			t.Errorf("the mean of text %d's tokens: cosine %v", i, cosine)
+		}
+	}
 	for i, w := range want {
 		var cosine float64
 		for d, x := range got.Vectors[i] {

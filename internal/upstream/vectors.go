@@ -12,6 +12,9 @@ func (s *Server) Embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddi
 	if err != nil {
 		return nil, err
 	}
+	if r.EachToken {
+		return nil, chat.ErrUnsupported.Because("upstream: %s is another server's model, which gives one vector a text: serve it here", m.Name).At("model")
+	}
 	o := object{"model": m.Remote, "encoding_format": "float"}
 	if r.Tokens != nil {
 		o["input"] = r.Tokens

@@ -82,6 +82,12 @@ func (m *bert) Encode(pool *kernel.Pool, texts [][]int32, out []float32) {
 	}
 }
 
+// Rows implements model.Encoder.
+func (m *bert) Rows(pool *kernel.Pool, text []int32, out []float32) {
+	m.run(pool, model.Text{Tokens: text})
+	copy(out, m.x[:len(text)*m.config.Dim])
+}
+
 // run leaves the last layer's rows [len(Tokens)][Dim] in m.x.
 func (m *bert) run(pool *kernel.Pool, t model.Text) {
 	s, rows, dim := &m.step, len(t.Tokens), m.config.Dim

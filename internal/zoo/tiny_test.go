@@ -346,6 +346,11 @@ func (r tiny) checkEncoder(t *testing.T, net *Network, one, two *kernel.Pool) {
 		}
 	}
 	for i, ids := range r.tokens {
+		rows := make([]float32, len(ids)*dim)
+		net.Encoder.Rows(one, ids, rows)
+		if e := nmseOf(rows[:dim], r.first[i]); !(e <= maxNMSE) {
+			t.Errorf("text %d: NMSE of the first row %g, at most %g", i, e, maxNMSE)
+		}
 		alone := make([]float32, dim)
 		net.Encoder.Encode(one, [][]int32{ids}, alone)
 		sameBits(t, "alone, one thread", [][]float32{alone}, [][]float32{got[i*dim : (i+1)*dim]})

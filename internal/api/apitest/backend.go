@@ -193,6 +193,14 @@ func (b *Backend) Embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embedd
 	out := &chat.Embeddings{Model: r.Model}
 	for _, t := range texts {
 		out.Tokens += len([]rune(t))
+		if r.EachToken {
+			var rows [][]float32
+			for _, c := range t {
+				rows = append(rows, vector(string(c), 2))
+			}
+			out.Rows = append(out.Rows, rows)
+			continue
+		}
 		out.Vectors = append(out.Vectors, vector(t, r.Dimensions))
 	}
 	return out, nil

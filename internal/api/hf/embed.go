@@ -62,6 +62,38 @@ func embed(c *api.Call) error {
 	return c.JSON(http.StatusOK, out)
 }
 
+// embedAllBody asks for the vectors of tokens, without what embedFields lists.
+type embedAllBody struct {
+	Inputs    json.RawMessage `json:"inputs"`
+	Truncate  bool            `json:"truncate"`
+	Direction string          `json:"truncation_direction"`
+	Model     string          `json:"model"`
+}
+
+// embedAll answers POST /embed_all: of each text a vector for every token that is read, as the network gives it.
+func embedAll(c *api.Call) error {
+	var b embedAllBody
+	if err := c.Decode(&b, embedFields()); err != nil {
+		return err
+	}
+	r := &chat.EmbedRequest{Truncate: b.Truncate, EachToken: true}
+	var err error
+	if r.Texts, r.Tokens, err = readInputs(b.Inputs); err != nil {
+		return err
+	}
+	if err := direction("truncation_direction", b.Truncate, b.Direction); err != nil {
+		return err
+	}
+	if r.Model, err = embedder(c, named(c, b.Model)); err != nil {
+		return err
+	}
+	got, err := c.Backend.Embed(c.R.Context(), r)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, got.Rows)
+}
+
 func direction(at string, truncate bool, word string) error {
 	if truncate && strings.EqualFold(word, "left") {
 		return unsupported(at, "truncation_direction is %s: texts are cut at their end only", word)

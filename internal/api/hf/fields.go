@@ -25,7 +25,6 @@ func unserved() (out []api.Route) {
 	add := func(pattern, why string, scope api.Scope) {
 		out = append(out, api.Route{Method: "POST", Pattern: pattern, Scope: scope, Why: why})
 	}
-	add("/embed_all", "vectors of single tokens are not served: use /embed", api.Embed)
 	add("/embed_sparse", "sparse vectors need a model that makes them: use /embed", api.Embed)
 	add("/chat_tokenize", "use galerne inspect prompt, or /tokenize with the text", api.Tokenize)
 	return out

@@ -34,6 +34,7 @@ func Surface(of *api.Surface) *api.Surface {
 			{Method: "GET", Pattern: "/models/{model...}", Scope: api.Models, Handle: infoAtModel},
 			{Method: "GET", Pattern: "/health", Scope: api.Models, Handle: health},
 			{Method: "POST", Pattern: "/embed", Scope: api.Embed, Handle: embed, Body: embedBody{}, Fields: embedFields()},
+			{Method: "POST", Pattern: "/embed_all", Scope: api.Embed, Handle: embedAll, Body: embedAllBody{}, Fields: embedFields()},
 			{Method: "POST", Pattern: "/rerank", Scope: api.Embed, Handle: rerank, Body: rerankBody{}, Fields: rerankFields()},
 			{Method: "POST", Pattern: "/predict", Scope: api.Embed, Handle: predict, Body: predictBody{}, Fields: predictFields()},
 			{Method: "POST", Pattern: "/similarity", Scope: api.Embed, Handle: similarity, Body: similarityBody{}},
