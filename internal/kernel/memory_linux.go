@@ -1,6 +1,20 @@
 package kernel
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
 
 // hugePages asks for large pages: fewer address translations while weights stream by.
 func hugePages(b []byte) { _ = unix.Madvise(b, unix.MADV_HUGEPAGE) }
+
+// discard gives back the whole pages of b, which nobody reads again.
+func discard(b []byte) {
+	page := os.Getpagesize()
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & uintptr(page-1))
+	if whole := (len(b) - skip) &^ (page - 1); whole > 0 {
+		_ = unix.Madvise(b[skip:skip+whole], unix.MADV_DONTNEED)
+	}
+}

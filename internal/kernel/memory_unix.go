@@ -13,3 +13,5 @@ func allocate(bytes int) ([]byte, func(), error) {
 	hugePages(b)
 	return b, func() { _ = unix.Munmap(b) }, nil
 }
+
+const shelfMost = 16 << 20

@@ -19,6 +19,10 @@ const PanelRows = panelRows
 // NewMatrix reserves the memory of a matrix; PackRows fills it. The system hands out the pages when they are
 // first written.
 func NewMatrix(t dtype.Type, rows, cols int) (*Matrix, error) {
+	return newMatrix(t, rows, cols, allocate)
+}
+
+func newMatrix(t dtype.Type, rows, cols int, allocate func(bytes int) ([]byte, func(), error)) (*Matrix, error) {
 	if _, ok := t.RowBytes(cols); !ok || rows <= 0 || cols <= 0 {
 		return nil, errShape.Because("kernel: a %s matrix cannot have %d rows of %d weights: whole blocks of %d are needed", t, rows, cols, t.Elems())
 	}
@@ -34,7 +38,11 @@ func NewMatrix(t dtype.Type, rows, cols int) (*Matrix, error) {
 // Pack copies rows of type t into a new matrix; data holds rows × t.RowBytes(cols) bytes and is not
 // kept. The pool, which may be nil, shares the work.
 func Pack(p *Pool, t dtype.Type, rows, cols int, data []byte) (*Matrix, error) {
-	m, err := NewMatrix(t, rows, cols)
+	room := allocate
+	if p != nil {
+		room = p.shelf.take
+	}
+	m, err := newMatrix(t, rows, cols, room)
 	if err != nil {
 		return nil, err
 	}

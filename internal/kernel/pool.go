@@ -28,6 +28,7 @@ type Pool struct {
 	fault   atomic.Pointer[any] // what a part panicked with, on any worker
 	done    sync.WaitGroup
 	product product // the task of MatMul, reused
+	shelf   shelf   // where packed matrices stand
 	trace   Trace   // nil: nobody measures
 }
 
