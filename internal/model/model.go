@@ -67,6 +67,6 @@ type Text struct {
 
 // Classifier is a network that reads a text, or a pair, and gives a number for each of its labels.
 type Classifier interface {
-	// Classify fills out [len(texts)][len(Config.Labels)] with logits.
+	// Classify fills out [len(texts)][len(Config.Labels)] with logits; every text has a token at least.
 	Classify(pool *kernel.Pool, texts []Text, out []float32)
 }

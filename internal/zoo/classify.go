@@ -32,7 +32,7 @@ func (h *head) apply(s *nn.Step, x, out []float32) {
 	h.out.Apply(s, &h.in, out)
 }
 
-// Classify implements model.Classifier. Texts are run one by one; each is at most Context tokens.
+// Classify implements model.Classifier. Texts are run one by one; each is 1 to Context tokens.
 func (m *bert) Classify(pool *kernel.Pool, texts []model.Text, out []float32) {
 	labels := len(m.config.Labels)
 	for i, t := range texts {

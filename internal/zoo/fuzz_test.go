@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/kernel"
+	"github.com/galerne-ai/galerne/internal/model"
 	"github.com/galerne-ai/galerne/internal/weights"
 )
 
@@ -22,6 +23,12 @@ func exercise(t *testing.T, net *Network) {
 	if net.Encoder != nil {
 		if net.Config.Context >= 3 && net.Config.Vocab >= 2 {
 			net.Encoder.Encode(pool, [][]int32{{0, 1, 0}, {}}, make([]float32, 2*net.Config.Dim))
+		}
+		return
+	}
+	if net.Classifier != nil {
+		if net.Config.Context >= 3 && net.Config.Vocab >= 2 {
+			net.Classifier.Classify(pool, []model.Text{{Tokens: []int32{0, 1, 0}, Kinds: []int32{0, 1, 9}}, {Tokens: []int32{1}}}, make([]float32, 2*len(net.Config.Labels)))
 		}
 		return
 	}
@@ -104,6 +111,7 @@ func FuzzNetwork(f *testing.F) {
 	for _, arch := range seedArchitectures() {
 		f.Add(smallGGUF(arch, nil))
 	}
+	f.Add(smallGGUF("bert", map[string]any{"pooling_type": 4}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(t.TempDir(), "m.gguf")
 		if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -127,6 +135,16 @@ func TestTheFuzzersSeedsAreNetworks(t *testing.T) {
 		one, _ := pools(t)
 		exercise(t, openTiny(t, path, one))
 	}
+	path := filepath.Join(t.TempDir(), "classifier.gguf")
+	if err := os.WriteFile(path, smallGGUF("bert", map[string]any{"pooling_type": 4}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	one, _ := pools(t)
+	net := openTiny(t, path, one)
+	if len(net.Config.Labels) != 2 || net.Config.Labels[1] != "LABEL_1" {
+		t.Errorf("labels %q", net.Config.Labels)
+	}
+	exercise(t, net)
 }
 
 // smallGGUF is a network of one layer, all weights 0, with other keys in place of its own or beside them.
@@ -159,6 +177,9 @@ func smallGGUF(arch string, more map[string]any) []byte {
 		shapes["blk.0.attn_k"], shapes["blk.0.attn_v"], shapes["position_embd"], shapes["token_types"] = []int{8, 8}, []int{8, 8}, []int{16, 8}, []int{2, 8}
 		for _, norm := range []string{"token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm"} {
 			shapes[norm], shapes[norm+".bias"] = []int{8}, []int{8}
+		}
+		if more["pooling_type"] == 4 {
+			shapes["cls"], shapes["cls.output"] = []int{8, 8}, []int{2, 8}
 		}
 	}
 	maps.Copy(keys, more)
