@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -28,6 +30,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
 	"github.com/galerne-ai/galerne/internal/api/replicate"
 	"github.com/galerne-ai/galerne/internal/api/together"
+	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/govern"
 	"github.com/galerne-ai/galerne/internal/hub"
 	"github.com/galerne-ai/galerne/internal/jobs"
@@ -239,12 +242,12 @@ func (l *library) entry(m *hub.Manifest) serve.Entry {
 }
 
 // list gives the default model first: the first that was named, else the catalogue's default, else the
-// first that can chat.
+// first that can chat. Named ones that were removed since are not in it.
 func (l *library) list() ([]serve.Entry, error) {
 	if l.fixed {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return slices.Clone(l.named), nil
+		return slices.DeleteFunc(slices.Clone(l.named), removed), nil
 	}
 	all, err := l.hub.Models()
 	if err != nil && len(all) == 0 { // what is damaged hides itself alone; check has told
@@ -266,6 +269,12 @@ func (l *library) list() ([]serve.Entry, error) {
 	return out, nil
 }
 
+// removed reports whether a model's file is no longer there.
+func removed(e serve.Entry) bool {
+	_, err := os.Stat(e.Path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // find looks a name up among what is served.
 func (l *library) find(name string) (serve.Entry, error) {
 	all, err := l.list()
@@ -274,14 +283,24 @@ func (l *library) find(name string) (serve.Entry, error) {
 	}
 	var names []string
 	for _, e := range all {
-		for _, own := range append([]string{e.Name}, e.Aliases...) {
-			if strings.EqualFold(own, name) || strings.EqualFold(own+":latest", name) {
-				return e, nil
-			}
+		if goesBy(e, name) {
+			return e, nil
 		}
 		names = append(names, e.Name)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if slices.ContainsFunc(l.named, func(e serve.Entry) bool { return goesBy(e, name) }) {
+		return serve.Entry{}, chat.ErrModel.Because("the model %q was removed from this machine since the server began: get it again (galerne pull %s)", name, name).At("model")
+	}
 	return serve.Entry{}, errNoModel(name, names, !l.fixed)
+}
+
+// goesBy reports whether a name is one of a model's.
+func goesBy(e serve.Entry, name string) bool {
+	return slices.ContainsFunc(append([]string{e.Name}, e.Aliases...), func(own string) bool {
+		return strings.EqualFold(own, name) || strings.EqualFold(own+":latest", name)
+	})
 }
 
 // byteSize is a number of bytes as people write it: 512MB, 16GiB, 1.5g.

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/fault"
 	"github.com/galerne-ai/galerne/internal/kernel"
 )
 
@@ -122,7 +123,11 @@ func (s *Server) Ready() error {
 // find resolves a request's model name; "" and "default" are the first of the list.
 func (s *Server) find(name string) (Entry, error) {
 	if name != "" && !strings.EqualFold(name, "default") {
-		return s.o.Find(name)
+		e, err := s.o.Find(name)
+		if fault.KindOf(err) == fault.NotFound {
+			s.unloadRemoved()
+		}
+		return e, err
 	}
 	all, err := s.o.List()
 	if err != nil {

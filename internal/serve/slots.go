@@ -128,9 +128,15 @@ func (s *Server) leave(sl *slot, keep *chat.KeepAlive) {
 	}
 }
 
+// lookEvery is how often models that are no longer offered are looked for.
+const lookEvery = time.Minute
+
 // schedule sets the timer to the next model whose time is over; Server.mu is held.
 func (s *Server) schedule() {
 	next := time.Duration(-1)
+	if len(s.slots) > 0 {
+		next = lookEvery
+	}
 	for _, sl := range s.slots {
 		if sl.users == 0 && sl.loaded() && sl.keep >= 0 {
 			if left := max(0, time.Until(sl.idle.Add(sl.keep))); next < 0 || left < next {
@@ -143,7 +149,27 @@ func (s *Server) schedule() {
 	}
 }
 
+// unloadRemoved gives back the memory of models that are no longer offered, since somebody has removed them:
+// at once where nobody uses them, else when the last answer ends.
+func (s *Server) unloadRemoved() {
+	all, err := s.o.List()
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, sl := range s.slots {
+		if slices.ContainsFunc(all, func(e Entry) bool { return e.Name == name }) || !sl.loaded() {
+			continue
+		}
+		if sl.keep, sl.pinned = 0, false; sl.users == 0 {
+			s.drop(sl)
+		}
+	}
+}
+
 func (s *Server) unloadIdle() {
+	s.unloadRemoved()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

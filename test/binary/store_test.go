@@ -61,3 +61,45 @@ func TestAModelIsPulledUsedCopiedAndDeletedThroughTheAPI(t *testing.T) {
 		})
 	}
 }
+
+// TestAModelThatIsRemovedWhileItIsServed removes it with the command line: the answer under way ends, later
+// requests are told, the memory is given back, and a model that comes again is served again.
+func TestAModelThatIsRemovedWhileItIsServed(t *testing.T) {
+	source := "file:" + small(t)
+	for _, models := range [][]string{nil, {"tiny"}} {
+		t.Run(fmt.Sprint(len(models), " named"), func(t *testing.T) {
+			home := t.TempDir()
+			run := func(args ...string) {
+				t.Helper()
+				if out, errOut, code := output(t, home, args...); code != 0 {
+					t.Fatalf("%v: %d %s %s", args, code, out, errOut)
+				}
+			}
+			run("pull", source, "--name", "tiny")
+			s := start(t, home, append([]string{"serve", "--context", "512"}, models...)...)
+			ask := func(tokens int) (int, string) {
+				code, _, text := s.call("POST", "/v1/completions", "", fmt.Sprintf(`{"model":"tiny","prompt":"Once","ignore_eos":true,"max_tokens":%d}`, tokens))
+				return code, text
+			}
+			long := make(chan string, 1)
+			go func() {
+				code, text := ask(400)
+				long <- fmt.Sprint(code, " ", text)
+			}()
+			s.until("an answer", func() bool { return s.metric("galerne_sequences_running") == 1 })
+			run("rm", "tiny", "--yes")
+			code, text := ask(1)
+			if code != 404 || !strings.Contains(text, "galerne pull tiny") {
+				t.Errorf("%d %s", code, text)
+			}
+			if text := <-long; !strings.HasPrefix(text, "200 ") || !strings.Contains(text, `"completion_tokens":400`) {
+				t.Errorf("the answer that was under way: %.300s", text)
+			}
+			s.until("its memory is free", func() bool { return strings.Contains(s.log.String(), "msg=unloaded model=tiny") })
+			run("pull", source, "--name", "tiny")
+			if code, text := ask(1); code != 200 {
+				t.Errorf("%d %s", code, text)
+			}
+		})
+	}
+}
