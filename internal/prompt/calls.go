@@ -52,7 +52,7 @@ func (r *Reader) head() bool {
 				v = no
 			}
 		}
-	case coder, glm:
+	case coder, glm, seed:
 		v, name, at = r.f.family.syntax.valuesHead(r.held)
 	}
 	if v == more && r.over {
@@ -79,7 +79,7 @@ func (r *Reader) head() bool {
 	r.giveCall(name, id)
 	r.held = r.held[at:]
 	r.state = inArguments
-	if r.f.family.syntax == coder || r.f.family.syntax == glm {
+	if r.f.family.syntax.tagged() {
 		r.state = inValues
 		r.call.texts = grammar.TextProperties(r.tools[name])
 	} else {
@@ -290,9 +290,15 @@ func (r *Reader) endMark() string {
 	case r.bare:
 		return ""
 	}
-	switch r.f.family.syntax {
+	return r.f.family.syntax.endMark()
+}
+
+func (s syntax) endMark() string {
+	switch s {
 	case hermes, coder, glm:
 		return "</tool_call>"
+	case seed:
+		return "</seed:tool_call>"
 	case functionary:
 		return "</function>"
 	}

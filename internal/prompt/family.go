@@ -19,6 +19,7 @@ const (
 	mistral            // [TOOL_CALLS][{"name": …, "arguments": {…}}]
 	mistralArgs        // [TOOL_CALLS]name[ARGS]{…}
 	functionary        // <function=name>{…}</function>
+	seed               // <seed:tool_call><function=name><parameter=key>value</parameter></function></seed:tool_call>
 )
 
 // pair are the marks around reasoning.
@@ -32,7 +33,7 @@ type family struct {
 	think    pair
 	shortIDs bool           // ids of calls are nine letters and digits
 	marks    map[int32]bool // control tokens that are marks: their names are part of what is read
-	pairForm CallForm       // of coder and glm: as the template writes calls
+	pairForm CallForm       // of calls between tags: as the template writes them
 }
 
 // families is the one table of call syntaxes, the most particular first. A template's is the first whose
@@ -44,6 +45,7 @@ var families = []struct {
 	{mistralArgs, "[ARGS]"},
 	{mistral, "[TOOL_CALLS]"},
 	{coder, "<parameter="},
+	{seed, "<seed:tool_call>"},
 	{glm, "<arg_key>"},
 	{hermes, "<tool_call>"},
 	{functionary, "<function="},
@@ -92,6 +94,8 @@ func (s syntax) trigger() string {
 	switch s {
 	case hermes, coder, glm:
 		return "<tool_call>"
+	case seed:
+		return "<seed:tool_call>"
 	case mistral, mistralArgs:
 		return "[TOOL_CALLS]"
 	case functionary:
@@ -102,10 +106,15 @@ func (s syntax) trigger() string {
 	return ""
 }
 
+// tagged reports whether arguments are values between tags.
+func (s syntax) tagged() bool { return s == coder || s == glm || s == seed }
+
 func (s syntax) marks() []string {
 	switch s {
 	case hermes, coder, glm:
 		return []string{"<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"}
+	case seed:
+		return []string{"<seed:tool_call>", "</seed:tool_call>"}
 	case mistral, mistralArgs:
 		return []string{"[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"}
 	case llama:
@@ -139,7 +148,7 @@ func (f *Format) CallForm() (CallForm, bool) {
 		return CallForm{Trigger: "[TOOL_CALLS]", Open: "[TOOL_CALLS][", Begin: `{"name": "`, Middle: `", "arguments": `, End: "}", Between: ", ", Close: "]"}, true
 	case mistralArgs:
 		return CallForm{Trigger: "[TOOL_CALLS]", Begin: "[TOOL_CALLS]", Middle: "[ARGS]"}, true
-	case coder, glm:
+	case coder, glm, seed:
 		return f.family.pairForm, true
 	case functionary:
 		return CallForm{Trigger: "<function=", Begin: "<function=", Middle: ">", End: "</function>"}, true

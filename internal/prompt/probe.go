@@ -113,7 +113,7 @@ func (p *probing) written(arguments ...jinja.Value) string {
 // what stands between the parts that are known is its form. Blanks differ from template to template.
 func (p *probing) pairForm(s syntax) CallForm {
 	t := s.tags()
-	form := CallForm{Trigger: s.trigger(), Begin: "<tool_call>\n<function=", Middle: ">\n", End: "</function>\n</tool_call>", Between: "\n",
+	form := CallForm{Trigger: s.trigger(), Begin: s.trigger() + "\n<function=", Middle: ">\n", End: "</function>\n" + s.endMark(), Between: "\n",
 		Pairs: grammar.Pairs{Begin: t.key, Middle: ">\n", End: "\n</parameter>\n"}}
 	if s == glm {
 		form.Begin, form.Middle, form.End = "<tool_call>", "\n", "</tool_call>"
@@ -125,7 +125,7 @@ func (p *probing) pairForm(s syntax) CallForm {
 		rest = rest[at:]
 	}
 	var parts []string
-	for _, mark := range []string{"needle_tool", "needle_key", "needle-v", "needle_more", "needle-w", "</tool_call>", form.Trigger} {
+	for _, mark := range []string{"needle_tool", "needle_key", "needle-v", "needle_more", "needle-w", s.endMark(), form.Trigger} {
 		part, behind, ok := strings.Cut(rest, mark)
 		if !ok {
 			return form
@@ -138,7 +138,7 @@ func (p *probing) pairForm(s syntax) CallForm {
 	if !ok1 || !ok2 || !ok3 || parts[2] != parts[4] || !strings.Contains(pairEnd, t.valueEnd) {
 		return form
 	}
-	form.Begin, form.Middle, form.End, form.Between = parts[0], middle, end+"</tool_call>", parts[6]
+	form.Begin, form.Middle, form.End, form.Between = parts[0], middle, end+s.endMark(), parts[6]
 	form.Pairs.Middle, form.Pairs.End = parts[2], pairEnd
 	return form
 }

@@ -65,7 +65,7 @@ func newFormat(t *tokenizer.Tokenizer, source string) (*Format, error) {
 		written = p.writes(f.able)
 	}
 	f.family = familyOf(source, t, written)
-	if s := f.family.syntax; s == coder || s == glm {
+	if s := f.family.syntax; s.tagged() {
 		f.family.pairForm = p.pairForm(s)
 	}
 	f.able.tools = f.family.native

@@ -94,6 +94,7 @@ var answers = []struct {
 	{"coder, lines and tags in a value", coder, thinks, false, "<tool_call><function=clock><parameter=code>\nif a < b:\n\n  \"x\"</parameter></function></tool_call>", `call id1 clock: {"code": "if a < b:\n\n  \"x\""}`},
 	{"coder, cut in a value", coder, thinks, false, "<tool_call>\n<function=clock>\n<parameter=a>\nBr", `call id1 clock: {"a": "Br`},
 	{"coder, malformed", coder, thinks, false, "<tool_call>\n{\"x\"}</tool_call>", "text: <tool_call>\n{\"x\"}</tool_call>"},
+	{"seed", seed, thinks, false, "Well.\n<seed:tool_call>\n<function=get_weather>\n<parameter=city>\nBrest</parameter>\n<parameter=days>2</parameter>\n</function>\n</seed:tool_call> x", `text: Well. | call id1 get_weather: {"city": "\nBrest", "days": 2} | text:  x`},
 	{"glm", glm, thinks, false, "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Brest</arg_value>\n<arg_key>days</arg_key>\n<arg_value>2</arg_value>\n</tool_call>", `call id1 get_weather: {"city": "Brest", "days": 2}`},
 	{"hermes without its mark", hermes, thinks, false, "{\"name\": \"clock\", \"arguments\": {\"a\": 1}}\n{\"name\": \"clock\", \"arguments\": {}}\n", `call id1 clock: {"a": 1} | call id2 clock: {}`},
 	{"hermes in a block of code", hermes, thinks, false, "\n```json\n{\n  \"name\": \"clock\",\n  \"arguments\": {\"a\": 1}\n}\n``` x", `call id1 clock: {"a": 1} | text:  x`},
@@ -146,7 +147,7 @@ func TestAnyTextIsReadTheSameWhereverItIsCut(t *testing.T) {
 		"<arg_value>", "</arg_value>", "<|python_tag|>", `{"name": "clock", "arguments": {"a": 1}}`, `{"name": "clock", "parameters": {`, `"`, "{", "}", "[", "]", "}}", ",", "; ", "\n", " ", "clock", ">", "a", "<", `\`, `"name"`}
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom(parts), 0, 14).Draw(t, "parts"), "")
-		syn := syntax(rapid.IntRange(0, int(functionary)).Draw(t, "syntax"))
+		syn := syntax(rapid.IntRange(0, int(seed)).Draw(t, "syntax"))
 		whole := parse(syn, thinks, false, text)
 		if letters := parse(syn, thinks, false, strings.Split(text, "")...); letters != whole {
 			t.Fatalf("%q\nwhole   %s\nletters %s", text, whole, letters)
@@ -160,7 +161,7 @@ func TestAnyTextIsReadTheSameWhereverItIsCut(t *testing.T) {
 // TestArgumentsAreGivenOutAsTheyCome: a long text is read while it is written, whatever the family.
 func TestArgumentsAreGivenOutAsTheyCome(t *testing.T) {
 	for syn, begin := range map[syntax]string{
-		hermes: "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"", coder: "<tool_call>\n<function=get_weather>\n<parameter=city>\n", glm: "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>",
+		hermes: "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"", coder: "<tool_call>\n<function=get_weather>\n<parameter=city>\n", seed: "<seed:tool_call><function=get_weather><parameter=city>", glm: "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>",
 		llama: "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"", mistral: "[TOOL_CALLS][{\"name\": \"get_weather\", \"arguments\": {\"city\": \"", mistralArgs: "[TOOL_CALLS]get_weather[ARGS]{\"city\": \"", functionary: "<function=get_weather>{\"city\": \"",
 	} {
 		r := &Reader{f: &Format{family: &family{syntax: syn}}, tools: map[string]json.RawMessage{"get_weather": weather.Schema}, newID: func() string { return "id" }}
@@ -197,7 +198,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(c.text, uint8(c.syntax), c.thinking)
 	}
 	f.Fuzz(func(t *testing.T, text string, s uint8, thinking bool) {
-		syn := syntax(s % uint8(functionary+1))
+		syn := syntax(s % uint8(seed+1))
 		whole := parse(syn, thinks, thinking, text)
 		if letters := parse(syn, thinks, thinking, strings.Split(text, "")...); letters != whole {
 			t.Fatalf("%q\nwhole   %s\nletters %s", text, whole, letters)

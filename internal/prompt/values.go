@@ -9,13 +9,16 @@ import (
 // type taken from the tool's schema.
 
 // tags are the marks of such a form.
-type tags struct{ key, keyEnd, value, valueEnd, end string }
+type tags struct {
+	key, keyEnd, value, valueEnd, end string
+	lines                             bool // a newline on each side of a value belongs to the form
+}
 
 func (s syntax) tags() tags {
 	if s == glm {
-		return tags{"<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "</tool_call>"}
+		return tags{"<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "</tool_call>", false}
 	}
-	return tags{"<parameter=", ">", "", "</parameter>", "</function>"}
+	return tags{"<parameter=", ">", "", "</parameter>", "</function>", s == coder}
 }
 
 // valuesHead reads the name of the tool.
@@ -59,7 +62,7 @@ func (r *Reader) values() bool {
 	case strings.HasPrefix(rest, t.end):
 		r.closeValues()
 		r.held = rest[len(t.end):]
-		if r.f.family.syntax == coder { // </tool_call> is still to come
+		if t.end != r.f.family.syntax.endMark() { // that is still to come
 			r.state = inTail
 		}
 		return true
@@ -98,7 +101,7 @@ func (r *Reader) value(t tags, rest string) bool {
 	}
 	if r.call.texts[key] {
 		r.pair(key, `"`)
-		r.held, r.state, r.call.first = body, inPlain, t.value == ""
+		r.held, r.state, r.call.first = body, inPlain, t.lines
 		return true
 	}
 	end := strings.Index(body, t.valueEnd)
@@ -106,7 +109,7 @@ func (r *Reader) value(t tags, rest string) bool {
 		return r.cut(key, body)
 	}
 	value := body[:end]
-	if t.value == "" { // a newline on each side belongs to the form
+	if t.lines {
 		value = strings.TrimSuffix(strings.TrimPrefix(value, "\n"), "\n")
 	}
 	r.pair(key, typed(value))
@@ -132,7 +135,7 @@ func (r *Reader) plain() bool {
 	}
 	if end < 0 {
 		size := len(r.held) - partial(r.held, t.valueEnd)
-		if t.value == "" {
+		if t.lines {
 			size = len(strings.TrimSuffix(r.held[:size], "\n"))
 		}
 		r.giveText(r.held[:size])
@@ -140,7 +143,7 @@ func (r *Reader) plain() bool {
 		return false
 	}
 	text := r.held[:end]
-	if t.value == "" {
+	if t.lines {
 		text = strings.TrimSuffix(text, "\n")
 	}
 	r.giveText(text)
