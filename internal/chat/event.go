@@ -77,7 +77,7 @@ type Finish uint8
 const (
 	Stop       Finish = iota // the model ended it
 	StopString               // Event.StopText
-	Length                   // MaxTokens
+	Length                   // MaxTokens; of an answer of a form, also if it was ended so as to be complete within them
 	Full                     // the model's context
 	ToolCall                 // the model calls tools
 	Filtered

@@ -24,7 +24,7 @@ type Finish uint8
 
 const (
 	End       Finish = iota // an end token, which was the last Token event
-	Length                  // MaxTokens or the context
+	Length                  // MaxTokens or the context; also an answer that its mask ended so as to be complete within them
 	Stopped                 // the reader called Stop
 	Cancelled               // the reader left
 	Failed                  // Err says why
