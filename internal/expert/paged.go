@@ -20,6 +20,8 @@ const (
 	// tokens, and no single step of many rows decides alone.
 	rowWeight, mostWeight = 1.0 / 64, 1.0 / 4
 	leastShare            = 1e-3
+	// smallWave is how many rows a wave may have in any case: the experts of an answer's token are one product.
+	smallWave = 128
 )
 
 // Want implements Layer. It also keeps each expert's share of rows, and from it how long it is likely to be
@@ -82,7 +84,7 @@ func (l *Paged) Soon(counts []int32) {
 	}
 }
 
-// Next implements Layer. Waves have no more rows than the step, so that their work space need not hold several
+// Next implements Layer. Waves of many rows have no more than the step, so that their work space need not hold several
 // experts of every row.
 func (l *Paged) Next() ([]int, error) {
 	s := l.store
@@ -105,7 +107,7 @@ func (l *Paged) Next() ([]int, error) {
 			case !e.wanted:
 			case !e.ready():
 				missing = true
-			case len(l.wave) == 0 || rows+int(l.counts[i]) <= l.rows:
+			case len(l.wave) == 0 || rows+int(l.counts[i]) <= max(l.rows, smallWave):
 				l.wave, rows = append(l.wave, i), rows+int(l.counts[i])
 				e.early = false
 			}
