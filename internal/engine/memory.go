@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/galerne-ai/galerne/internal/expert"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/model"
@@ -31,6 +33,14 @@ func (m *Memory) ExpertRoom() int64 {
 		return 0
 	}
 	return m.Experts.Room
+}
+
+// ReadTime is how long a step may take to read all experts that are not in memory, on a slow disk of 100 MB/s.
+func (m *Memory) ReadTime() time.Duration {
+	if m.Experts == nil {
+		return 0
+	}
+	return time.Duration(m.Experts.Bytes/100e6) * time.Second
 }
 
 const (

@@ -42,7 +42,7 @@ type Options struct {
 	Slots     int              // sequences that run at once in one model. Default 64.
 	NoGuess   bool             // no tokens are guessed from an answer's own text: the same answers, quotes of the prompt slower
 	KeepAlive time.Duration    // how long an idle model stays loaded. Default: always, until memory is needed.
-	Stall     time.Duration    // how long one step may take before Ready says so. Default 9 s.
+	Stall     time.Duration    // how long one step may take before Ready says so, beside reading experts. Default 9 s.
 
 	Log      *slog.Logger          // Default slog.Default().
 	Registry prometheus.Registerer // where the metrics go; may be nil
@@ -113,7 +113,7 @@ func (s *Server) Ready() error {
 		if !sl.loaded() {
 			continue
 		}
-		if took := sl.model.stuck(); took > s.o.Stall {
+		if took := sl.model.stuck(); took > s.o.Stall+sl.model.memory.ReadTime() {
 			return ErrStalled.Because("serve: %s has been in one step for %s", name, took.Round(time.Second))
 		}
 	}
