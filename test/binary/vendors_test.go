@@ -14,10 +14,10 @@ import (
 func TestOtherVendorsClientsTalkToRealModels(t *testing.T) {
 	python := testdeps.Python(t)
 	s := start(t, t.TempDir(), "serve", small(t), testdeps.Dep(t, "models/qwen2.5-coder-0.5b.gguf"), testdeps.Dep(t, "models/all-minilm-l6-v2"), "--context", "4096")
-	for _, vendor := range []string{"anthropic", "ollama", "mistral", "cohere", "hf", "together"} {
+	for _, vendor := range []string{"anthropic", "ollama", "mistral", "cohere", "hf", "together", "gemini", "bedrock", "replicate"} {
 		t.Run(vendor, func(t *testing.T) {
 			name := vendor
-			if other, ok := map[string]string{"mistral": "mistralai", "hf": "huggingface_hub"}[vendor]; ok {
+			if other, ok := map[string]string{"mistral": "mistralai", "hf": "huggingface_hub", "gemini": "google.genai", "bedrock": "boto3"}[vendor]; ok {
 				name = other
 			}
 			if err := exec.Command(python, "-c", "import "+name).Run(); err != nil {
