@@ -36,6 +36,38 @@ export async function streamed_and_whole_answers_are_one() {
   }
 }
 
+const old = new CohereClient({ baseUrl: URL, environment: URL, token: "any" });
+
+export async function version_1_streams_what_it_says_as_a_whole() {
+  const oldTools = ["weather", "clock"].map((name) => ({ name, description: name, parameterDefinitions: { city: { type: "str", required: true } } }));
+  for (const model of ["plain", "thinks", "tools", "penguins"]) {
+    const ask = { model, message: "hi", tools: oldTools, documents: [{ id: "d", text: "Emperor penguins are the tallest of all." }] };
+    const whole = await old.chat(ask, once);
+    const got = { text: "", calls: [], citations: [], last: null };
+    for await (const e of await old.chatStream(ask, once)) {
+      if (e.eventType === "text-generation") got.text += e.text;
+      if (e.eventType === "tool-calls-generation") got.calls.push(...e.toolCalls);
+      if (e.eventType === "citation-generation") got.citations.push(...e.citations);
+      if (e.eventType === "stream-end") got.last = e;
+    }
+    assert.equal(got.text, whole.text, model);
+    assert.deepEqual(got.calls, whole.toolCalls ?? []);
+    assert.deepEqual(got.citations, whole.citations ?? []);
+    assert.equal(got.last.finishReason, whole.finishReason);
+    assert.equal(got.last.response.text, whole.text);
+    assert.equal(model === "penguins", got.citations.length > 0);
+  }
+}
+
+export async function version_1_embeds_and_ranks() {
+  const e = await old.embed({ model: "m", texts: ["a", "b"], inputType: "search_query" }, once);
+  assert.equal(e.embeddings.length, 2);
+  const r = await old.rerank({ model: "m", query: "tall tree", documents: ["small", "tall tree"], returnDocuments: true }, once);
+  assert.deepEqual(r.results.map((x) => [x.index, x.document.text]), [[1, "tall tree"], [0, "small"]]);
+  const c = await old.classify({ model: "sorter", inputs: ["aeiou", "xyz"] }, once);
+  assert.deepEqual(c.classifications.map((x) => x.prediction), ["good", "bad"]);
+}
+
 export async function citations_hold() {
   const a = await say("penguins", { documents });
   const text = Array.from(a.message.content[0].text); // characters, as Cohere counts
@@ -57,7 +89,6 @@ export async function vectors_orders_tokens_and_models() {
   assert.deepEqual(types.map((t) => e[t][0].length), [8, 8, 8, 1, 1, 44]);
   const r = await client.rerank({ model: "m", query: "tall penguins", documents: ["small", "tall penguins", "tall"], topN: 2 });
   assert.deepEqual(r.results.map((x) => x.index), [1, 2]);
-  const old = new CohereClient({ baseUrl: URL, environment: URL, token: "any" });
   const t = await old.tokenize({ model: "m", text: "Hé 🌊" });
   assert.equal((await old.detokenize({ model: "m", tokens: t.tokens })).text, "Hé 🌊");
   assert.deepEqual((await old.models.list()).models.map((m) => m.name), ["m", "org/m:q4"]);

@@ -23,6 +23,16 @@ async function joined(stream) {
   return out;
 }
 
+export async function moderation_and_classes() {
+  const talk = [{ role: "user", content: "xyz" }, { role: "assistant", content: "aeiou" }];
+  const m = await client.classifiers.moderate({ model: "sorter", inputs: ["aeiou", "xyz"] });
+  assert.deepEqual(m.results.map((r) => r.categories), [{ good: true, bad: false }, { good: false, bad: true }]);
+  assert.equal((await client.classifiers.moderateChat({ model: "sorter", inputs: talk })).results.length, 1);
+  const c = await client.classifiers.classify({ model: "sorter", inputs: ["aeiou", "xyz"] });
+  assert.deepEqual(c.results.map((r) => r.label.scores.good), [1, 0]);
+  assert.equal((await client.classifiers.classifyChat({ model: "sorter", input: { messages: talk } })).results.length, 1);
+}
+
 export async function streamed_and_whole_answers_are_one() {
   for (const model of ["plain", "short", "refuses", "tools"]) {
     const whole = await say(model, { randomSeed: 7 });
