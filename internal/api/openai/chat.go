@@ -38,16 +38,29 @@ type streamOptions struct {
 	IncludeObfuscation *bool `json:"include_obfuscation"`
 }
 
-func (o *streamOptions) check(stream bool) (usage bool, err error) {
+// manner is what was asked of a stream's pieces.
+type manner struct {
+	usage bool // a last piece tells it, and null before
+	even  bool // pieces are filled up, so that their lengths do not tell the words to who sees them pass encrypted
+}
+
+func (o *streamOptions) check(stream bool) (manner, error) {
 	switch {
 	case o == nil:
-		return false, nil
+		return manner{}, nil
 	case !stream:
-		return false, Invalid("stream_options", "stream_options is only for stream: true")
-	case o.IncludeObfuscation != nil && *o.IncludeObfuscation:
-		return false, Unsupported("stream_options.include_obfuscation", "include_obfuscation is not supported: leave it out")
+		return manner{}, Invalid("stream_options", "stream_options is only for stream: true")
 	}
-	return o.IncludeUsage, nil
+	return manner{usage: o.IncludeUsage, even: o.IncludeObfuscation != nil && *o.IncludeObfuscation}, nil
+}
+
+// checkForeign is check for streams of a form that has no room for what fills pieces up.
+func (o *streamOptions) checkForeign(stream bool) error {
+	how, err := o.check(stream)
+	if how.even {
+		return Unsupported("stream_options.include_obfuscation", "include_obfuscation is not supported by this API: leave it out")
+	}
+	return err
 }
 
 // document is a source that the answer should rest on, as other servers take them with a chat.
@@ -67,7 +80,7 @@ func Chat(c *api.Call) error {
 	if id := c.R.PathValue("deployment"); id != "" {
 		b.Model = id // the path names the model
 	}
-	usage, err := b.StreamOptions.check(b.Stream)
+	how, err := b.StreamOptions.check(b.Stream)
 	if err != nil {
 		return err
 	}
@@ -76,7 +89,7 @@ func Chat(c *api.Call) error {
 		return err
 	}
 	if b.Stream {
-		return c.Stream(newChunks(r, usage), r)
+		return c.Stream(newChunks(r, how), r)
 	}
 	answer, err := c.Answer(r)
 	if err != nil {

@@ -196,8 +196,8 @@ type chunksChoice struct {
 	calls int // begun so far
 }
 
-func newChunks(r *chat.Request, usage bool) *chunks {
-	return &chunks{sender: sender[chunkChoice]{usage: usage}, r: r, choices: make([]chunksChoice, max(r.N, 1))}
+func newChunks(r *chat.Request, how manner) *chunks {
+	return &chunks{sender: sender[chunkChoice]{manner: how}, r: r, choices: make([]chunksChoice, max(r.N, 1))}
 }
 
 func (s *chunks) Event(out *api.Frames, ev *chat.Event) error {

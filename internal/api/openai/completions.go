@@ -42,7 +42,7 @@ func Completions(c *api.Call) error {
 	if id := c.R.PathValue("deployment"); id != "" {
 		b.Model = id // the path names the model
 	}
-	usage, err := b.StreamOptions.check(b.Stream)
+	how, err := b.StreamOptions.check(b.Stream)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func Completions(c *api.Call) error {
 		return err
 	}
 	if b.Stream {
-		return c.Stream(&texts{sender: sender[textChoice]{usage: usage}, r: rs[0], rs: rs, choices: make([]textState, len(rs)*max(rs[0].N, 1))}, rs...)
+		return c.Stream(&texts{sender: sender[textChoice]{manner: how}, r: rs[0], rs: rs, choices: make([]textState, len(rs)*max(rs[0].N, 1))}, rs...)
 	}
 	answers, err := c.Answers(rs)
 	if err != nil {

@@ -26,7 +26,7 @@ func ReadChat(data []byte, strict bool) (*chat.Request, bool, error) {
 	if err := api.Decode("", data, &b, strict); err != nil {
 		return nil, false, err
 	}
-	if _, err := b.StreamOptions.check(b.Stream); err != nil {
+	if err := b.StreamOptions.checkForeign(b.Stream); err != nil {
 		return nil, false, err
 	}
 	r, err := b.request()
@@ -39,7 +39,7 @@ func ReadText(data []byte, strict bool) ([]*chat.Request, bool, error) {
 	if err := api.Decode("", data, &b, strict); err != nil {
 		return nil, false, err
 	}
-	if _, err := b.StreamOptions.check(b.Stream); err != nil {
+	if err := b.StreamOptions.checkForeign(b.Stream); err != nil {
 		return nil, false, err
 	}
 	rs, err := b.requests()

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"crypto/rand"
 	"encoding/json"
 
 	"github.com/galerne-ai/galerne/internal/api"
@@ -18,13 +19,14 @@ type answered[C any] struct {
 	Choices           []C             `json:"choices"`
 	Usage             json.RawMessage `json:"usage,omitempty"`
 	PromptTokenIDs    []int32         `json:"prompt_token_ids,omitempty"`
+	Obfuscation       string          `json:"obfuscation,omitempty"`
 }
 
 // sender is what the streams of chats and of completions have in common: how a piece is sent, what goes on
 // where there is none, and how the stream ends.
 type sender[C any] struct {
-	usage bool // a last piece tells it, and null before
-	base  answered[C]
+	manner
+	base answered[C]
 }
 
 // begin sets what every piece says.
@@ -35,8 +37,24 @@ func (s *sender[C]) begin(base answered[C]) {
 }
 
 func (s *sender[C]) send(out *api.Frames, one C) error {
-	s.base.Choices = append(s.base.Choices[:0], one)
+	s.base.Choices, s.base.Obfuscation = append(s.base.Choices[:0], one), ""
+	if s.even {
+		piece, err := api.Encode(one)
+		if err != nil {
+			return err
+		}
+		s.base.Obfuscation = filling(len(piece))
+	}
 	return out.SSE("", "", &s.base)
+}
+
+// evenTo is what the length of a piece is a multiple of: a token's text, with its place around it, is rarely longer.
+const evenTo = 128
+
+// filling is random letters, at least one, that make a piece of n bytes even.
+func filling(n int) string {
+	letters := rand.Text() + rand.Text() + rand.Text() + rand.Text() + rand.Text() // of 26 each
+	return letters[:evenTo-n%evenTo]
 }
 
 // end tells the usage, if it was asked for.
@@ -49,7 +67,7 @@ func (s *sender[C]) end(out *api.Frames, ev *chat.Event) error {
 		return err
 	}
 	last := s.base
-	last.Choices, last.Usage = []C{}, counts
+	last.Choices, last.Usage, last.Obfuscation = []C{}, counts, ""
 	return out.SSE("", "", &last)
 }
 

@@ -143,3 +143,42 @@ func plain(t *rapid.T, m answerMessage) string {
 	}
 	return string(out)
 }
+
+// TestLengthsOfPiecesTellNothing asks for obfuscation: pieces of one answer then have one length, whatever they
+// say, and say the same.
+func TestLengthsOfPiecesTellNothing(t *testing.T) {
+	b := &apitest.Backend{Scripts: map[string]string{"": "start\ntext \"a\"\ntext \" word\"\ntext \" of some length\"\ntext \" é\"\nfinish stop\nend"}}
+	h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{Surface()}})
+	ask := func(path, prompt, options string) []string {
+		r, err := http.Post(h.URL+path, "application/json", strings.NewReader(`{"model":"m","stream":true,"stream_options":`+options+`,`+prompt+`}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		text, err := io.ReadAll(r.Body)
+		if err != nil || r.StatusCode != 200 {
+			t.Fatalf("%d %s %v", r.StatusCode, text, err)
+		}
+		return strings.Split(strings.TrimSuffix(string(text), "\n\ndata: [DONE]\n\n"), "\n\n")
+	}
+	for path, prompt := range map[string]string{"/v1/chat/completions": `"messages":[{"role":"user","content":"a"}]`, "/v1/completions": `"prompt":"a"`} {
+		lengths, fillings := map[int]int{}, map[string]bool{}
+		pieces := ask(path, prompt, `{"include_obfuscation":true}`)
+		for _, piece := range pieces {
+			var one struct{ Obfuscation string }
+			if err := json.Unmarshal([]byte(strings.TrimPrefix(piece, "data: ")), &one); err != nil || one.Obfuscation == "" {
+				t.Fatalf("%s: %v", piece, err)
+			}
+			lengths[len(piece)]++
+			fillings[one.Obfuscation] = true
+		}
+		if len(lengths) != 1 || len(fillings) != len(pieces) || len(pieces) < 5 {
+			t.Errorf("%s: lengths %v, %d fillings of %d pieces", path, lengths, len(fillings), len(pieces))
+		}
+		for _, options := range []string{`{}`, `{"include_obfuscation":false}`} {
+			if plain := ask(path, prompt, options); len(plain) != len(pieces) || strings.Contains(strings.Join(plain, ""), "obfuscation") {
+				t.Errorf("%s without: %q", path, plain)
+			}
+		}
+	}
+}
