@@ -149,6 +149,33 @@ func transpose(lines, rows []byte, stride, runs int) {
 	transposeAVX2(&lines[0], &rows[0], stride, runs)
 }
 
+func pairNibbles(even, odd, lines []byte, n int) {
+	if !useAVX2 {
+		pairNibblesGeneric(even, odd, lines, n)
+		return
+	}
+	_, _, _ = even[64*n-1], odd[64*n-1], lines[128*n-1]
+	pairNibblesAVX2(&even[0], &odd[0], &lines[0], n)
+}
+
+func gatherBits(to, lines []byte, n, shift, width int) {
+	if !useAVX2 {
+		gatherBitsGeneric(to, lines, n, shift, width)
+		return
+	}
+	_, _ = to[63], lines[64*n-1]
+	gatherBitsAVX2(&to[0], &lines[0], n, shift, width, (1<<width-1)*0x01010101)
+}
+
+func scatter(to []byte, size int, line []byte) {
+	if !useAVX2 {
+		scatterGeneric(to, size, line)
+		return
+	}
+	_, _ = to[3*size+15], line[63]
+	scatterAVX2(&to[0], size, &line[0])
+}
+
 func sumSquares(x []float32) float32 {
 	n := len(x) &^ 7
 	if !useAVX2 || n == 0 {

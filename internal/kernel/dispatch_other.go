@@ -28,3 +28,9 @@ func mix(c *attendCall)                                    { mixGeneric(c) }
 
 // Implementations lists what this machine runs.
 func Implementations() []string { return []string{"generic"} }
+
+func pairNibbles(even, odd, lines []byte, n int) { pairNibblesGeneric(even, odd, lines, n) }
+func scatter(to []byte, size int, line []byte)   { scatterGeneric(to, size, line) }
+func gatherBits(to, lines []byte, n, shift, width int) {
+	gatherBitsGeneric(to, lines, n, shift, width)
+}

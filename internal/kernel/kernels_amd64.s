@@ -24710,6 +24710,24 @@ soften512_exp:
 	JNZ soften512_exp
 	VZEROUPPER
 	RET
+DATA ·lowNibbles+0(SB)/4, $0x0f0f0f0f
+DATA ·lowNibbles+4(SB)/4, $0x0f0f0f0f
+DATA ·lowNibbles+8(SB)/4, $0x0f0f0f0f
+DATA ·lowNibbles+12(SB)/4, $0x0f0f0f0f
+DATA ·lowNibbles+16(SB)/4, $0x0f0f0f0f
+DATA ·lowNibbles+20(SB)/4, $0x0f0f0f0f
+DATA ·lowNibbles+24(SB)/4, $0x0f0f0f0f
+DATA ·lowNibbles+28(SB)/4, $0x0f0f0f0f
+GLOBL ·lowNibbles(SB), RODATA|NOPTR, $32
+DATA ·everyFourth+0(SB)/4, $0x0c080400
+DATA ·everyFourth+4(SB)/4, $0x0d090501
+DATA ·everyFourth+8(SB)/4, $0x0e0a0602
+DATA ·everyFourth+12(SB)/4, $0x0f0b0703
+DATA ·everyFourth+16(SB)/4, $0x0c080400
+DATA ·everyFourth+20(SB)/4, $0x0d090501
+DATA ·everyFourth+24(SB)/4, $0x0e0a0602
+DATA ·everyFourth+28(SB)/4, $0x0f0b0703
+GLOBL ·everyFourth(SB), RODATA|NOPTR, $32
 
 // func transposeAVX2
 TEXT ·transposeAVX2(SB), NOSPLIT, $0-32
@@ -24770,4 +24788,95 @@ transposeAVX2_run:
 	DECQ CX
 	JNZ transposeAVX2_run
 	VZEROUPPER
+	RET
+
+// func pairNibblesAVX2
+TEXT ·pairNibblesAVX2(SB), NOSPLIT, $0-32
+	MOVQ even+0(FP), DI
+	MOVQ odd+8(FP), R8
+	MOVQ lines+16(FP), SI
+	MOVQ n+24(FP), CX
+	SHLQ $6, CX
+	LEAQ (SI)(CX*1), R9
+	XORQ AX, AX
+	VMOVDQU ·lowNibbles(SB), Y15
+pairNibblesAVX2_next:
+	VMOVDQU (SI)(AX*1), Y0
+	VMOVDQU (R9)(AX*1), Y1
+	VPAND Y15, Y0, Y2
+	VPAND Y15, Y1, Y3
+	VPSLLW $4, Y3, Y3
+	VPOR Y3, Y2, Y2
+	VMOVDQU Y2, (DI)(AX*1)
+	VPSRLW $4, Y0, Y0
+	VPAND Y15, Y0, Y0
+	VPANDN Y1, Y15, Y1
+	VPOR Y1, Y0, Y0
+	VMOVDQU Y0, (R8)(AX*1)
+	ADDQ $32, AX
+	CMPQ AX, CX
+	JB pairNibblesAVX2_next
+	VZEROUPPER
+	RET
+
+// func gatherBitsAVX2
+TEXT ·gatherBitsAVX2(SB), NOSPLIT, $0-44
+	MOVQ to+0(FP), DI
+	MOVQ lines+8(FP), SI
+	MOVQ n+16(FP), CX
+	VMOVQ shift+24(FP), X12
+	VMOVQ width+32(FP), X13
+	MOVL mask+40(FP), AX
+	VMOVD AX, X15
+	VPBROADCASTD X15, Y15
+	VPXOR X14, X14, X14
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+gatherBitsAVX2_next:
+	VMOVDQU 0(SI), Y0
+	VPSRLW X12, Y0, Y0
+	VPAND Y15, Y0, Y0
+	VPSLLW X14, Y0, Y0
+	VPOR Y0, Y4, Y4
+	VMOVDQU 32(SI), Y0
+	VPSRLW X12, Y0, Y0
+	VPAND Y15, Y0, Y0
+	VPSLLW X14, Y0, Y0
+	VPOR Y0, Y5, Y5
+	VPADDQ X13, X14, X14
+	ADDQ $64, SI
+	DECQ CX
+	JNZ gatherBitsAVX2_next
+	VMOVDQU Y4, (DI)
+	VMOVDQU Y5, 32(DI)
+	VZEROUPPER
+	RET
+
+// func scatterAVX2
+TEXT ·scatterAVX2(SB), NOSPLIT, $0-24
+	MOVQ to+0(FP), DI
+	MOVQ size+8(FP), R11
+	LEAQ (R11)(R11*2), R12
+	MOVQ line+16(FP), SI
+	VMOVDQU ·everyFourth(SB), X15
+	VMOVDQU 0(SI), X0
+	VPSHUFB X15, X0, X0
+	VMOVDQU 16(SI), X1
+	VPSHUFB X15, X1, X1
+	VMOVDQU 32(SI), X2
+	VPSHUFB X15, X2, X2
+	VMOVDQU 48(SI), X3
+	VPSHUFB X15, X3, X3
+	VPUNPCKLDQ X1, X0, X4
+	VPUNPCKHDQ X1, X0, X5
+	VPUNPCKLDQ X3, X2, X6
+	VPUNPCKHDQ X3, X2, X7
+	VPUNPCKLQDQ X6, X4, X0
+	VPUNPCKHQDQ X6, X4, X1
+	VPUNPCKLQDQ X7, X5, X2
+	VPUNPCKHQDQ X7, X5, X3
+	VMOVDQU X0, (DI)
+	VMOVDQU X1, (DI)(R11*1)
+	VMOVDQU X2, (DI)(R11*2)
+	VMOVDQU X3, (DI)(R12*1)
 	RET

@@ -387,3 +387,12 @@ func fromF16AVX2(dst *float32, x *uint16, n int)
 
 //go:noescape
 func transposeAVX2(lines, rows *byte, stride, runs int)
+
+//go:noescape
+func pairNibblesAVX2(even, odd, lines *byte, n int)
+
+//go:noescape
+func gatherBitsAVX2(to, lines *byte, n, shift, width int, mask uint32)
+
+//go:noescape
+func scatterAVX2(to *byte, size int, line *byte)

@@ -561,5 +561,5 @@ func amd64() {
 		floatsAVX2("bf16", 2, rows)
 	}
 	vectors()
-	transpose()
+	packing()
 }
