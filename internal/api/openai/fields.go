@@ -96,8 +96,9 @@ func absent() []api.Absent {
 		{Method: "all", Pattern: "/v1/audio", Why: hearing},
 		{Method: "all", Pattern: "/v1/images", Why: hearing},
 		{Method: "all", Pattern: "/v1/videos", Why: hearing},
-		{Method: "all", Pattern: "/v1/realtime", Why: hearing},
+		{Method: "all", Pattern: "/v1/realtime, /v1/live", Why: hearing},
+		{Method: "all", Pattern: "/v1/uploads", Why: "send a file in one piece to /v1/files"},
 		{Method: "all", Pattern: "/v1/assistants, /v1/threads", Why: "withdrawn by OpenAI: use responses"},
-		{Method: "all", Pattern: "/v1/vector_stores, /v1/conversations, /v1/containers, /v1/skills", Why: hosted},
+		{Method: "all", Pattern: "/v1/vector_stores, /v1/conversations, /v1/containers, /v1/skills, /v1/decisions", Why: hosted},
 	}
 }

@@ -110,7 +110,7 @@ func (m *message) assistant(at string, parts []chat.Part, names map[string]strin
 	for j, c := range calls {
 		at := fmt.Sprintf("%s.tool_calls[%d]", at, j)
 		if c.Type != "" && c.Type != "function" {
-			return Unsupported(at+".type", "%s.type is %q: only function is possible", at, c.Type)
+			return Unsupported(at+".type", "%s.type is %q: only function is possible; a function with one string as its parameter takes any text", at, c.Type)
 		}
 		if c.Function == nil || c.Function.Name == "" {
 			return Missing(at + ".function.name")

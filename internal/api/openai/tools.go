@@ -28,7 +28,7 @@ func readTools(in []tool) (out []chat.Tool, err error) {
 	for i, t := range in {
 		at := fmt.Sprintf("tools[%d]", i)
 		if t.Type != "function" && t.Type != "" {
-			return nil, Unsupported(at+".type", "%s.type is %q: only function is possible", at, t.Type)
+			return nil, Unsupported(at+".type", "%s.type is %q: only function is possible; a function with one string as its parameter takes any text", at, t.Type)
 		}
 		if t.Function == nil {
 			return nil, Missing(at + ".function")

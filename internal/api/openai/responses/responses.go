@@ -28,6 +28,7 @@ func (h *handler) routes() []api.Route {
 	return []api.Route{
 		{Method: "POST", Pattern: "/v1/responses", Scope: api.Generate, Handle: h.create, Body: body{}, Fields: h.fields()},
 		{Method: "POST", Pattern: "/v1/responses/input_tokens", Scope: api.Tokenize, Handle: h.count, Body: body{}, Fields: h.fields()},
+		{Method: "POST", Pattern: "/v1/responses/compact", Scope: api.Generate, Why: "conversations are not compacted: ask the model for a summary, and send that in their place"},
 	}
 }
 
