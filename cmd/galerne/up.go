@@ -67,6 +67,8 @@ func howToCall(m *chat.Model, address string, key bool) string {
 	switch {
 	case m.Ranks():
 		path, ask = "rerank", `"query": "a wind", "documents": ["The galerne blows.", "Bread."]`
+	case len(m.Labels) > 0:
+		path, ask = "classifications", `"input": "A galerne is a wind."`
 	case !m.Chats:
 		path, ask = "embeddings", `"input": "A galerne is a wind."`
 	}
