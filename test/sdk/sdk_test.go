@@ -97,7 +97,7 @@ func TestOfficialNodeClientsUnderstandUs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, vendor := range []string{"openai", "ai", "anthropic", "ollama", "mistral", "cohere"} {
+	for _, vendor := range []string{"openai", "ai", "anthropic", "ollama", "mistral", "cohere", "replicate"} {
 		t.Run(vendor, func(t *testing.T) { check(t, folder, node, "run.mjs", vendor+"_checks.mjs") })
 	}
 }
