@@ -205,6 +205,10 @@ func expSum(dst, x []float32, most float32) float32 {
 }
 
 func swiGLU(gate, up []float32) {
+	if n := len(gate) &^ 31; useAVX512 && n > 0 {
+		swiGLUAVX512(&gate[0], &up[0], n)
+		gate, up = gate[n:], up[n:]
+	}
 	n := len(gate) &^ 7
 	if useAVX2 && n > 0 {
 		swiGLUAVX2(&gate[0], &up[0], n)

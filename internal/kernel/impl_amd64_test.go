@@ -2,7 +2,14 @@
 
 package kernel
 
-import "testing"
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/galerne-ai/galerne/internal/dtype"
+)
 
 // TestEveryFormMatchesGenericBits runs the trial of the start again: all forms, all implementations.
 func TestEveryFormMatchesGenericBits(t *testing.T) {
@@ -22,5 +29,29 @@ func attentionKernels() []attentionKernel {
 	return []attentionKernel{
 		{"avx2", useAVX2, 8, [2]func(*attendCall){scoresF16AVX2, scoresF32AVX2}, [2]func(*attendCall){mixF16AVX2, mixF32AVX2}, softenAVX2},
 		{"avx512", useAVX512, 16, [2]func(*attendCall){scoresF16AVX512, scoresF32AVX512}, [2]func(*attendCall){mixF16AVX512, mixF32AVX512}, softenAVX512},
+	}
+}
+
+// TestSwiGLUOfEveryWidth: the width that dispatch does not choose for long rows has generic Go's bits too.
+func TestSwiGLUOfEveryWidth(t *testing.T) {
+	rng := rand.New(rand.NewPCG(31, 32))
+	for n := 32; n <= 256; n += 32 {
+		x, up := randomFloats(rng, n), randomFloats(rng, n)
+		for i := range x {
+			x[i] *= 40
+		}
+		x[0], x[1], x[n-1] = nan32(), 1e30, -1e30
+		want := slices.Clone(x)
+		swiGLUGeneric(want, up)
+		if useAVX2 {
+			got := slices.Clone(x)
+			swiGLUAVX2(&got[0], &up[0], n)
+			same(t, dtype.F32, fmt.Sprint("avx2 ", n), got, want)
+		}
+		if useAVX512 {
+			got := slices.Clone(x)
+			swiGLUAVX512(&got[0], &up[0], n)
+			same(t, dtype.F32, fmt.Sprint("avx512 ", n), got, want)
+		}
 	}
 }

@@ -290,6 +290,9 @@ func expPartsAVX2(dst, x *float32, n int, most float32, part *[8]float32)
 func swiGLUAVX2(gate, up *float32, n int)
 
 //go:noescape
+func swiGLUAVX512(gate, up *float32, n int)
+
+//go:noescape
 func toF16AVX2(dst *uint16, x *float32, n int)
 
 //go:noescape

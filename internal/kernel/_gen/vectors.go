@@ -25,6 +25,36 @@ func expY0() {
 	p("VANDNPS Y0, Y4, Y0")
 }
 
+// swiGLU512 has two chains of e^x at a time, which the AVX2 kernel has not the registers for.
+func swiGLU512() {
+	// swiGLUAVX512(gate, up *float32, n int); n a multiple of 32
+	text("swiGLUAVX512", 24)
+	p("MOVQ gate+0(FP), DI")
+	p("MOVQ up+8(FP), SI")
+	p("MOVQ n+16(FP), CX")
+	expConstants()
+	p("VPBROADCASTD ·signBit(SB), Z30")
+	p("VBROADCASTSS ·one(SB), Z31")
+	label("swiglu512_loop")
+	for i := range 2 {
+		p("VMOVUPS %d(DI), Z%d", 64*i, 6+i)
+		p("VPXORD Z30, Z%d, Z%d", 6+i, i)
+	}
+	expZ([]int{0, 1}, []int{2, 3}, []int{4, 5}, []int{3, 4})
+	for i := range 2 {
+		p("VADDPS Z31, Z%d, Z%d", i, i)
+		p("VDIVPS Z%d, Z%d, Z%d", i, 6+i, i)
+		p("VMULPS %d(SI), Z%d, Z%d", 64*i, i, i)
+		p("VMOVUPS Z%d, %d(DI)", i, 64*i)
+	}
+	p("ADDQ $128, SI")
+	p("ADDQ $128, DI")
+	p("SUBQ $32, CX")
+	p("JG swiglu512_loop")
+	p("VZEROUPPER")
+	p("RET")
+}
+
 // sumY adds the eight parts of Y register n to X register n: ((0+4)+(1+5))+((2+6)+(3+7)).
 func sumY(n int) {
 	p("VEXTRACTF128 $1, Y%d, X13", n)
@@ -101,6 +131,8 @@ func vectors() {
 	p("JG swiglu_loop")
 	p("VZEROUPPER")
 	p("RET")
+
+	swiGLU512()
 
 	// squaresAVX2(x *float32, n int, part *[8]float32); n a multiple of 8
 	text("squaresAVX2", 24)
