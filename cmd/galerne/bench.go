@@ -242,6 +242,18 @@ func (b *bench) speeds(r *benchResult) (err error) {
 	if r.BytesPerToken, err = b.bytesPerToken(); err != nil {
 		return err
 	}
+	several := 0
+	for _, n := range b.Batch {
+		if n > 1 {
+			several += n * b.Generate
+		}
+	}
+	use.Batch, err = b.watchExperts(several, func() error { return b.batches(r) })
+	return err
+}
+
+// batches measures answers that are written at once.
+func (b *bench) batches(r *benchResult) (err error) {
 	for _, n := range b.Batch {
 		speed := batchSpeed{N: n, Generate: r.Generate}
 		if n > 1 {

@@ -32,7 +32,7 @@ func (b *bench) limit() int64 {
 	return serve.FreeMemory() / 10 * 9
 }
 
-// watchExperts notes what f, which computes so many tokens a run, does to a store; nil where there is none.
+// watchExperts notes what f, which computes so many tokens a run, does to a store; nil where it wants no expert.
 func (b *bench) watchExperts(tokens int, f func() error) (*expertStats, error) {
 	if b.experts == nil {
 		return nil, f()
@@ -41,6 +41,9 @@ func (b *bench) watchExperts(tokens int, f func() error) (*expertStats, error) {
 	err := f()
 	b.settle()
 	s := b.experts.Stats().Since(before)
+	if s.Used == 0 {
+		return nil, err
+	}
 	tokens *= b.Runs + 1 // and the warm-up
 	return &expertStats{Stats: s, HitRate: s.HitRate(), Tokens: tokens,
 		BytesPerToken: float64(s.BytesRead) / float64(tokens), WaitPerToken: s.Waited.Seconds() / float64(tokens)}, err
@@ -53,7 +56,7 @@ func (u *expertUse) print(row func(...string)) {
 		what string
 		*expertStats
 	}{{"reading", u.Prompt}, {"writing", u.Generate}, {"writing several", u.Batch}} {
-		if x.expertStats != nil && x.Used > 0 {
+		if x.expertStats != nil {
 			row("experts found, "+x.what, fmt.Sprintf("%.1f %%", 100*x.HitRate),
 				fmt.Sprintf("%s read and %.3f s waited a token", size(int64(x.BytesPerToken)), x.WaitPerToken))
 		}

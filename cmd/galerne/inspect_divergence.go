@@ -110,7 +110,14 @@ func (d *divergences) add(a *app, n, exact *openNetwork, chunk []int32) error {
 		}
 		rows := min(logitRows, len(chunk)-at)
 		first := min(rows, max(0, len(chunk)/2-at))
-		got, want := n.forward(chunk[at:at+rows], at, first), exact.forward(chunk[at:at+rows], at, first)
+		got, err := n.forward(chunk[at:at+rows], at, first)
+		if err != nil {
+			return err
+		}
+		want, err := exact.forward(chunk[at:at+rows], at, first)
+		if err != nil {
+			return err
+		}
 		for i := first; i < rows && at+i+1 < len(chunk); i++ {
 			row := (i - first) * vocab
 			d.compare(got[row:row+vocab], want[row:row+vocab], p, chunk[at+i+1])

@@ -7,9 +7,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/galerne-ai/galerne/internal/engine"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/kv"
 	"github.com/galerne-ai/galerne/internal/model"
+	"github.com/galerne-ai/galerne/internal/serve"
 	"github.com/galerne-ai/galerne/internal/zoo"
 )
 
@@ -93,7 +95,11 @@ func (c *inspectLogitsCmd) write(a *app, n *openNetwork, ids []int32) error {
 		if !c.All {
 			first = max(0, len(ids)-1-at)
 		}
-		if err := writeRows(out, n.forward(ids[at:at+rows], at, first), n.Config.Vocab, at > 0 && c.All); err != nil {
+		logits, err := n.forward(ids[at:at+rows], at, first)
+		if err != nil {
+			return err
+		}
+		if err := writeRows(out, logits, n.Config.Vocab, at > 0 && c.All); err != nil {
 			return err
 		}
 	}
@@ -160,7 +166,16 @@ func (a *app) openNetwork(name string, pool *kernel.Pool, tokens int) (*openNetw
 		return nil, err
 	}
 	defer f.Close()
-	network, err := zoo.Open(f, zoo.Options{Pool: pool})
+	plan, err := zoo.Inspect(f)
+	if err != nil {
+		return nil, err
+	}
+	o := engine.Options{Context: tokens, Tokens: tokens, Prompt: logitRows, Budget: logitRows, Slots: logitRows}
+	memory, err := engine.Fit(plan.Config, plan.Weights, serve.FreeMemory()/10*9, &o)
+	if err != nil {
+		return nil, err
+	}
+	network, err := zoo.Open(f, zoo.Options{Pool: pool, ExpertRoom: memory.ExpertRoom()})
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +201,7 @@ func (n *openNetwork) close() {
 
 // forward reads ids at positions from at on, after those before them, and gives the logits
 // [len(ids)-first][vocabulary] of the rows from first on. They are valid until the next call.
-func (n *openNetwork) forward(ids []int32, at, first int) []float32 {
+func (n *openNetwork) forward(ids []int32, at, first int) ([]float32, error) {
 	b := &n.batch
 	b.Tokens, b.Positions, b.Want = ids, b.Positions[:0], b.Want[:0]
 	b.Spans = append(b.Spans[:0], kv.Span{Rows: len(ids), Pos: at, Table: n.table})
@@ -199,5 +214,5 @@ func (n *openNetwork) forward(ids []int32, at, first int) []float32 {
 	size := len(b.Want) * n.Config.Vocab
 	b.Logits = slices.Grow(b.Logits[:0], size)[:size]
 	n.Model.Forward(b)
-	return b.Logits
+	return b.Logits, b.Err
 }
