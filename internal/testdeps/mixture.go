@@ -19,7 +19,7 @@ type Mixture struct {
 
 const mixtureVocab = 512
 
-// Write makes a GGUF file. It has no tokenizer.
+// Write makes a GGUF file, with a tokenizer of bytes and made-up words.
 func (m Mixture) Write(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "mixture.gguf")
@@ -108,7 +108,7 @@ func (m Mixture) write(w *ggufWriter) {
 	w.Write([]byte("GGUF"))
 	w.u32(3)
 	w.u64(uint64(len(list)))
-	w.u64(uint64(len(keys) + 2))
+	w.u64(uint64(len(keys) + 2 + 4))
 	w.text("general.architecture")
 	w.u32(8) // a text
 	w.text("llama")
@@ -120,6 +120,7 @@ func (m Mixture) write(w *ggufWriter) {
 		w.u32(4) // a uint32
 		w.u32(uint32(k.value))
 	}
+	w.tokenizer()
 	offset := 0
 	for _, x := range list {
 		w.text(x.name)
@@ -136,6 +137,46 @@ func (m Mixture) write(w *ggufWriter) {
 		w.data(&x)
 		w.align()
 	}
+}
+
+// tokenizer writes one of SentencePiece's kind, in four keys.
+func (w *ggufWriter) tokenizer() {
+	const text, list, float, int32s = 8, 9, 6, 5
+	w.text("tokenizer.ggml.model")
+	w.u32(text)
+	w.text("llama")
+	array := func(key string, kind uint32, each func(i int)) {
+		w.text("tokenizer.ggml." + key)
+		w.u32(list)
+		w.u32(kind)
+		w.u64(mixtureVocab)
+		for i := range mixtureVocab {
+			each(i)
+		}
+	}
+	array("tokens", text, func(i int) {
+		switch {
+		case i < 3:
+			w.text([]string{"<unk>", "<s>", "</s>"}[i])
+		case i < 259:
+			w.text(fmt.Sprintf("<0x%02X>", i-3))
+		default:
+			w.text(fmt.Sprintf("\u2581w%d", i))
+		}
+	})
+	array("scores", float, func(i int) { w.u32(math.Float32bits(float32(-i))) })
+	array("token_type", int32s, func(i int) { // unknown, control, bytes, common
+		switch {
+		case i == 0:
+			w.u32(2)
+		case i < 3:
+			w.u32(3)
+		case i < 259:
+			w.u32(6)
+		default:
+			w.u32(1)
+		}
+	})
 }
 
 // data writes random weights of a mean near 0 and a deviation near 0.03, and ones for norms.
