@@ -119,15 +119,17 @@ func New(o Options) (*Store, error) {
 		}
 	}
 	s.place(&w, &o)
-	for range cmp.Or(o.Readers, defaultReaders) {
-		b, free, err := kernel.Allocate(buffer + weights.ReadSlack)
-		if err != nil {
-			s.Close()
-			return nil, err
-		}
-		s.free = append(s.free, free)
+	readers := cmp.Or(o.Readers, defaultReaders)
+	buffer = (buffer + 2*weights.ReadSlack) / weights.ReadSlack * weights.ReadSlack
+	all, free, err := kernel.Allocate(readers * buffer) // together, so that they stand on large pages
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.free = append(s.free, free)
+	for i := range readers {
 		s.done.Add(1)
-		go s.serve(b)
+		go s.serve(all[i*buffer:][:buffer])
 	}
 	return s, nil
 }
