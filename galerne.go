@@ -73,7 +73,7 @@ func Open(model string, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry := serve.Entry{Name: r.Name, Path: r.Path}
+	entry := serve.Entry{Name: r.Name, Path: r.Path, Sampling: h.Catalogue().Sampling(r.Name)}
 	log := o.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)

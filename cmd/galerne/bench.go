@@ -17,7 +17,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/engine"
 	"github.com/galerne-ai/galerne/internal/expert"
 	"github.com/galerne-ai/galerne/internal/kernel"
-	"github.com/galerne-ai/galerne/internal/tokenizer"
+	"github.com/galerne-ai/galerne/internal/prompt"
 	"github.com/galerne-ai/galerne/internal/weights"
 	"github.com/galerne-ai/galerne/internal/zoo"
 )
@@ -200,7 +200,7 @@ func (b *bench) open() (seconds float64, closeModel func(), err error) {
 	if b.Cache == "q8" {
 		o.CacheType = kernel.CacheQ8
 	}
-	if _, err := tokenizer.Open(tokenizer.Source{Meta: f.Meta, JSON: f.Tokenizer, Config: f.TokenizerConfig, ChatTemplate: f.ChatTemplate}); err != nil {
+	if _, err := prompt.Tokenizer(f); err != nil {
 		return 0, nil, err
 	}
 	if b.memory, err = engine.Fit(plan.Config, plan.Weights, b.limit(), &o); err != nil {

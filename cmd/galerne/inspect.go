@@ -14,6 +14,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/fault"
 	"github.com/galerne-ai/galerne/internal/jinja"
+	"github.com/galerne-ai/galerne/internal/prompt"
 	"github.com/galerne-ai/galerne/internal/tokenizer"
 	"github.com/galerne-ai/galerne/internal/weights"
 )
@@ -102,7 +103,7 @@ func (a *app) openVocabulary(model string) (*vocabulary, error) {
 		return nil, err
 	}
 	defer f.Close()
-	t, err := tokenizer.Open(tokenizer.Source{Meta: f.Meta, JSON: f.Tokenizer, Config: f.TokenizerConfig, ChatTemplate: f.ChatTemplate})
+	t, err := prompt.Tokenizer(f)
 	if err != nil {
 		return nil, err
 	}

@@ -231,7 +231,7 @@ func newLibrary(h *hub.Hub, models []string) (*library, error) {
 }
 
 func (l *library) entry(m *hub.Manifest) serve.Entry {
-	e := serve.Entry{Name: m.Name, Path: l.hub.Path(m), Licence: m.Licence.SPDX, Created: m.Pulled, Parameters: m.Parameters}
+	e := serve.Entry{Name: m.Name, Path: l.hub.Path(m), Licence: m.Licence.SPDX, Created: m.Pulled, Parameters: m.Parameters, Sampling: l.hub.Catalogue().Sampling(m.Name)}
 	if len(m.Files) == 1 {
 		e.Digest = m.Files[0].SHA256
 	}

@@ -7,10 +7,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/engine"
 	"github.com/galerne-ai/galerne/internal/hub"
 	"github.com/galerne-ai/galerne/internal/kernel"
-	"github.com/galerne-ai/galerne/internal/tokenizer"
+	"github.com/galerne-ai/galerne/internal/prompt"
+	"github.com/galerne-ai/galerne/internal/serve"
 	"github.com/galerne-ai/galerne/internal/weights"
 	"github.com/galerne-ai/galerne/internal/zoo"
 )
@@ -39,6 +41,7 @@ type modelFacts struct {
 	Context      int             `json:"context,omitempty"`
 	Tokenizer    *tokenizerFacts `json:"tokenizer,omitempty"`
 	Licence      *hub.Licence    `json:"licence,omitempty"`
+	Sampling     *samplingFacts  `json:"sampling,omitempty"`
 	Files        []hub.File      `json:"files,omitempty"`
 	Sources      []hub.Parts     `json:"sources,omitempty"` // the one that gave it, or those of the catalogue
 	Revision     string          `json:"revision,omitempty"`
@@ -53,6 +56,12 @@ type typeFacts struct {
 	Type    string `json:"type"`
 	Tensors int    `json:"tensors"`
 	Bytes   int64  `json:"bytes"`
+}
+
+// samplingFacts are how tokens are drawn where a request does not say; from says who says so.
+type samplingFacts struct {
+	hub.Sampling
+	From string `json:"from"`
 }
 
 type shapeFacts struct {
@@ -109,23 +118,28 @@ func (c *showCmd) facts(h *hub.Hub) (*modelFacts, error) {
 			facts.Summary = e.Summary
 		}
 	}
+	word := h.Catalogue().Sampling(r.Name)
 	f, err := weights.Open(r.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	// A fault of the disk while it is read is an error, not a crash.
-	return facts, weights.Guard(r.Path, func() error { c.ofFile(facts, f); return nil })
+	return facts, weights.Guard(r.Path, func() error { c.ofFile(facts, f, word); return nil })
 }
 
 func ofCatalogue(e *hub.Entry) *modelFacts {
 	bytes, exact := e.Bytes()
-	return &modelFacts{Name: e.Name, Summary: e.Summary, Architecture: e.Architecture, Parameters: e.Parameters, Bytes: bytes, Roughly: !exact,
+	facts := &modelFacts{Name: e.Name, Summary: e.Summary, Architecture: e.Architecture, Parameters: e.Parameters, Bytes: bytes, Roughly: !exact,
 		Quantization: e.Quantization, Licence: &e.Licence, Files: e.Files, Sources: e.Sources}
+	if e.Sampling != nil {
+		facts.Sampling = &samplingFacts{*e.Sampling, "catalogue"}
+	}
+	return facts
 }
 
 // ofFile fills in what the files themselves say. What keeps the model from being served becomes a problem.
-func (c *showCmd) ofFile(facts *modelFacts, f *weights.File) {
+func (c *showCmd) ofFile(facts *modelFacts, f *weights.File, word chat.Sampling) {
 	facts.Parameters, facts.Bytes, facts.Types = f.Parameters(), f.FileBytes(), typesOf(f)
 	facts.Architecture, _ = f.Meta.String("general.architecture")
 	facts.Quantization = cmp.Or(facts.Quantization, f.MainType().String())
@@ -135,13 +149,15 @@ func (c *showCmd) ofFile(facts *modelFacts, f *weights.File) {
 			facts.Licence = &hub.Licence{SPDX: spdx, Reference: link}
 		}
 	}
-	tokens, err := tokenizer.Open(tokenizer.Source{Meta: f.Meta, JSON: f.Tokenizer, Config: f.TokenizerConfig, ChatTemplate: f.ChatTemplate})
+	tokens, err := prompt.Tokenizer(f)
 	if err != nil {
 		facts.Problems = append(facts.Problems, err.Error())
 	} else {
 		facts.Tokenizer = &tokenizerFacts{tokens.Kind(), tokens.Size()}
 		if text, ok := tokens.ChatTemplate(""); ok {
 			facts.Template = &text
+			d := serve.DefaultsOf(f, word)
+			facts.Sampling = &samplingFacts{hub.Sampling{Temperature: d.Temperature, TopP: d.TopP, TopK: d.TopK, MinP: d.MinP, TypicalP: d.TypicalP, Repetition: d.Repetition}, d.From}
 		}
 	}
 	plan, err := zoo.Inspect(f)
@@ -219,6 +235,9 @@ func (m *modelFacts) print(a *app) {
 	if t := m.Tokenizer; t != nil {
 		row("tokenizer", "%s, %d tokens", t.Kind, t.Tokens)
 	}
+	if m.Sampling != nil {
+		row("sampling", "%s", m.Sampling)
+	}
 	m.printLicence(row)
 	m.printMemory(row)
 	for _, problem := range m.Problems {
@@ -229,6 +248,24 @@ func (m *modelFacts) print(a *app) {
 	} else if m.Tokenizer != nil {
 		row("chat template", "none")
 	}
+}
+
+func (s *samplingFacts) String() string {
+	var words []string
+	number := func(name string, v *float64) {
+		if v != nil {
+			words = append(words, fmt.Sprintf("%s %v", name, *v))
+		}
+	}
+	number("temperature", s.Temperature)
+	number("top_p", s.TopP)
+	if s.TopK != nil {
+		words = append(words, fmt.Sprintf("top_k %d", *s.TopK))
+	}
+	number("min_p", s.MinP)
+	number("typical_p", s.TypicalP)
+	number("repetition penalty", s.Repetition)
+	return fmt.Sprintf("%s where a request does not set the temperature (%s)", strings.Join(words, ", "), s.From)
 }
 
 func (m *modelFacts) printPlace(row func(name, format string, args ...any)) {

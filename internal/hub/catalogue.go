@@ -24,16 +24,17 @@ type Catalogue struct {
 
 // Entry is one model of the catalogue.
 type Entry struct {
-	Name         string   `json:"name"`
-	Aliases      []string `json:"aliases,omitempty"`
-	Summary      string   `json:"summary,omitempty"`
-	Use          string   `json:"use"` // chat or embeddings
-	Architecture string   `json:"architecture"`
-	Parameters   int64    `json:"parameters"`
-	Quantization string   `json:"quantization"`
-	Licence      Licence  `json:"licence"`
-	Files        []File   `json:"files"`
-	Sources      []Parts  `json:"sources"` // tried in order; folders are completed by each file's path
+	Name         string    `json:"name"`
+	Aliases      []string  `json:"aliases,omitempty"`
+	Summary      string    `json:"summary,omitempty"`
+	Use          string    `json:"use"` // chat or embeddings
+	Architecture string    `json:"architecture"`
+	Parameters   int64     `json:"parameters"`
+	Quantization string    `json:"quantization"`
+	Licence      Licence   `json:"licence"`
+	Sampling     *Sampling `json:"sampling,omitempty"`
+	Files        []File    `json:"files"`
+	Sources      []Parts   `json:"sources"` // tried in order; folders are completed by each file's path
 }
 
 // Licence is an SPDX identifier (LicenseRef-… where SPDX has none) and where its text is.
@@ -173,6 +174,9 @@ func (e *Entry) check() error {
 		return ErrCatalogue.Because("it has %d files and %d sources: at least one of each is needed, and at most %d files", len(e.Files), len(e.Sources), maxModelFiles)
 	}
 	if err := checkFiles(e.Files); err != nil {
+		return err
+	}
+	if err := e.Sampling.check(); err != nil {
 		return err
 	}
 	for _, parts := range e.Sources {

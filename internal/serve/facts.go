@@ -97,7 +97,7 @@ func readFile(path string, deep bool) *facts {
 	if !deep {
 		return factsOf(f, plan, nil, nil)
 	}
-	t, err := tokenizer.Open(tokenizer.Source{Meta: f.Meta, JSON: f.Tokenizer, Config: f.TokenizerConfig, ChatTemplate: f.ChatTemplate})
+	t, err := prompt.Tokenizer(f)
 	if err != nil {
 		return nil
 	}

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/model"
 	"github.com/galerne-ai/galerne/internal/prompt"
-	"github.com/galerne-ai/galerne/internal/sample"
 	"github.com/galerne-ai/galerne/internal/tokenizer"
 	"github.com/galerne-ai/galerne/internal/weights"
 	"github.com/galerne-ai/galerne/internal/zoo"
@@ -20,16 +18,17 @@ import (
 
 // loaded is a model in memory: an engine for a decoder, an encoder or a classifier.
 type loaded struct {
-	server  *Server
-	slot    *slot
-	pool    *kernel.Pool
-	network *zoo.Network
-	tokens  *tokenizer.Tokenizer
-	format  *prompt.Format
-	memory  engine.Memory
-	context int
-	facts   *facts
-	took    time.Duration
+	server   *Server
+	slot     *slot
+	pool     *kernel.Pool
+	network  *zoo.Network
+	tokens   *tokenizer.Tokenizer
+	format   *prompt.Format
+	memory   engine.Memory
+	context  int
+	facts    *facts
+	sampling Defaults
+	took     time.Duration
 
 	constraints *constraints
 
@@ -62,13 +61,14 @@ func (s *Server) open(sl *slot) (m *loaded, err error) {
 	if err := s.reserve(sl, m.memory.Total); err != nil {
 		return nil, err
 	}
-	if m.tokens, err = tokenizer.Open(tokenizer.Source{Meta: f.Meta, JSON: f.Tokenizer, Config: f.TokenizerConfig, ChatTemplate: f.ChatTemplate}); err != nil {
+	if m.tokens, err = prompt.Tokenizer(f); err != nil {
 		return nil, err
 	}
 	if m.format, err = prompt.New(m.tokens); err != nil {
 		return nil, err
 	}
 	m.facts = factsOf(f, plan, m.tokens, m.format)
+	m.sampling = DefaultsOf(f, sl.entry.Sampling)
 	m.constraints = newConstraints(m)
 	m.pool = kernel.NewPool(s.o.Threads)
 	if m.network, err = zoo.Open(f, zoo.Options{Pool: m.pool, ExpertRoom: m.memory.ExpertRoom()}); err != nil {
@@ -109,7 +109,7 @@ func (s *Server) Check(name string) error {
 	if memory.Total > s.o.Memory {
 		return ErrMemory.Because("serve: %s takes %d MB and %d MB are allowed: give more memory (--memory) or serve a smaller model", e.Name, memory.Total>>20, s.o.Memory>>20)
 	}
-	t, err := tokenizer.Open(tokenizer.Source{Meta: f.Meta, JSON: f.Tokenizer, Config: f.TokenizerConfig, ChatTemplate: f.ChatTemplate})
+	t, err := prompt.Tokenizer(f)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (m *loaded) respond(ctx context.Context, r *chat.Request, begin time.Time) 
 // request translates to the engine's terms.
 func (m *loaded) request(r *chat.Request, ids []int32) *engine.Request {
 	er := &engine.Request{Prompt: ids, Salt: r.Tenant, N: r.N, MinTokens: r.MinTokens, IgnoreEnd: r.IgnoreEnd,
-		Logprobs: -1, PromptLogprobs: r.PromptLogprobs != nil, Sampling: sampling(&r.Sampling)}
+		Logprobs: -1, PromptLogprobs: r.PromptLogprobs != nil, Sampling: m.sampling.options(r.Sampling)}
 	er.End = append(append(er.End, m.tokens.EndIDs()...), r.StopIDs...)
 	if r.MaxTokens != nil {
 		er.MaxTokens = max(1, *r.MaxTokens) // of an answer of none only the prompt is wanted
@@ -194,46 +194,6 @@ func (m *loaded) request(r *chat.Request, ids []int32) *engine.Request {
 		er.Logprobs = max(er.Logprobs, *r.PromptLogprobs)
 	}
 	return er
-}
-
-// Default sampling, where a request says nothing: livelier than greedy, and without the tail that
-// makes small models wander.
-const (
-	defaultTemperature = 0.7
-	defaultTopP        = 0.95
-)
-
-func sampling(s *chat.Sampling) sample.Options {
-	number := func(p *float64, otherwise float32) float32 {
-		if p == nil {
-			return otherwise
-		}
-		return float32(*p)
-	}
-	count := func(p *int) int {
-		if p == nil {
-			return 0
-		}
-		return *p
-	}
-	o := sample.Options{Temperature: number(s.Temperature, defaultTemperature), TopK: count(s.TopK), TopP: number(s.TopP, defaultTopP),
-		MinP: number(s.MinP, 0), TypicalP: number(s.TypicalP, 0), Repetition: number(s.Repetition, 0), LastN: count(s.LastN),
-		Frequency: number(s.Frequency, 0), Presence: number(s.Presence, 0)}
-	if s.Temperature != nil && s.TopP == nil { // who sets one knows what the other does
-		o.TopP = 0
-	}
-	if len(s.Bias) > 0 {
-		o.Bias = make(map[int32]float32, len(s.Bias))
-		for id, v := range s.Bias {
-			o.Bias[id] = float32(v)
-		}
-	}
-	if s.Seed != nil {
-		o.Seed = *s.Seed
-	} else {
-		o.Seed = rand.Uint64()
-	}
-	return o
 }
 
 func (m *loaded) tokenize(text string, special bool) []chat.Token {

@@ -25,6 +25,7 @@ type Entry struct {
 	Digest     string // SHA-256, "" if unknown
 	Parameters int64  // of the weights; 0 if unknown
 	Created    time.Time
+	Sampling   chat.Sampling // what the catalogue says of it: goes before what its files say
 }
 
 // Options of a Server.

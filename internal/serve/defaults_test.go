@@ -1,0 +1,60 @@
+package serve
+
+import (
+	"testing"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/sample"
+	"github.com/galerne-ai/galerne/internal/weights"
+)
+
+func TestDefaultsAreTheFirstWord(t *testing.T) {
+	number := func(v float64) *float64 { return &v }
+	config := func(text string) *weights.File { return &weights.File{GenerationConfig: []byte(text)} }
+	for _, c := range []struct {
+		name      string
+		file      *weights.File
+		catalogue chat.Sampling
+		from      string
+		want      sample.Options
+	}{
+		{"nobody", config(""), chat.Sampling{}, "Galerne", sample.Options{Temperature: 0.7, TopP: 0.95}},
+		{"only ends", config(`{"eos_token_id": 2}`), chat.Sampling{}, "Galerne", sample.Options{Temperature: 0.7, TopP: 0.95}},
+		{"the makers", config(`{"temperature": 0.6, "top_k": 20, "repetition_penalty": 1.1}`), chat.Sampling{}, "generation_config.json",
+			sample.Options{Temperature: 0.6, TopK: 20, Repetition: 1.1}},
+		{"only top_k", config(`{"top_k": 20}`), chat.Sampling{}, "generation_config.json", sample.Options{Temperature: 1, TopK: 20}},
+		{"the catalogue", config(`{"temperature": 0.6}`), chat.Sampling{Temperature: number(0.2), TopP: number(0.9)}, "catalogue",
+			sample.Options{Temperature: 0.2, TopP: 0.9}},
+		{"what cannot be", config(`{"temperature": -1}`), chat.Sampling{}, "Galerne", sample.Options{Temperature: 0.7, TopP: 0.95}},
+		{"no JSON", config(`{"temperature": "hot"}`), chat.Sampling{}, "Galerne", sample.Options{Temperature: 0.7, TopP: 0.95}},
+	} {
+		d := DefaultsOf(c.file, c.catalogue)
+		got := d.options(chat.Sampling{})
+		got.Seed = 0
+		if d.From != c.from || !same(got, c.want) {
+			t.Errorf("%s: %s says %+v, want %s, %+v", c.name, d.From, got, c.from, c.want)
+		}
+	}
+}
+
+// same compares what these tests set.
+func same(a, b sample.Options) bool {
+	return a.Temperature == b.Temperature && a.TopK == b.TopK && a.TopP == b.TopP && a.MinP == b.MinP && a.TypicalP == b.TypicalP && a.Repetition == b.Repetition
+}
+
+func TestWhoSetsTheTemperatureTakesNoDefaults(t *testing.T) {
+	zero, half := 0.0, 0.5
+	d := DefaultsOf(&weights.File{GenerationConfig: []byte(`{"temperature": 0.6, "top_k": 20, "top_p": 0.8, "repetition_penalty": 1.1}`)}, chat.Sampling{})
+	for _, c := range []struct {
+		request chat.Sampling
+		want    sample.Options
+	}{
+		{chat.Sampling{Temperature: &zero}, sample.Options{}},
+		{chat.Sampling{Temperature: &half, TopP: &half}, sample.Options{Temperature: 0.5, TopP: 0.5}},
+		{chat.Sampling{TopP: &half}, sample.Options{Temperature: 0.6, TopK: 20, TopP: 0.5, Repetition: 1.1}},
+	} {
+		if got := d.options(c.request); !same(got, c.want) {
+			t.Errorf("%+v, want %+v", got, c.want)
+		}
+	}
+}
