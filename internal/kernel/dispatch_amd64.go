@@ -11,9 +11,15 @@ import (
 
 // The choice is made once, at start, and never changes: package state that is constant in effect.
 var (
-	useAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA && hasF16C() && trial(dotTileAVX2)
-	useAVX512 = useAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512VNNI && trial(dotAVX512)
+	useAVX2   = hasAVX2() && trial(dotTileAVX2)
+	useAVX512 = useAVX2 && hasAVX512() && trial(dotAVX512)
 )
+
+func hasAVX2() bool { return cpu.X86.HasAVX2 && cpu.X86.HasFMA && hasF16C() }
+
+func hasAVX512() bool {
+	return cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512VNNI
+}
 
 // Implementations lists what this machine runs, slowest first.
 func Implementations() []string {
