@@ -29,7 +29,7 @@ var floors = map[string]int{
 	"engine": 6,
 	"serve":  7, "upstream": 7,
 	"rag": 8, "depth": 8, "ground": 8, "govern": 8, "jobs": 8,
-	"api": 9, "api/vector": 0, "api/cite": 8, "api/moderate": 8, "api/signature": 1,
+	"api": 9, "api/vector": 0, "api/cite": 8, "api/moderate": 8, "api/signature": 1, "api/openai/custom": 2,
 	// A vendor on floor 11 speaks another's language and takes its handlers.
 	"api/apitest": 10, "api/openai": 10, "api/anthropic": 10, "api/mistral": 10, "api/cohere": 10, "api/replicate": 10, "api/gemini": 10,
 	"api/ollama": 10, "ui": 10,

@@ -9,7 +9,7 @@ import (
 
 // BenchmarkChunk is what a token costs between the engine and the socket.
 func BenchmarkChunk(b *testing.B) {
-	s := newChunks(&chat.Request{Model: "m"}, manner{})
+	s := newChunks(&chat.Request{Model: "m"}, nil, manner{})
 	var out api.Frames
 	for _, ev := range []chat.Event{{Kind: chat.Started, ID: "req_1"}, {Kind: chat.BlockStart}} {
 		if err := s.Event(&out, &ev); err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/openai/custom"
 	"github.com/galerne-ai/galerne/internal/chat"
 )
 
@@ -31,6 +32,8 @@ type chatBody struct {
 	ContinueFinal   bool            `json:"continue_final_message"`
 	Documents       []document      `json:"documents"`
 	ThinkingBudget  *int            `json:"thinking_budget"`
+
+	texts custom.Names // the tools that are custom
 }
 
 type streamOptions struct {
@@ -89,13 +92,13 @@ func Chat(c *api.Call) error {
 		return err
 	}
 	if b.Stream {
-		return c.Stream(newChunks(r, how), r)
+		return c.Stream(newChunks(r, b.texts, how), r)
 	}
 	answer, err := c.Answer(r)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, completionOf(r, answer))
+	return c.JSON(http.StatusOK, completionOf(r, b.texts, answer))
 }
 
 // request is what is asked, in package chat's words.
@@ -105,7 +108,7 @@ func (b *chatBody) request() (*chat.Request, error) {
 	if r.Messages, err = readMessages(b.Messages); err != nil {
 		return nil, err
 	}
-	if r.Tools, err = readTools(b.Tools); err != nil {
+	if r.Tools, b.texts, err = readTools(b.Tools); err != nil {
 		return nil, err
 	}
 	if r.ToolChoice, err = ReadChoice(b.ToolChoice, r.Tools); err != nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/openai/custom"
 	"github.com/galerne-ai/galerne/internal/chat"
 )
 
@@ -105,19 +106,19 @@ func finishReason(r *chat.Request, f chat.Finish) string {
 	return "stop"
 }
 
-func completionOf(r *chat.Request, a *chat.Response) *completion {
+func completionOf(r *chat.Request, texts custom.Names, a *chat.Response) *completion {
 	out := &completion{ID: Named("chatcmpl-", a.ID), Object: "chat.completion", Created: a.Created.Unix(),
 		Model: ModelName(r.Model, a.Model), Choices: []completionChoice{}, Usage: usageOf(&a.Usage), ServiceTier: "default"}
 	if r.TokenIDs {
 		out.PromptTokenIDs = tokenIDs(a.Prompt)
 	}
 	for i := range a.Choices {
-		out.Choices = append(out.Choices, choiceOf(r, i, &a.Choices[i]))
+		out.Choices = append(out.Choices, choiceOf(r, texts, i, &a.Choices[i]))
 	}
 	return out
 }
 
-func choiceOf(r *chat.Request, i int, c *chat.Choice) completionChoice {
+func choiceOf(r *chat.Request, texts custom.Names, i int, c *chat.Choice) completionChoice {
 	out := completionChoice{Index: i, FinishReason: finishReason(r, c.Finish)}
 	m := &out.Message
 	m.Role, m.Annotations = "assistant", []annotation{}
@@ -131,7 +132,7 @@ func choiceOf(r *chat.Request, i int, c *chat.Choice) completionChoice {
 		case chat.ThinkingBlock:
 			m.Reasoning = joinText(m.Reasoning, b.Text)
 		case chat.CallBlock:
-			m.ToolCalls = append(m.ToolCalls, toolCall{ID: b.Call.ID, Type: "function", Function: &functionCall{b.Call.Name, b.Text}})
+			m.ToolCalls = append(m.ToolCalls, callOf(texts, b))
 		}
 		for k := range b.Citations {
 			m.Annotations = append(m.Annotations, annotationOf(&b.Citations[k]))
@@ -147,6 +148,13 @@ func choiceOf(r *chat.Request, i int, c *chat.Choice) completionChoice {
 		m.Content = joinText(nil, "")
 	}
 	return out
+}
+
+func callOf(texts custom.Names, b *chat.Block) toolCall {
+	if texts[b.Call.Name] {
+		return toolCall{ID: b.Call.ID, Type: "custom", Custom: &customCall{b.Call.Name, custom.Input(b.Text)}}
+	}
+	return toolCall{ID: b.Call.ID, Type: "function", Function: &functionCall{b.Call.Name, b.Text}}
 }
 
 func joinText(old *string, more string) *string {
@@ -188,16 +196,18 @@ type delta struct {
 type chunks struct {
 	sender[chunkChoice]
 	r       *chat.Request
+	texts   custom.Names
 	choices []chunksChoice
 }
 
 type chunksChoice struct {
 	begun bool
-	calls int // begun so far
+	calls int               // begun so far
+	input *custom.Unwrapper // of the latest call, if its tool is custom
 }
 
-func newChunks(r *chat.Request, how manner) *chunks {
-	return &chunks{sender: sender[chunkChoice]{manner: how}, r: r, choices: make([]chunksChoice, max(r.N, 1))}
+func newChunks(r *chat.Request, texts custom.Names, how manner) *chunks {
+	return &chunks{sender: sender[chunkChoice]{manner: how}, r: r, texts: texts, choices: make([]chunksChoice, max(r.N, 1))}
 }
 
 func (s *chunks) Event(out *api.Frames, ev *chat.Event) error {
@@ -225,9 +235,13 @@ func (s *chunks) Event(out *api.Frames, ev *chat.Event) error {
 		if ev.BlockKind != chat.CallBlock {
 			return nil
 		}
-		c.calls++
-		at := c.calls - 1
-		call := toolCall{Index: &at, ID: ev.Call.ID, Type: "function", Function: &functionCall{Name: ev.Call.Name}}
+		at := c.calls
+		c.calls, c.input = c.calls+1, nil
+		if s.texts[ev.Call.Name] {
+			c.input = new(custom.Unwrapper)
+		}
+		call := callOf(s.texts, &chat.Block{Call: ev.Call})
+		call.Index = &at
 		return s.send(out, chunkChoice{Index: ev.Choice, Delta: delta{ToolCalls: []toolCall{call}}})
 	case chat.Delta:
 		return s.delta(out, ev, c)
@@ -249,7 +263,7 @@ func (s *chunks) start(ev *chat.Event) {
 }
 
 func (s *chunks) delta(out *api.Frames, ev *chat.Event, c *chunksChoice) error {
-	one := chunkChoice{Index: ev.Choice}
+	one, text := chunkChoice{Index: ev.Choice}, ev.Text
 	switch ev.BlockKind {
 	case chat.TextBlock:
 		content, err := api.Encode(ev.Text)
@@ -263,7 +277,14 @@ func (s *chunks) delta(out *api.Frames, ev *chat.Event, c *chunksChoice) error {
 		one.Delta.Refusal = &ev.Text
 	case chat.CallBlock:
 		at := c.calls - 1
-		one.Delta.ToolCalls = []toolCall{{Index: &at, Function: &functionCall{Arguments: ev.Text}}}
+		call := toolCall{Index: &at}
+		if c.input != nil {
+			text = c.input.Next(text)
+			call.Custom = &customCall{Input: text}
+		} else {
+			call.Function = &functionCall{Arguments: text}
+		}
+		one.Delta.ToolCalls = []toolCall{call}
 	}
 	if s.r.Logprobs != nil {
 		one.Logprobs = one.Logprobs.add(ev.BlockKind, ev.Tokens)
@@ -271,7 +292,7 @@ func (s *chunks) delta(out *api.Frames, ev *chat.Event, c *chunksChoice) error {
 	if s.r.TokenIDs {
 		one.TokenIDs = tokenIDs(ev.Tokens)
 	}
-	if ev.Text == "" && one.Logprobs == nil && len(one.TokenIDs) == 0 {
+	if text == "" && one.Logprobs == nil && len(one.TokenIDs) == 0 {
 		return nil
 	}
 	return s.send(out, one)

@@ -30,6 +30,9 @@ func ReadChat(data []byte, strict bool) (*chat.Request, bool, error) {
 		return nil, false, err
 	}
 	r, err := b.request()
+	if len(b.texts) > 0 {
+		return nil, false, Unsupported("tools", "tools of type custom are not supported by this API: a function with one string as its parameter takes any text")
+	}
 	return r, b.Stream, err
 }
 

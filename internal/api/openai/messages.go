@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/openai/custom"
 	"github.com/galerne-ai/galerne/internal/chat"
 )
 
@@ -30,6 +31,12 @@ type toolCall struct {
 	ID       string        `json:"id,omitempty"`
 	Type     string        `json:"type,omitempty"`
 	Function *functionCall `json:"function,omitempty"`
+	Custom   *customCall   `json:"custom,omitempty"`
+}
+
+type customCall struct {
+	Name  string `json:"name,omitempty"`
+	Input string `json:"input"`
 }
 
 type functionCall struct {
@@ -109,19 +116,34 @@ func (m *message) assistant(at string, parts []chat.Part, names map[string]strin
 	}
 	for j, c := range calls {
 		at := fmt.Sprintf("%s.tool_calls[%d]", at, j)
-		if c.Type != "" && c.Type != "function" {
-			return Unsupported(at+".type", "%s.type is %q: only function is possible; a function with one string as its parameter takes any text", at, c.Type)
+		f, err := c.asFunction(at)
+		if err != nil {
+			return err
 		}
-		if c.Function == nil || c.Function.Name == "" {
-			return Missing(at + ".function.name")
-		}
-		names[c.ID] = c.Function.Name
-		out.Parts = append(out.Parts, chat.Part{Kind: chat.CallPart, ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments})
+		names[c.ID] = f.Name
+		out.Parts = append(out.Parts, chat.Part{Kind: chat.CallPart, ID: c.ID, Name: f.Name, Arguments: f.Arguments})
 	}
 	if IsNull(m.Content) && len(out.Parts) == 0 {
 		return Missing(at + ".content")
 	}
 	return nil
+}
+
+// asFunction is a call as the model made it: one of a custom tool was one of a function too.
+func (c *toolCall) asFunction(at string) (*functionCall, error) {
+	switch c.Type {
+	case "function", "":
+		if c.Function == nil || c.Function.Name == "" {
+			return nil, Missing(at + ".function.name")
+		}
+		return c.Function, nil
+	case "custom":
+		if c.Custom == nil || c.Custom.Name == "" {
+			return nil, Missing(at + ".custom.name")
+		}
+		return &functionCall{c.Custom.Name, custom.Arguments(c.Custom.Input)}, nil
+	}
+	return nil, Unsupported(at+".type", "%s.type is %q: function and custom are possible", at, c.Type)
 }
 
 // result makes one part of what a tool gave.

@@ -43,7 +43,7 @@ func (s *sender[C]) send(out *api.Frames, one C) error {
 		if err != nil {
 			return err
 		}
-		s.base.Obfuscation = filling(len(piece))
+		s.base.Obfuscation = Filling(len(piece))
 	}
 	return out.SSE("", "", &s.base)
 }
@@ -51,8 +51,8 @@ func (s *sender[C]) send(out *api.Frames, one C) error {
 // evenTo is what the length of a piece is a multiple of: a token's text, with its place around it, is rarely longer.
 const evenTo = 128
 
-// filling is random letters, at least one, that make a piece of n bytes even.
-func filling(n int) string {
+// Filling is random letters, at least one, that make a piece of n bytes even.
+func Filling(n int) string {
 	letters := rand.Text() + rand.Text() + rand.Text() + rand.Text() + rand.Text() // of 26 each
 	return letters[:evenTo-n%evenTo]
 }

@@ -24,6 +24,9 @@ func script(t *rapid.T, answers int) string {
 			if verb == "call" {
 				left[i] = append(left[i], fmt.Sprintf("%d: call \"call_%d_%d\" \"f%d\"", i, i, b, b))
 				verb = "args"
+				if rapid.Bool().Draw(t, "wrapped") {
+					left[i] = append(left[i], fmt.Sprintf(`%d: args "{\"input\":"`, i), fmt.Sprintf(`%d: args "\""`, i))
+				}
 			}
 			for range rapid.IntRange(1, 3).Draw(t, "parts") {
 				left[i] = append(left[i], fmt.Sprintf("%d: %s %q", i, verb, rapid.StringN(0, 6, 20).Draw(t, "part")))
@@ -76,11 +79,14 @@ func gather(t *rapid.T, stream string, answers int) (choices []completionChoice,
 			}
 			for _, call := range d.ToolCalls {
 				if *call.Index == len(m.ToolCalls) {
-					call.Function = &functionCall{call.Function.Name, call.Function.Arguments}
 					m.ToolCalls = append(m.ToolCalls, call)
 					continue
 				}
-				m.ToolCalls[*call.Index].Function.Arguments += call.Function.Arguments
+				if begun := m.ToolCalls[*call.Index]; begun.Custom != nil {
+					begun.Custom.Input += call.Custom.Input
+				} else {
+					begun.Function.Arguments += call.Function.Arguments
+				}
 			}
 			if one.FinishReason != nil {
 				out.FinishReason = *one.FinishReason
@@ -98,7 +104,8 @@ func TestStreamedAndWholeAnswersAreOne(t *testing.T) {
 		b.Scripts[""] = script(t, n)
 		ask := func(more string) string {
 			r, err := http.Post(h.URL+"/v1/chat/completions", "application/json",
-				strings.NewReader(fmt.Sprintf(`{"model":"m","n":%d,"messages":[{"role":"user","content":"hi"}]%s}`, n, more)))
+				strings.NewReader(fmt.Sprintf(`{"model":"m","n":%d,"messages":[{"role":"user","content":"hi"}],
+				"tools":[{"type":"custom","custom":{"name":"f1"}},{"type":"custom","custom":{"name":"f2"}}]%s}`, n, more)))
 			if err != nil {
 				t.Fatal(err)
 			}

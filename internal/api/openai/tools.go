@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/openai/custom"
 	"github.com/galerne-ai/galerne/internal/chat"
 )
 
@@ -17,6 +18,11 @@ type tool struct {
 		Parameters  json.RawMessage `json:"parameters"`
 		Strict      *bool           `json:"strict"`
 	} `json:"function"`
+	Custom *struct {
+		Name        string         `json:"name"`
+		Description string         `json:"description"`
+		Format      *custom.Format `json:"format"`
+	} `json:"custom"`
 }
 
 // toolName is what OpenAI allows as the name of a function.
@@ -24,21 +30,41 @@ var toolName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
 
 const maxTools = 512
 
-func readTools(in []tool) (out []chat.Tool, err error) {
-	for i, t := range in {
+// readTools reads tools, and which of them are custom.
+func readTools(in []tool) (out []chat.Tool, texts custom.Names, err error) {
+	texts = custom.Names{}
+	for i := range in {
 		at := fmt.Sprintf("tools[%d]", i)
-		if t.Type != "function" && t.Type != "" {
-			return nil, Unsupported(at+".type", "%s.type is %q: only function is possible; a function with one string as its parameter takes any text", at, t.Type)
+		one, err := in[i].read(at)
+		if err != nil {
+			return nil, nil, err
 		}
-		if t.Function == nil {
-			return nil, Missing(at + ".function")
+		kind := "function"
+		if in[i].Type == "custom" {
+			kind, texts[one.Name] = "custom", true
 		}
-		f := t.Function
-		if out, err = AddTool(out, at+".function", chat.Tool{Name: f.Name, Description: f.Description, Schema: f.Parameters, Strict: f.Strict != nil && *f.Strict}); err != nil {
-			return nil, err
+		if out, err = AddTool(out, at+"."+kind, one); err != nil {
+			return nil, nil, err
 		}
 	}
-	return out, nil
+	return out, texts, nil
+}
+
+func (t *tool) read(at string) (chat.Tool, error) {
+	switch t.Type {
+	case "function", "":
+		if t.Function == nil {
+			return chat.Tool{}, Missing(at + ".function")
+		}
+		f := t.Function
+		return chat.Tool{Name: f.Name, Description: f.Description, Schema: f.Parameters, Strict: f.Strict != nil && *f.Strict}, nil
+	case "custom":
+		if t.Custom == nil {
+			return chat.Tool{}, Missing(at + ".custom")
+		}
+		return custom.Tool(at+".custom", t.Custom.Name, t.Custom.Description, t.Custom.Format)
+	}
+	return chat.Tool{}, Unsupported(at+".type", "%s.type is %q: function and custom are possible", at, t.Type)
 }
 
 // AddTool checks a tool and adds it to those before it.
@@ -66,23 +92,36 @@ func AddTool(list []chat.Tool, at string, t chat.Tool) ([]chat.Tool, error) {
 
 // choice is tool_choice where it is an object. The Responses API has no inner objects.
 type choice struct {
-	Type     string `json:"type"`
-	Name     string `json:"name"`
-	Function *struct {
-		Name string `json:"name"`
-	} `json:"function"`
+	Type string `json:"type"`
+	chosen
 	Allowed *allowed `json:"allowed_tools"`
 	allowed
 }
 
+// chosen is a tool's name, in an object of its kind or, in the Responses API, by itself.
+type chosen struct {
+	Name     string `json:"name"`
+	Function *named `json:"function"`
+	Custom   *named `json:"custom"`
+}
+
+type named struct {
+	Name string `json:"name"`
+}
+
+func (c *chosen) name() string {
+	switch {
+	case c.Function != nil:
+		return c.Function.Name
+	case c.Custom != nil:
+		return c.Custom.Name
+	}
+	return c.Name
+}
+
 type allowed struct {
-	Mode  string `json:"mode"`
-	Tools []struct {
-		Name     string `json:"name"`
-		Function *struct {
-			Name string `json:"name"`
-		} `json:"function"`
-	} `json:"tools"`
+	Mode  string   `json:"mode"`
+	Tools []chosen `json:"tools"`
 }
 
 // ReadChoice reads tool_choice: a word, a function's name, or a mode with those that are allowed.
@@ -103,23 +142,15 @@ func ReadChoice(raw json.RawMessage, tools []chat.Tool) (chat.ToolChoice, error)
 		return out, err
 	}
 	switch c.Type {
-	case "function":
-		name := c.Name
-		if c.Function != nil {
-			name = c.Function.Name
-		}
-		out.Mode, out.Names = chat.ToolsNamed, []string{name}
-		return out, known("tool_choice.function.name", out.Names, tools)
+	case "function", "custom":
+		out.Mode, out.Names = chat.ToolsNamed, []string{c.name()}
+		return out, known("tool_choice."+c.Type+".name", out.Names, tools)
 	case "allowed_tools":
 		if c.Allowed == nil {
 			c.Allowed = &c.allowed
 		}
-		for _, t := range c.Allowed.Tools {
-			name := t.Name
-			if t.Function != nil {
-				name = t.Function.Name
-			}
-			out.Names = append(out.Names, name)
+		for i := range c.Allowed.Tools {
+			out.Names = append(out.Names, c.Allowed.Tools[i].name())
 		}
 		if err := known("tool_choice.allowed_tools.tools", out.Names, tools); err != nil {
 			return out, err
@@ -128,7 +159,7 @@ func ReadChoice(raw json.RawMessage, tools []chat.Tool) (chat.ToolChoice, error)
 	case "":
 		return out, Missing("tool_choice.type")
 	}
-	return out, Unsupported("tool_choice.type", "tool_choice.type is %q: function and allowed_tools are possible", c.Type)
+	return out, Unsupported("tool_choice.type", "tool_choice.type is %q: function, custom and allowed_tools are possible", c.Type)
 }
 
 func choiceMode(out chat.ToolChoice, word, at string, tools []chat.Tool) (chat.ToolChoice, error) {
@@ -142,7 +173,7 @@ func choiceMode(out chat.ToolChoice, word, at string, tools []chat.Tool) (chat.T
 			return out, Invalid("tool_choice", "tool_choice is %q and there are no tools: send tools", word)
 		}
 	default:
-		return out, Invalid(at, "%s is %q: it must be none, auto or required, or name a function", at, word)
+		return out, Invalid(at, "%s is %q: it must be none, auto or required, or name a tool", at, word)
 	}
 	return out, nil
 }

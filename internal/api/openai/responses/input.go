@@ -8,6 +8,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/api/openai/custom"
 	"github.com/galerne-ai/galerne/internal/chat"
 )
 
@@ -20,6 +21,7 @@ type item struct {
 	CallID    string          `json:"call_id"`
 	Name      string          `json:"name"`
 	Arguments *string         `json:"arguments"`
+	Input     *string         `json:"input"`
 	Output    json.RawMessage `json:"output"`
 	Encrypted *string         `json:"encrypted_content"`
 }
@@ -81,18 +83,16 @@ func (in *input) item(at string, it *item) error {
 		}
 		return err
 	case "function_call":
-		switch {
-		case it.CallID == "":
-			return openai.Missing(at + ".call_id")
-		case it.Name == "":
-			return openai.Missing(at + ".name")
-		case it.Arguments == nil:
+		if it.Arguments == nil {
 			return openai.Missing(at + ".arguments")
 		}
-		in.names[it.CallID] = it.Name
-		in.add(chat.Assistant, chat.Part{Kind: chat.CallPart, ID: it.CallID, Name: it.Name, Arguments: *it.Arguments})
-		return nil
-	case "function_call_output":
+		return in.call(at, it, *it.Arguments)
+	case "custom_tool_call":
+		if it.Input == nil {
+			return openai.Missing(at + ".input")
+		}
+		return in.call(at, it, custom.Arguments(*it.Input))
+	case "function_call_output", "custom_tool_call_output":
 		if it.CallID == "" {
 			return openai.Missing(at + ".call_id")
 		}
@@ -109,7 +109,19 @@ func (in *input) item(at string, it *item) error {
 	case "item_reference":
 		return openai.Unsupported(at+".type", "%s.type is %q: nothing is stored here; send the item itself", at, it.Type)
 	}
-	return openai.Unsupported(at+".type", "%s.type is %q: message, reasoning, function_call and function_call_output are possible", at, it.Type)
+	return openai.Unsupported(at+".type", "%s.type is %q: message, reasoning, function_call, function_call_output, custom_tool_call and custom_tool_call_output are possible", at, it.Type)
+}
+
+func (in *input) call(at string, it *item, arguments string) error {
+	switch {
+	case it.CallID == "":
+		return openai.Missing(at + ".call_id")
+	case it.Name == "":
+		return openai.Missing(at + ".name")
+	}
+	in.names[it.CallID] = it.Name
+	in.add(chat.Assistant, chat.Part{Kind: chat.CallPart, ID: it.CallID, Name: it.Name, Arguments: arguments})
+	return nil
 }
 
 func (in *input) message(at string, it *item) error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/api/openai/custom"
 	"github.com/galerne-ai/galerne/internal/chat"
 )
 
@@ -92,6 +93,15 @@ type callItem struct {
 	CallID    string `json:"call_id"`
 	Name      string `json:"name"`
 	Arguments string `json:"arguments"`
+}
+
+type customItem struct {
+	ID     string `json:"id"`
+	Type   string `json:"type"`
+	Status string `json:"status"`
+	CallID string `json:"call_id"`
+	Name   string `json:"name"`
+	Input  string `json:"input"`
 }
 
 type textPart struct {
@@ -192,38 +202,53 @@ func responseOf(b *body, r *chat.Request, got *chat.Response) *response {
 		if i == len(c.Blocks)-1 {
 			status = out.Status
 		}
-		out.Output = append(out.Output, itemOf(r, itemID(out.ID, &c.Blocks[i], i), status, &c.Blocks[i]))
+		out.Output = append(out.Output, itemOf(b, r, itemID(b, out.ID, &c.Blocks[i], i), status, &c.Blocks[i]))
 	}
 	return out
 }
 
 // itemID names an item after its answer, its kind and its place.
-func itemID(response string, b *chat.Block, place int) string {
+func itemID(asked *body, response string, b *chat.Block, place int) string {
 	prefix := map[chat.BlockKind]string{chat.TextBlock: "msg_", chat.RefusalBlock: "msg_", chat.ThinkingBlock: "rs_", chat.CallBlock: "fc_"}[b.Kind]
+	if asked.takesText(b) {
+		prefix = "ctc_"
+	}
 	return fmt.Sprintf("%s%s_%d", prefix, response[len("resp_"):], place)
 }
 
+// takesText reports whether a block is a call of a custom tool.
+func (b *body) takesText(of *chat.Block) bool {
+	return of.Kind == chat.CallBlock && b.texts[of.Call.Name]
+}
+
 // itemOf is a block as an item of the output.
-func itemOf(r *chat.Request, id, status string, b *chat.Block) any {
+func itemOf(asked *body, r *chat.Request, id, status string, b *chat.Block) any {
 	switch b.Kind {
 	case chat.ThinkingBlock:
 		return reasoningItem{ID: id, Type: "reasoning", Status: status, Summary: []any{}, Content: contentOf(r, b),
 			Encrypted: base64.StdEncoding.EncodeToString([]byte(b.Text))}
 	case chat.CallBlock:
-		return callItem{ID: id, Type: "function_call", Status: status, CallID: b.Call.ID, Name: b.Call.Name, Arguments: b.Text}
+		return callOf(asked, id, status, b)
 	}
 	return messageItem{ID: id, Type: "message", Status: status, Role: "assistant", Content: contentOf(r, b)}
 }
 
 // emptyItem is an item whose block begins.
-func emptyItem(id string, b *chat.Block) any {
+func emptyItem(asked *body, id string, b *chat.Block) any {
 	switch b.Kind {
 	case chat.ThinkingBlock:
 		return reasoningItem{ID: id, Type: "reasoning", Status: "in_progress", Summary: []any{}, Content: []any{}}
 	case chat.CallBlock:
-		return callItem{ID: id, Type: "function_call", Status: "in_progress", CallID: b.Call.ID, Name: b.Call.Name}
+		return callOf(asked, id, "in_progress", b)
 	}
 	return messageItem{ID: id, Type: "message", Status: "in_progress", Role: "assistant", Content: []any{}}
+}
+
+func callOf(asked *body, id, status string, b *chat.Block) any {
+	if asked.takesText(b) {
+		return customItem{id, "custom_tool_call", status, b.Call.ID, b.Call.Name, custom.Input(b.Text)}
+	}
+	return callItem{id, "function_call", status, b.Call.ID, b.Call.Name, b.Text}
 }
 
 func contentOf(r *chat.Request, b *chat.Block) []any { return []any{partOf(r, b)} }

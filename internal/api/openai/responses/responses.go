@@ -11,6 +11,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/api/openai/custom"
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/jobs"
 )
@@ -77,7 +78,8 @@ type body struct {
 	Background *bool   `json:"background"`
 	PreviousID *string `json:"previous_response_id"`
 
-	keep bool // the answer is stored
+	keep  bool         // the answer is stored
+	texts custom.Names // the tools that are custom
 }
 
 type reasoning struct {
@@ -156,7 +158,7 @@ func (b *body) request() (*chat.Request, error) {
 	if r.Messages, err = readInput(b.Instructions, b.Input); err != nil {
 		return nil, err
 	}
-	if r.Tools, err = readTools(b.Tools); err != nil {
+	if r.Tools, b.texts, err = readTools(b.Tools); err != nil {
 		return nil, err
 	}
 	if r.ToolChoice, err = openai.ReadChoice(b.ToolChoice, r.Tools); err != nil {
@@ -174,10 +176,13 @@ func (b *body) request() (*chat.Request, error) {
 	if err = b.reasoning(r); err != nil {
 		return nil, err
 	}
-	if o := b.StreamOptions; o != nil && o.IncludeObfuscation != nil && *o.IncludeObfuscation {
-		return nil, openai.Unsupported("stream_options.include_obfuscation", "include_obfuscation is not supported: leave it out")
-	}
 	return r, b.counts(r)
+}
+
+// even reports whether the pieces of a stream are to be of even lengths.
+func (b *body) even() bool {
+	o := b.StreamOptions
+	return o != nil && o.IncludeObfuscation != nil && *o.IncludeObfuscation
 }
 
 func (b *body) reasoning(r *chat.Request) error {
@@ -260,7 +265,9 @@ func (t *textConfig) read() (chat.Format, error) {
 	return out, err
 }
 
-func readTools(in []json.RawMessage) (out []chat.Tool, err error) {
+// readTools reads tools, and which of them are custom.
+func readTools(in []json.RawMessage) (out []chat.Tool, texts custom.Names, err error) {
+	texts = custom.Names{}
 	for i, raw := range in {
 		at := fmt.Sprintf("tools[%d]", i)
 		var t struct {
@@ -269,17 +276,25 @@ func readTools(in []json.RawMessage) (out []chat.Tool, err error) {
 			Description string          `json:"description"`
 			Parameters  json.RawMessage `json:"parameters"`
 			Strict      *bool           `json:"strict"`
+			Format      *custom.Format  `json:"format"`
 		}
 		if err := api.Decode(at, raw, &t, false); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if t.Type != "function" {
-			return nil, openai.Unsupported(at+".type", "%s.type is %q: only function is possible", at, t.Type)
+		one := chat.Tool{Name: t.Name, Description: t.Description, Schema: t.Parameters, Strict: t.Strict != nil && *t.Strict}
+		switch t.Type {
+		case "function":
+		case "custom":
+			texts[t.Name] = true
+			if one, err = custom.Tool(at, t.Name, t.Description, t.Format); err != nil {
+				return nil, nil, err
+			}
+		default:
+			return nil, nil, openai.Unsupported(at+".type", "%s.type is %q: function and custom are possible", at, t.Type)
 		}
-		out, err = openai.AddTool(out, at, chat.Tool{Name: t.Name, Description: t.Description, Schema: t.Parameters, Strict: t.Strict != nil && *t.Strict})
-		if err != nil {
-			return nil, err
+		if out, err = openai.AddTool(out, at, one); err != nil {
+			return nil, nil, err
 		}
 	}
-	return out, nil
+	return out, texts, nil
 }

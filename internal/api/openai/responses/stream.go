@@ -5,6 +5,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/api/openai/custom"
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/jobs"
 )
@@ -16,9 +17,10 @@ type stream struct {
 	now    *response
 	fold   chat.Fold
 	number int
-	id     string // of the latest item
-	place  int    // of the latest item
-	ended  bool   // the latest item has said all but how it ended
+	id     string            // of the latest item
+	place  int               // of the latest item
+	ended  bool              // the latest item has said all but how it ended
+	input  *custom.Unwrapper // of the open item, if it is a call of a custom tool
 
 	as   string          // its ID where it is stored, "" for the backend's own
 	sink *jobs.Sink      // of an answer in the background, nil for any other
@@ -40,20 +42,37 @@ type event struct {
 	Refusal      *string                `json:"refusal,omitempty"`
 	Name         string                 `json:"name,omitempty"`
 	Arguments    *string                `json:"arguments,omitempty"`
+	Input        *string                `json:"input,omitempty"`
 	Logprobs     *[]openai.TokenLogprob `json:"logprobs,omitempty"`
 	Annotation   *annotation            `json:"annotation,omitempty"`
 	AnnotationIx *int                   `json:"annotation_index,omitempty"`
+	Obfuscation  string                 `json:"obfuscation,omitempty"`
 }
 
 // words are the names of a kind of block's events.
 var words = map[chat.BlockKind]string{chat.TextBlock: "response.output_text", chat.RefusalBlock: "response.refusal",
 	chat.ThinkingBlock: "response.reasoning_text", chat.CallBlock: "response.function_call_arguments"}
 
+// word is the name of the open item's events.
+func (s *stream) word(kind chat.BlockKind) string {
+	if s.input != nil {
+		return "response.custom_tool_call_input"
+	}
+	return words[kind]
+}
+
 func (s *stream) Type() string { return "text/event-stream" }
 
 func (s *stream) send(out *api.Frames, e event) error {
 	e.Number = s.number
 	s.number++
+	if e.Delta != nil && s.b.even() {
+		piece, err := api.Encode(&e)
+		if err != nil {
+			return err
+		}
+		e.Obfuscation = openai.Filling(len(piece))
+	}
 	if s.sink != nil {
 		text, err := api.Encode(&e)
 		if err != nil {
@@ -110,8 +129,11 @@ func (s *stream) start(out *api.Frames, ev *chat.Event) error {
 	if err := s.itemDone(out, "completed"); err != nil {
 		return err
 	}
-	s.id = itemID(s.now.ID, b, ev.Block)
-	err := s.send(out, event{Type: "response.output_item.added", OutputIndex: &ev.Block, Item: emptyItem(s.id, b)})
+	s.id, s.input = itemID(s.b, s.now.ID, b, ev.Block), nil
+	if s.b.takesText(b) {
+		s.input = new(custom.Unwrapper)
+	}
+	err := s.send(out, event{Type: "response.output_item.added", OutputIndex: &ev.Block, Item: emptyItem(s.b, s.id, b)})
 	if err != nil || b.Kind == chat.CallBlock {
 		return err
 	}
@@ -121,8 +143,13 @@ func (s *stream) start(out *api.Frames, ev *chat.Event) error {
 }
 
 func (s *stream) delta(out *api.Frames, ev *chat.Event) error {
-	e := s.inItem(words[ev.BlockKind]+".delta", ev)
-	e.Delta = &ev.Text
+	e, text := s.inItem(s.word(ev.BlockKind)+".delta", ev), ev.Text
+	if s.input != nil {
+		if text = s.input.Next(text); text == "" {
+			return nil
+		}
+	}
+	e.Delta = &text
 	if ev.BlockKind == chat.TextBlock {
 		probabilities := logprobsOf(s.r, ev.Tokens)
 		e.Logprobs = &probabilities
@@ -145,13 +172,16 @@ func (s *stream) cite(out *api.Frames, ev *chat.Event) error {
 // stop says again what the block said, whole.
 func (s *stream) stop(out *api.Frames, ev *chat.Event) error {
 	b := s.block()
-	e := s.inItem(words[b.Kind]+".done", ev)
-	switch b.Kind {
-	case chat.CallBlock:
+	e := s.inItem(s.word(b.Kind)+".done", ev)
+	switch {
+	case s.input != nil:
+		text := custom.Input(b.Text)
+		e.Input = &text
+	case b.Kind == chat.CallBlock:
 		e.Arguments, e.Name = &b.Text, b.Call.Name
-	case chat.RefusalBlock:
+	case b.Kind == chat.RefusalBlock:
 		e.Refusal = &b.Text
-	case chat.TextBlock:
+	case b.Kind == chat.TextBlock:
 		probabilities := logprobsOf(s.r, b.Tokens)
 		e.Logprobs = &probabilities
 		e.Text = &b.Text
@@ -180,7 +210,7 @@ func (s *stream) itemDone(out *api.Frames, status string) error {
 	}
 	s.ended = false
 	b := &s.fold.Response().Choices[0].Blocks[s.place]
-	return s.send(out, event{Type: "response.output_item.done", OutputIndex: &s.place, Item: itemOf(s.r, s.id, status, b)})
+	return s.send(out, event{Type: "response.output_item.done", OutputIndex: &s.place, Item: itemOf(s.b, s.r, s.id, status, b)})
 }
 
 // Ping is a comment, which clients of event streams pass over.
