@@ -47,7 +47,8 @@ def open_large(setting, model):
         return {"generate": got["generate_tokens_per_s"], "peak GiB": got["peak_rss_bytes"] / 2**30} | residency(got)
 
     def theirs(i):
-        return llama_bench(setting, path, (), FEW)
+        # Left to itself it repacks 21 GB into memory of its own, and the system kills it.
+        return llama_bench(setting, path, (), FEW, "-lm", "mmap", "--repack", 0)
 
     return nothing_open(Pair(ours, theirs if setting.peers else None))
 
@@ -78,10 +79,10 @@ def residency(got):
             "s waited a token": use["wait_per_token_s"]}
 
 
-def llama_bench(setting, path, prompts, answer):
+def llama_bench(setting, path, prompts, answer, *options):
     """One round of llama-bench, under our names. It warms up before each test, as galerne bench does."""
     rows = json_of([setting.peers / "llama-bench", "-m", path, "-t", setting.threads, "-r", 1, "-o", "json",
-                    "-p", ",".join(map(str, prompts)) or 0, "-n", answer], setting.timeout)
+                    "-p", ",".join(map(str, prompts)) or 0, "-n", answer, *options], setting.timeout)
     return {f"prompt {row['n_prompt']}" if row["n_prompt"] else "generate": row["avg_ts"] for row in rows}
 
 
