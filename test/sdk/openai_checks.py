@@ -69,6 +69,38 @@ def test_a_tool_that_is_demanded_by_name_ends_with_stop():
     assert c.choices[0].finish_reason == "stop" and c.choices[0].message.tool_calls
 
 
+LIST = 'ls "🌊é"\n'  # what the script calls the custom tool with
+SHELL = {"type": "custom", "custom": {"name": "shell", "description": "runs a command",
+                                      "format": {"type": "grammar", "grammar": {"syntax": "regex", "definition": "[a-z]+ .*\n"}}}}
+
+
+def test_custom_tools_whole_streamed_and_back():
+    forced = {"type": "custom", "custom": {"name": "shell"}}
+    first = chat("custom", tools=[SHELL, TOOLS[1]], tool_choice=forced).choices[0].message
+    call, clock = first.tool_calls
+    assert (call.id, call.type, call.custom.name, call.custom.input) == ("call_1", "custom", "shell", LIST)
+    assert (clock.type, clock.function.name, clock.function.arguments) == ("function", "clock", "{}")
+    seen = asked()
+    assert seen["ToolChoice"]["Names"] == ["shell"] and seen["Tools"][0]["Strict"]
+    assert seen["Tools"][0]["Schema"]["properties"]["input"]["pattern"] == "^(?:[a-z]+ .*\n)$"
+
+    pieces = [c for chunk in chat("custom", tools=[SHELL, TOOLS[1]], stream=True) for c in chunk.choices[0].delta.tool_calls or []]
+    ours = [p.custom for p in pieces if p.index == 0]  # the client's type has function only, and keeps what else comes
+    assert (pieces[0].id, pieces[0].type, ours[0]["name"]) == ("call_1", "custom", "shell")
+    assert "".join(c["input"] for c in ours) == LIST and len(ours) > 3
+
+    results = [{"role": "tool", "tool_call_id": c.id, "content": "sunny"} for c in first.tool_calls]
+    client.chat.completions.create(model="plain", messages=[*HI, first, *results], tools=[SHELL, TOOLS[1]])
+    parts = [p for m in asked()["Messages"] for p in m["Parts"] if p["CallID"] or p["ID"]]
+    assert [p["Name"] for p in parts] == ["shell", "clock"] * 2 and json.loads(parts[0]["Arguments"]) == {"input": LIST}
+
+
+def test_a_custom_tool_with_a_lark_grammar_says_what_to_do():
+    tool = {"type": "custom", "custom": {"name": "f", "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: /a/"}}}}
+    e = raises(openai.BadRequestError, chat, "custom", tools=[tool])
+    assert e.param == "tools[0].custom.format.grammar.syntax" and "regular expression" in e.message
+
+
 class Person(BaseModel):
     name: str
     age: int
@@ -167,6 +199,34 @@ def test_responses_with_tools_go_round():
     assert client.responses.create(model="plain", input=again, tools=tools).output_text == "Hello, wörld 🌊."
     parts = [p for m in asked()["Messages"] for p in m["Parts"] if p["CallID"]]
     assert [(p["CallID"], p["Name"], p["Text"]) for p in parts] == [("call_1", "weather", "sunny"), ("call_2", "clock", "sunny")]
+
+
+def test_responses_with_custom_tools_go_round():
+    tools = [{"type": "custom", "name": "shell", "description": "runs a command"}, {"type": "function", "name": "clock", "parameters": {}, "strict": False}]
+    ask = {"model": "custom", "input": "list?", "tools": tools, "tool_choice": {"type": "custom", "name": "shell"}}
+    first = client.responses.create(**ask)
+    call, clock = first.output
+    assert (call.type, call.call_id, call.name, call.input) == ("custom_tool_call", "call_1", "shell", LIST) and clock.type == "function_call"
+    with client.responses.stream(**ask) as s:
+        events = list(s)
+        streamed = s.get_final_response()
+    deltas = [e.delta for e in events if e.type == "response.custom_tool_call_input.delta"]
+    done = [e.input for e in events if e.type == "response.custom_tool_call_input.done"]
+    assert "".join(deltas) == LIST and done == [LIST] and len(deltas) > 2
+    assert (streamed.output[0].call_id, streamed.output[0].input) == (call.call_id, call.input)
+    again = [{"role": "user", "content": "list?"}, *first.output, {"type": "custom_tool_call_output", "call_id": "call_1", "output": "a b"},
+             {"type": "function_call_output", "call_id": "call_2", "output": "noon"}]
+    assert client.responses.create(model="plain", input=again, tools=tools).output_text == "Hello, wörld 🌊."
+    parts = [p for m in asked()["Messages"] for p in m["Parts"] if p["CallID"]]
+    assert [(p["CallID"], p["Name"], p["Text"]) for p in parts] == [("call_1", "shell", "a b"), ("call_2", "clock", "noon")]
+
+
+def test_responses_hide_the_lengths_of_their_pieces():
+    def deltas(**more):
+        return [e for e in client.responses.create(model="plain", input="hi", stream=True, **more) if e.type == "response.output_text.delta"]
+    even = deltas(stream_options={"include_obfuscation": True})
+    assert all(e.obfuscation for e in even) and [e.delta for e in even] == [e.delta for e in deltas()]
+    assert not any(hasattr(e, "obfuscation") for e in deltas())
 
 
 def test_responses_parse_and_end_early():

@@ -31,6 +31,32 @@ export async function the_helper_for_streams_is_content() {
   assert.equal(await client.chat.completions.stream({ model: "plain", messages }).finalContent(), "Hello, wörld 🌊.");
 }
 
+const LIST = 'ls "🌊é"\n'; // what the script calls the custom tool with
+
+export async function custom_tools_whole_and_streamed() {
+  const custom = { tools: [{ type: "custom", custom: { name: "shell", description: "runs a command" } }, tools[1]], tool_choice: { type: "custom", custom: { name: "shell" } } };
+  const whole = (await chat("custom", custom)).choices[0].message;
+  assert.deepEqual(whole.tool_calls[0], { id: "call_1", type: "custom", custom: { name: "shell", input: LIST } });
+  assert.equal(whole.tool_calls[1].type, "function");
+  let text = "";
+  for await (const c of await chat("custom", { ...custom, stream: true })) for (const call of c.choices[0].delta.tool_calls ?? []) text += call.custom?.input ?? "";
+  assert.equal(text, LIST);
+  await chat("plain", { ...custom, messages: [...messages, whole, ...whole.tool_calls.map((c) => ({ role: "tool", tool_call_id: c.id, content: "a" }))] });
+  const parts = (await asked()).Messages.flatMap((m) => m.Parts).filter((p) => p.ID);
+  assert.deepEqual(JSON.parse(parts[0].Arguments), { input: LIST });
+}
+
+export async function custom_tools_of_responses() {
+  const ask = { model: "custom", input: "list?", tools: [{ type: "custom", name: "shell" }], tool_choice: { type: "custom", name: "shell" } };
+  const whole = await client.responses.create(ask);
+  assert.deepEqual([whole.output[0].type, whole.output[0].name, whole.output[0].input], ["custom_tool_call", "shell", LIST]);
+  const stream = client.responses.stream(ask);
+  let text = "";
+  for await (const e of stream) if (e.type === "response.custom_tool_call_input.delta") text += e.delta;
+  assert.equal(text, LIST);
+  assert.deepEqual((await stream.finalResponse()).output[0].input, LIST);
+}
+
 export async function tools_are_run_by_the_client() {
   const runner = client.chat.completions.runTools({
     model: "tools", messages, stream: true, max_completion_tokens: 50,
