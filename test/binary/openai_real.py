@@ -1,5 +1,6 @@
 """The official openai client against real models: openai_real.py URL"""
 import json
+import re
 import sys
 
 import openai
@@ -68,6 +69,28 @@ def test_the_small_coder_calls_a_tool():
     r = ask(CODER, [{"role": "user", "content": "What is the weather in Nantes? Use the tool."}], tools=tools, tool_choice="required", max_tokens=100)
     call = r.choices[0].message.tool_calls[0]
     assert call.function.name == "get_weather" and "Nantes" in json.loads(call.function.arguments)["city"], r
+
+
+def test_the_small_coder_calls_custom_tools():
+    program = 'for i in range(3):\n    print("é", i)'
+    tools = [{"type": "custom", "custom": {"name": "python", "description": "Executes Python code. The input is the source code."}},
+             {"type": "custom", "custom": {"name": "dial", "description": "Dials a number.", "format": {
+                 "type": "grammar", "grammar": {"syntax": "regex", "definition": "\\+[0-9]{2,3} [0-9]{6}"}}}}]
+    demand = {"messages": [{"role": "user", "content": "Run this: " + program}], "tools": tools[:1],
+              "tool_choice": {"type": "custom", "custom": {"name": "python"}}, "parallel_tool_calls": False, "max_tokens": 100}
+    call = ask(CODER, **demand).choices[0].message.tool_calls[0]
+    assert (call.type, call.custom.name, call.custom.input) == ("custom", "python", program), call
+    pieces = [p for c in ask(CODER, stream=True, **demand) for p in c.choices[0].delta.tool_calls or []]
+    assert "".join(p.custom["input"] for p in pieces) == program and len(pieces) > 4, pieces
+    call = ask(CODER, **demand | {"tools": tools, "tool_choice": {"type": "custom", "custom": {"name": "dial"}}}).choices[0].message.tool_calls[0]
+    assert call.custom.name == "dial" and re.fullmatch(r"\+[0-9]{2,3} [0-9]{6}", call.custom.input), call
+    first = client.responses.create(model=CODER, input="Run this: " + program, tools=[{"type": "custom", **tools[0]["custom"]}],
+                                    tool_choice={"type": "custom", "name": "python"}, parallel_tool_calls=False, temperature=0, max_output_tokens=100)
+    assert (first.output[0].type, first.output[0].input) == ("custom_tool_call", program), first
+    after = client.responses.create(model=CODER, previous_response_id=first.id, temperature=0, max_output_tokens=60, input=[
+        {"type": "custom_tool_call_output", "call_id": first.output[0].call_id, "output": "é 0\né 1\né 2"},
+        {"role": "user", "content": "Repeat what the program printed."}])
+    assert "é 2" in after.output_text, after
 
 
 def test_a_schema_is_obeyed():

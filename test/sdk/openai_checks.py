@@ -364,6 +364,11 @@ def test_azures_errors():
 # Traps: bytes that the client must not like. Where one is passed over one day, a rule that the surface
 # keeps for its sake can go.
 
+def test_trap_the_helper_for_streams_does_not_know_custom_calls():
+    with client.chat.completions.stream(model="custom", messages=HI, tools=[SHELL]) as s:  # docs/openai.md says what to use
+        raises((AttributeError, AssertionError, TypeError), lambda: (list(s), s.get_final_completion()))
+
+
 def trapped(name):
     return client.with_options(base_url=f"{URL}/test/raw/{name}/v1").chat.completions
 
