@@ -52,7 +52,9 @@ func (f *Format) pattern(at string) (string, error) {
 
 type object map[string]any
 
-// Tool is the function that stands for a custom tool. At is the place of its fields in the request.
+// Tool is the function that stands for a custom tool. At is the place of its fields in the request. It is strict
+// where its format is to be enforced: strict tools are refused by models that cannot be held to them, and any text
+// needs no such model.
 func Tool(at, name, description string, f *Format) (chat.Tool, error) {
 	input := object{"type": "string", "description": "The whole input of the tool, as plain text."}
 	pattern, err := f.pattern(at + ".format")
@@ -66,7 +68,7 @@ func Tool(at, name, description string, f *Format) (chat.Tool, error) {
 	if _, err := grammar.CompileSchema(schema, grammar.Options{}); err != nil { // only a pattern can be to blame
 		return chat.Tool{}, chat.ErrRequest.Because("openai: %s.format cannot be enforced: %w", at, err).At(at + ".format")
 	}
-	return chat.Tool{Name: name, Description: description, Schema: schema, Strict: true}, nil
+	return chat.Tool{Name: name, Description: description, Schema: schema, Strict: pattern != ""}, nil
 }
 
 // Arguments are what the model wrote when it gave a custom tool this input.

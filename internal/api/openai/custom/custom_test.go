@@ -137,6 +137,11 @@ func TestARegexHoldsTheWholeInput(t *testing.T) {
 	if !tool.Strict {
 		t.Error("the tool is not strict, so its input would be held to nothing")
 	}
+	for _, f := range []*Format{nil, {Type: "text"}} {
+		if tool, err := Tool("tools[0]", "f", "", f); err != nil || tool.Strict {
+			t.Errorf("any text: strict %t, %v: models that cannot be held to strict tools would refuse it", tool.Strict, err)
+		}
+	}
 }
 
 func TestFormatsThatCannotBeEnforcedAreNamed(t *testing.T) {
