@@ -45,6 +45,23 @@ export async function tools_in_two_steps() {
   }
 }
 
+export async function custom_tools_in_two_steps() {
+  const inputs = [];
+  const format = { type: "grammar", syntax: "regex", definition: "[a-z]+ .*\n" };
+  const tools = {
+    shell: openai.tools.customTool({ name: "shell", description: "runs a command", format, execute: async (input) => { inputs.push(input); return "a b"; } }),
+    clock: tool({ inputSchema: z.object({}), execute: async () => "noon" }),
+  };
+  const ask = { model: openai("custom"), tools, prompt: "hi", stopWhen: stepCountIs(2), maxRetries: 0, providerOptions: { openai: { store: false } } };
+  await generateText(ask);
+  await streamText(ask).consumeStream();
+  assert.deepEqual(inputs, Array(4).fill('ls "🌊é"\n'));
+  const seen = await asked();
+  const parts = seen.Messages.flatMap((m) => m.Parts).filter((p) => p.CallID);
+  assert.deepEqual(parts.map((p) => [p.CallID, p.Name, p.Text]), [["call_1", "shell", "a b"], ["call_2", "clock", "noon"]]);
+  assert.equal(seen.Tools[0].Schema.properties.input.pattern, "^(?:[a-z]+ .*\n)$");
+}
+
 export async function thoughts() {
   const got = await generateText({ model: compatible("thinks"), prompt: "hi", maxRetries: 0 });
   assert.equal(got.reasoningText, "Let me see.");
