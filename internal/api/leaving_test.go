@@ -24,20 +24,27 @@ func listening(t *testing.T, b *apitest.Backend) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, l) }()
+	address, stop, served := onSocket(t, s)
 	t.Cleanup(func() {
 		stop()
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
 	})
-	return l.Addr().String()
+	return address
+}
+
+// onSocket serves on a free port until stop; served gives how that ended.
+func onSocket(t *testing.T, s *api.Server) (address string, stop func(), served <-chan error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	return l.Addr().String(), stop, ended
 }
 
 // Answers that do not end before their first part and after it.

@@ -309,14 +309,8 @@ func TestShutdownLetsAnswersEndThenCutsThem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(context.Background())
-		served := make(chan error, 1)
-		go func() { served <- s.Serve(ctx, l) }()
-		w, err := http.Post("http://"+l.Addr().String()+"/v1/say", "application/json", strings.NewReader(`{"model":"m","stream":true}`))
+		address, stop, served := onSocket(t, s)
+		w, err := http.Post("http://"+address+"/v1/say", "application/json", strings.NewReader(`{"model":"m","stream":true}`))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,9 @@
 package chat
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -218,6 +220,14 @@ type Ranking struct {
 	By     string // CrossEncoder or Embedding
 	Tokens int
 	Scores []Score
+}
+
+// Order puts the best documents first, those of equal scores as they were, and keeps most of them; 0: all.
+func (r *Ranking) Order(most int) {
+	slices.SortStableFunc(r.Scores, func(a, b Score) int { return cmp.Compare(b.Raw, a.Raw) })
+	if most > 0 && most < len(r.Scores) {
+		r.Scores = r.Scores[:most]
+	}
 }
 
 // How a Ranking came about: a model read the query with each document, or vectors of both were compared.

@@ -27,20 +27,28 @@ type mixture struct {
 	memory  Memory
 }
 
-// openMixture opens a file within limit bytes, 0 for no limit; room, if above 0, is what experts may take instead of
-// what the plan says.
-func openMixture(t testing.TB, path string, limit, room int64, threads int, o Options) *mixture {
+// inspected opens a file for a plan of it.
+func inspected(t testing.TB, path string) (*weights.File, *zoo.Plan) {
 	t.Helper()
 	f, err := weights.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
 	plan, err := zoo.Inspect(f)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return f, plan
+}
+
+// openMixture opens a file within limit bytes, 0 for no limit; room, if above 0, is what experts may take instead of
+// what the plan says.
+func openMixture(t testing.TB, path string, limit, room int64, threads int, o Options) *mixture {
+	t.Helper()
+	f, plan := inspected(t, path)
+	defer f.Close()
 	m := &mixture{}
+	var err error
 	if m.memory, err = Fit(plan.Config, plan.Weights, limit, &o); err != nil {
 		t.Fatal(err)
 	}
@@ -205,16 +213,9 @@ func peak(t *testing.T) int64 {
 
 func TestACapThatIsTooSmallSaysWhatWouldDo(t *testing.T) {
 	path := testdeps.Mixture{Dim: 256, Layers: 4, FFN: 512, Experts: 8, Used: 2}.Write(t)
-	f, err := weights.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, plan := inspected(t, path)
 	defer f.Close()
-	plan, err := zoo.Inspect(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = Fit(plan.Config, plan.Weights, 1<<20, &Options{})
+	_, err := Fit(plan.Config, plan.Weights, 1<<20, &Options{})
 	if !errors.Is(err, ErrMemory) {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@
 package sample
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"math/bits"
@@ -77,6 +78,22 @@ type Mask interface {
 	Advance(id int32) error
 }
 
+// Wide is what a mask's form allows, where it tells that it leaves tokens of it out; else nil.
+func Wide(m Mask) []uint64 {
+	if w, ok := m.(interface{ Wide() []uint64 }); ok {
+		return w.Wide()
+	}
+	return nil
+}
+
+// Why is why a mask allows nothing, where it tells; else nil.
+func Why(m Mask) error {
+	if e, ok := m.(interface{ Err() error }); ok {
+		return e.Err()
+	}
+	return nil
+}
+
 // Candidate is a token with its log-probability.
 type Candidate struct {
 	ID      int32
@@ -124,8 +141,8 @@ func (s *Sampler) Next(logits []float32) (int32, error) {
 		forbid(x, s.narrow)
 		id, err = s.pick(x)
 	}
-	if m, ok := s.mask.(interface{ Err() error }); ok && errors.Is(err, ErrNothing) && m.Err() != nil {
-		err = m.Err() // the mask knows why
+	if errors.Is(err, ErrNothing) {
+		err = cmp.Or(Why(s.mask), err)
 	}
 	if err != nil {
 		return 0, err
@@ -175,11 +192,9 @@ func (s *Sampler) adjust(logits []float32) []float32 {
 func (s *Sampler) allowed() []uint64 {
 	allowed := s.mask.Allowed()
 	s.narrow = nil
-	if m, ok := s.mask.(interface{ Wide() []uint64 }); ok {
-		if wide := m.Wide(); wide != nil {
-			s.narrow = allowed
-			return wide
-		}
+	if wide := Wide(s.mask); wide != nil {
+		s.narrow = allowed
+		return wide
 	}
 	return allowed
 }

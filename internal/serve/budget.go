@@ -45,19 +45,14 @@ func (b *budget) Advance(id int32) error {
 
 // Wide is the other mask's.
 func (b *budget) Wide() []uint64 {
-	if m, ok := b.Mask.(interface{ Wide() []uint64 }); ok && (!b.inside || b.left > 0) {
-		return m.Wide()
+	if b.inside && b.left <= 0 {
+		return nil
 	}
-	return nil
+	return sample.Wide(b.Mask)
 }
 
 // Err is the other mask's.
-func (b *budget) Err() error {
-	if m, ok := b.Mask.(interface{ Err() error }); ok {
-		return m.Err()
-	}
-	return nil
-}
+func (b *budget) Err() error { return sample.Why(b.Mask) }
 
 // withBudget keeps a request's reasoning within its budget, where the model marks reasoning with tokens
 // of their own. Other models do not reason, or mark it in words; there a budget changes nothing.

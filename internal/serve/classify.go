@@ -118,18 +118,7 @@ func (s *Server) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking, 
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(out.Scores, func(a, b chat.Score) int {
-		switch {
-		case a.Raw > b.Raw:
-			return -1
-		case a.Raw < b.Raw:
-			return 1
-		}
-		return 0
-	})
-	if r.Top > 0 && r.Top < len(out.Scores) {
-		out.Scores = out.Scores[:r.Top]
-	}
+	out.Order(r.Top)
 	return out, nil
 }
 

@@ -86,7 +86,7 @@ func (b *binder) openStore() error {
 	if err != nil {
 		return err
 	}
-	b.store, err = expert.New(expert.Options{Layers: layers, Used: b.spec.ExpertsUsed, Room: b.options.ExpertRoom, Reader: reader, Lazy: b.options.Lazy})
+	b.store, err = expert.New(expert.Options{Layers: layers, Used: b.spec.ExpertsUsed, Room: b.options.ExpertRoom, Reader: reader})
 	if err != nil {
 		return err
 	}

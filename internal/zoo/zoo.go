@@ -40,7 +40,6 @@ type Options struct {
 	// ExpertRoom is the memory, in bytes, that a mixture's experts may take. They are read while it computes.
 	// 0: all are read when it is opened.
 	ExpertRoom int64
-	Lazy       bool // leave that memory empty until experts are wanted
 }
 
 // build makes a network of one architecture.

@@ -251,18 +251,7 @@ func (b *Backend) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking,
 		out.Scores = append(out.Scores, chat.Score{Index: i, Score: score, Raw: 8*score - 4})
 		out.Tokens += len([]rune(d))
 	}
-	slices.SortStableFunc(out.Scores, func(x, y chat.Score) int {
-		switch {
-		case x.Score > y.Score:
-			return -1
-		case x.Score < y.Score:
-			return 1
-		}
-		return 0
-	})
-	if r.Top > 0 && r.Top < len(out.Scores) {
-		out.Scores = out.Scores[:r.Top]
-	}
+	out.Order(r.Top)
 	return out, nil
 }
 

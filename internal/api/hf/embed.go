@@ -31,11 +31,7 @@ func embed(c *api.Call) error {
 		return err
 	}
 	r := &chat.EmbedRequest{Truncate: b.Truncate, Raw: b.Normalize != nil && !*b.Normalize}
-	var err error
-	if r.Texts, r.Tokens, err = readInputs(b.Inputs); err != nil {
-		return err
-	}
-	if err := direction("truncation_direction", b.Truncate, b.Direction); err != nil {
+	if err := fill(r, b.Inputs, b.Direction); err != nil {
 		return err
 	}
 	if b.Dimensions != nil {
@@ -46,10 +42,7 @@ func embed(c *api.Call) error {
 	if b.Encoding != "" && b.Encoding != "float" && b.Encoding != "base64" {
 		return invalid("encoding_format", "encoding_format is %q: it must be float or base64", b.Encoding)
 	}
-	if r.Model, err = embedder(c, named(c, b.Model)); err != nil {
-		return err
-	}
-	got, err := c.Backend.Embed(c.R.Context(), r)
+	got, err := vectors(c, r, b.Model)
 	if err != nil {
 		return err
 	}
@@ -77,21 +70,31 @@ func embedAll(c *api.Call) error {
 		return err
 	}
 	r := &chat.EmbedRequest{Truncate: b.Truncate, EachToken: true}
-	var err error
-	if r.Texts, r.Tokens, err = readInputs(b.Inputs); err != nil {
+	if err := fill(r, b.Inputs, b.Direction); err != nil {
 		return err
 	}
-	if err := direction("truncation_direction", b.Truncate, b.Direction); err != nil {
-		return err
-	}
-	if r.Model, err = embedder(c, named(c, b.Model)); err != nil {
-		return err
-	}
-	got, err := c.Backend.Embed(c.R.Context(), r)
+	got, err := vectors(c, r, b.Model)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, got.Rows)
+}
+
+// fill reads what is to be embedded, and checks where it may be cut.
+func fill(r *chat.EmbedRequest, inputs json.RawMessage, word string) (err error) {
+	if r.Texts, r.Tokens, err = readInputs(inputs); err != nil {
+		return err
+	}
+	return direction("truncation_direction", r.Truncate, word)
+}
+
+// vectors asks the embedder that the caller named, or the default one.
+func vectors(c *api.Call, r *chat.EmbedRequest, model string) (*chat.Embeddings, error) {
+	var err error
+	if r.Model, err = embedder(c, named(c, model)); err != nil {
+		return nil, err
+	}
+	return c.Backend.Embed(c.R.Context(), r)
 }
 
 func direction(at string, truncate bool, word string) error {
@@ -168,10 +171,7 @@ func similarity(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	if r.Model, err = embedder(c, named(c, b.Model)); err != nil {
-		return err
-	}
-	got, err := c.Backend.Embed(c.R.Context(), r)
+	got, err := vectors(c, r, b.Model)
 	if err != nil {
 		return err
 	}
