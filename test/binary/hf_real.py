@@ -34,8 +34,8 @@ def test_grammars_bind():
 
 
 def test_chats():
-    assert "Paris" in client.chat_completion(CAPITAL, max_tokens=20).choices[0].message.content
-    assert "Paris" in coder.chat_completion(CAPITAL, max_tokens=20).choices[0].message.content
+    assert "Paris" in client.chat_completion(CAPITAL, max_tokens=20, temperature=0).choices[0].message.content
+    assert "Paris" in coder.chat_completion(CAPITAL, max_tokens=20, temperature=0).choices[0].message.content
 
 
 def test_vectors_are_of_the_model_made_for_them():
