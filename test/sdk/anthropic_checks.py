@@ -146,6 +146,8 @@ def test_betas_are_taken_as_they_come():
     m = client.beta.messages.create(model="plain", messages=HI, max_tokens=64, betas=["something-2031-01-01"])
     assert m.content[0].text == "Hello, wörld 🌊."
     assert client.beta.messages.count_tokens(model="m", messages=HI).input_tokens == 2
+    for version in ("2023-06-01", "2026-10-21", "2031-01-01"):  # a version is no reason to refuse
+        assert say("plain", extra_headers={"anthropic-version": version}).stop_reason == "end_turn"
 
 
 def test_both_forms_of_credentials():
@@ -164,6 +166,10 @@ def test_errors_are_the_right_exceptions():
             ("nope", anthropic.NotFoundError, 404, "not_found_error"),
             ("limited", anthropic.RateLimitError, 429, "rate_limit_error"),
             ("quota", anthropic.APIStatusError, 402, "billing_error"),
+            ("denied", anthropic.PermissionDeniedError, 403, "permission_error"),
+            ("large", anthropic.APIStatusError if OLD else anthropic.RequestTooLargeError, 413, "request_too_large"),
+            ("late", anthropic.APIStatusError if OLD else anthropic.DeadlineExceededError, 504, "timeout_error"),
+            ("down", anthropic.InternalServerError, 503, "api_error"),
             ("busy", anthropic.APIStatusError if OLD else anthropic.OverloadedError, 529, "overloaded_error")):
         for ask in (say, lambda model: say(model, stream=True)):
             e = raises(kind, ask, model)
@@ -224,10 +230,10 @@ def test_limits_are_told():
 
 
 def test_busy_servers_are_tried_again_and_used_up_budgets_are_not():
-    eager = client.with_options(max_retries=2, base_url=URL + "/test/try/anthropic/2")
+    eager = client.with_options(max_retries=2, base_url=URL + "/test/try/anthropic/busy/2")
     assert eager.messages.create(model="plain", messages=HI, max_tokens=9).stop_reason == "end_turn"
     assert get("/test/tries/anthropic") == ["0", "1", "2"]
-    eager = client.with_options(max_retries=2, base_url=URL + "/test/try/anthropic_quota/0")
+    eager = client.with_options(max_retries=2, base_url=URL + "/test/try/anthropic_quota/busy/0")
     raises(anthropic.APIStatusError, eager.messages.create, model="quota", messages=HI, max_tokens=9)
     assert get("/test/tries/anthropic_quota") == ["0"]
 
@@ -280,3 +286,5 @@ def test_traps_are_still_there():
             failed.add(name)
     assert failed == failing - ({"anthropic_named_done"} if OLD else set()), failed
     assert trapped("anthropic_no_stop").content[0].text == "a"  # Python's client does without; Node's fails
+    for no_effect in ("anthropic_done", "anthropic_retry"):
+        assert trapped(no_effect).content[0].text == "a", no_effect

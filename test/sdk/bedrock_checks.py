@@ -1,6 +1,7 @@
 """What Amazon's own Python client makes of the Bedrock surface."""
 import binascii
 import json
+import os
 
 import boto3
 import botocore
@@ -111,7 +112,8 @@ def test_counts():
 def test_errors_are_of_the_right_kind():
     x = client.exceptions
     for model, kind, status in (("nobody", x.ResourceNotFoundException, 404), ("limited", x.ThrottlingException, 429), ("busy", x.ServiceUnavailableException, 503),
-                                ("too_long", x.ValidationException, 400), ("quota", x.ServiceQuotaExceededException, 400)):
+                                ("too_long", x.ValidationException, 400), ("quota", x.ServiceQuotaExceededException, 400), ("denied", x.AccessDeniedException, 403),
+                                ("down", x.ServiceUnavailableException, 503), ("late", x.ModelTimeoutException, 408), ("large", x.ValidationException, 413)):
         for call in (say, stream):
             e = raises(kind, call, model)
             assert e.response["ResponseMetadata"]["HTTPStatusCode"] == status and e.response["Error"]["Message"], model
@@ -129,8 +131,10 @@ def test_an_exception_in_the_middle_of_a_stream():
 
 
 def test_another_try_after_a_refusal():
-    c = connect(URL + "/test/try/bedrock/2", attempts=3)
+    c = connect(URL + "/test/try/bedrock/busy/2", attempts=3)
     assert say("plain", c=c)["stopReason"] == "end_turn"
+    c = connect(URL + "/test/try/bedrock_limited/limited/1", attempts=2)
+    assert say("plain", c=c)["ResponseMetadata"]["RetryAttempts"] == 1
 
 
 def test_keep_alives_are_passed_over():
@@ -215,3 +219,16 @@ def test_what_the_client_takes_without_a_word():
     assert stream("m", c=c) == [{"messageStart": {"role": "assistant"}}]
     wrong = connect(stub("application/vnd.amazon.eventstream", start[:-1] + b"\0"))
     raises(Exception, stream, "m", c=wrong)  # sums are checked
+    # Events of kinds that are unknown, which is what a keep-alive is, other content types, and events of another form.
+    other = frame(b"{}", event_type="keepAlive", content_type="application/json", message_type="event")
+    assert stream("m", c=connect(stub("text/plain", other + start + other))) == [{"messageStart": {"role": "assistant"}}]
+    assert stream("m", c=connect(stub("text/event-stream", b"data: {}\n\n"))) == []  # too short for the sum of an event's head
+    raises(Exception, stream, "m", c=connect(stub("text/event-stream", b'data: {"messageStart": {"role": "assistant"}}\n\n')))
+
+
+def test_a_bearer_token_is_not_sent_over_plain_http():
+    os.environ["AWS_BEARER_TOKEN_BEDROCK"] = "right"
+    try:
+        raises(botocore.exceptions.InvalidEndpointConfigurationError, say, "plain", c=connect(KEYED_URL))
+    finally:
+        del os.environ["AWS_BEARER_TOKEN_BEDROCK"]

@@ -216,7 +216,8 @@ def test_version_1_embeds_and_ranks():
 
 def test_errors_are_the_right_exceptions():
     for model, kind, status in (("too_long", cohere.BadRequestError, 400), ("nope", cohere.NotFoundError, 404), ("limited", cohere.TooManyRequestsError, 429),
-                                ("quota", cohere.TooManyRequestsError, 429), ("busy", cohere.ServiceUnavailableError, 503)):
+                                ("quota", cohere.TooManyRequestsError, 429), ("busy", cohere.ServiceUnavailableError, 503), ("denied", cohere.ForbiddenError, 403),
+                                ("down", cohere.ServiceUnavailableError, 503), ("late", cohere.GatewayTimeoutError, 504), ("large", ApiError, 413)):
         for ask in (say, stream):
             e = raises(kind, ask, model)
             assert e.status_code == status and e.body["message"] and e.body["id"], e
@@ -237,8 +238,10 @@ def test_keys():
 
 
 def test_busy_servers_are_tried_again():
-    c = cohere.ClientV2(base_url=URL + "/test/try/cohere/2", api_key="any")
+    c = cohere.ClientV2(base_url=URL + "/test/try/cohere/busy/2", api_key="any")
     assert c.chat(model="plain", messages=HI).finish_reason == "COMPLETE" and len(get("/test/tries/cohere")) == 3
+    c = cohere.ClientV2(base_url=URL + "/test/try/cohere_limited/limited/2", api_key="any")
+    assert c.chat(model="plain", messages=HI).finish_reason == "COMPLETE" and len(get("/test/tries/cohere_limited")) == 3
 
 
 def test_pings_are_passed_over():

@@ -163,9 +163,11 @@ def test_models():
 
 def test_errors_are_of_the_right_kind():
     for model, code, status in (("nobody/x", 404, "NOT_FOUND"), ("limited", 429, "RESOURCE_EXHAUSTED"), ("quota", 429, "RESOURCE_EXHAUSTED"),
-                                ("busy", 503, "UNAVAILABLE"), ("too_long", 400, "INVALID_ARGUMENT"), ("breaks", 500, "INTERNAL")):
-        e = raises(errors.ServerError if code >= 500 else errors.ClientError, say, model)
-        assert (e.code, e.status) == (code, status) and e.message and "secret" not in e.message, (model, e)
+                                ("busy", 503, "UNAVAILABLE"), ("too_long", 400, "INVALID_ARGUMENT"), ("breaks", 500, "INTERNAL"), ("denied", 403, "PERMISSION_DENIED"),
+                                ("down", 503, "UNAVAILABLE"), ("late", 504, "DEADLINE_EXCEEDED"), ("large", 413, "INVALID_ARGUMENT")):
+        for call in (say, stream) if model != "breaks" else (say,):
+            e = raises(errors.ServerError if code >= 500 else errors.ClientError, call, model)
+            assert (e.code, e.status) == (code, status) and e.message and "secret" not in e.message, (model, e)
     e = raises(errors.ClientError, say, "plain", cached_content="cachedContents/x")
     assert e.code == 400 and "cachedContent" in e.message
     e = raises(errors.ClientError, say, "plain", tools=[types.Tool(google_search=types.GoogleSearch())])
@@ -189,7 +191,7 @@ def test_keys():
 
 
 def test_retries_where_they_are_asked_for():
-    c = connect(URL + f"/test/try/gemini{OLD}/2", retry_options=types.HttpRetryOptions(attempts=3, initial_delay=0.01))
+    c = connect(URL + f"/test/try/gemini{OLD}/busy/2", retry_options=types.HttpRetryOptions(attempts=3, initial_delay=0.01))
     assert say("plain", c=c).text
 
 

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 from huggingface_hub import AsyncInferenceClient, InferenceClient
-from huggingface_hub.errors import GenerationError, HfHubHTTPError, OverloadedError, ValidationError
+from huggingface_hub.errors import GenerationError, HfHubHTTPError, OverloadedError, UnknownError, ValidationError
 
 from common import KEYED_URL, URL, asked, get, raises, until_idle
 
@@ -91,9 +91,11 @@ def test_what_a_server_says_of_itself():
 def test_errors_are_the_right_exceptions():
     assert "max_new_tokens is 0" in str(raises(ValidationError, client.text_generation, "hi", max_new_tokens=0))
     assert "best_of" in str(raises(ValidationError, client.text_generation, "hi", best_of=3))
-    for model, kind in (("too_long", ValidationError), ("busy", OverloadedError), ("limited", OverloadedError)):
+    for model, kind, status in (("too_long", ValidationError, 422), ("busy", OverloadedError, 429), ("limited", OverloadedError, 429), ("breaks", GenerationError, 424),
+                                ("denied", UnknownError, 403), ("down", UnknownError, 503), ("late", UnknownError, 504), ("large", ValidationError, 413)):
         for more in ({}, {"stream": True}):
-            raises(kind, lambda: list(at(model).text_generation("hi", **more)))
+            e = raises(kind, lambda: list(at(model).text_generation("hi", **more)))
+            assert "secret" not in str(e) and (model == "breaks" and more or e.__cause__.response.status_code == status), (model, e.__cause__)
     e = raises(HfHubHTTPError, at("nope").chat_completion, HI)
     assert e.response.status_code == 404 and e.response.json()["error_type"] == "not_found"
     e = raises(HfHubHTTPError, at("too_long").feature_extraction, [])
@@ -127,7 +129,12 @@ def test_who_leaves_frees_the_slot():
 
 
 def test_the_prefix():
-    assert InferenceClient(base_url=URL + "/hf").text_generation("hi") == InferenceClient(base_url=URL + "/generate").text_generation("hi")
+    for base in ("", "/hf", "/generate", "/hf/generate"):
+        c = InferenceClient(base_url=URL + base)
+        assert c.text_generation("hi") == "Hello, wörld 🌊.", base
+        assert c.text_generation("hi", details=True).details.generated_tokens == 3, base
+        assert "".join(c.text_generation("hi", stream=True)) == "Hello, wörld 🌊.", base
+        assert list(c.text_generation("hi", stream=True, details=True))[-1].details.finish_reason == "eos_token", base
 
 
 async def test_async_clients():

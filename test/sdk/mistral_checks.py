@@ -1,5 +1,6 @@
 """What Mistral's own Python client makes of the Mistral surface."""
 import asyncio
+import json
 import re
 
 import numpy as np
@@ -14,7 +15,7 @@ except ImportError:  # the older generation
     from mistralai import Mistral, models as errors
     OLD = True
 
-from common import KEYED_URL, URL, asked, get, raises, until_idle
+from common import KEYED_URL, URL, asked, get, raises, stub, until_idle
 
 client = Mistral(server_url=URL, api_key="any")
 HI = [{"role": "user", "content": "hi"}]
@@ -162,7 +163,7 @@ def test_errors_are_the_right_exceptions():
     e = raises(errors.HTTPValidationError, say, "plain", temperature=9)
     assert e.data.detail[0].loc == ["body", "temperature"] and "temperature is 9" in e.data.detail[0].msg and e.status_code == 422
     raises(errors.HTTPValidationError, stream, "plain", [])
-    for model, status in (("too_long", 400), ("nope", 404), ("limited", 429), ("quota", 429), ("busy", 503)):
+    for model, status in (("too_long", 400), ("nope", 404), ("limited", 429), ("quota", 429), ("busy", 503), ("denied", 403), ("down", 503), ("late", 504), ("large", 413)):
         for ask in (say, stream):
             e = raises(errors.SDKError, ask, model)
             assert e.status_code == status and '"object":"error"' in e.body, (model, e)
@@ -235,3 +236,27 @@ def test_trap_an_error_among_the_chunks():
 def test_trap_a_model_without_a_type():
     if not OLD:
         raises(errors.ResponseValidationError, trapped("mistral_models_without_a_type").models.list)
+
+
+def sent(answer, content_type="application/json"):
+    return Mistral(server_url=stub(content_type, answer if isinstance(answer, bytes) else json.dumps(answer).encode()), api_key="any")
+
+
+def test_trap_an_answer_without_one_of_its_fields():
+    # The other clients pass over most of it.
+    whole = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+             "choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}
+    assert sent(whole).chat.complete(model="m", messages=HI).choices[0].message.content == "a"
+    for field in whole:
+        raises(errors.ResponseValidationError, sent({k: v for k, v in whole.items() if k != field}).chat.complete, model="m", messages=HI)
+
+
+def test_trap_vectors_without_an_id():
+    whole = {"id": "1", "object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [1]}], "usage": {"prompt_tokens": 1, "completion_tokens": 0, "total_tokens": 1}}
+    assert sent(whole).embeddings.create(model="m", inputs="a").data
+    raises(errors.ResponseValidationError, sent({k: v for k, v in whole.items() if k != "id"}).embeddings.create, model="m", inputs="a")
+
+
+def test_trap_json_and_events_that_call_themselves_text():
+    raises(errors.SDKError, sent(b"{}", "text/plain").models.list)
+    raises(errors.SDKError, sent(b"data: [DONE]\n\n", "text/plain").chat.stream, model="m", messages=HI)

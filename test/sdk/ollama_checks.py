@@ -148,6 +148,10 @@ def test_errors_say_what_is_wrong():
     assert e.status_code == 404
     e = raises(ollama.ResponseError, client.chat, "too_long", messages=HI)
     assert e.status_code == 400 and "9000" in e.error
+    for model, status in (("limited", 429), ("quota", 429), ("busy", 503), ("denied", 403), ("down", 503), ("late", 504), ("large", 413)):
+        for call in (lambda: client.chat(model, messages=HI), lambda: list(client.generate(model, "hi", stream=True))):
+            e = raises(ollama.ResponseError, call)
+            assert e.status_code == status and e.error, (model, e)
     assert raises(ollama.ResponseError, client.chat, "busy", messages=HI).status_code == 503
     assert raises(ollama.ResponseError, client.chat, "limited", messages=HI).status_code == 429
     e = raises(ollama.ResponseError, client.chat, "plain", messages=HI, options={"mirostat": 2})

@@ -250,8 +250,20 @@ def test_embeddings_in_both_encodings_are_the_same():
     assert [d.index for d in default.data] == [0, 1, 2] and len(default.data[0].embedding) == 8
     for a, b in zip(default.data, floats.data):
         assert all(math.isclose(x, y, abs_tol=1e-6) for x, y in zip(a.embedding, b.embedding, strict=True))
-    assert len(client.embeddings.create(model="m", input="one", dimensions=3).data[0].embedding) == 3
+    for text, d in zip(texts, default.data):  # each is where its text is
+        assert client.embeddings.create(model="m", input=text).data[0].embedding == d.embedding
+    short = [client.embeddings.create(model="m", input="one", dimensions=3, encoding_format=f).data[0].embedding for f in ("float", "base64")]
+    assert len(short[0]) == 3 and len(client.embeddings.create(model="m", input="one", dimensions=3).data[0].embedding) == 3
     assert client.embeddings.create(model="m", input=[ord(c) for c in "one"]).data[0].embedding == default.data[0].embedding
+
+
+def test_moderation_names_what_a_text_is():
+    a = client.moderations.create(model="judge", input=["I kill for a coffee", "flowers"])
+    threat, flowers = a.results
+    assert threat.flagged and threat.categories.violence and threat.category_scores.violence == 1 and not threat.categories.harassment
+    assert not flowers.flagged and a.id.startswith("modr-") and client.moderations.create(model="judge", input="flowers").results == [flowers]
+    e = raises(openai.BadRequestError, client.moderations.create, model="plain", input="flowers")
+    assert e.param == "model" and "cannot moderate" in str(e)
 
 
 def test_models():
@@ -274,7 +286,14 @@ def test_errors_are_the_right_exceptions():
     e = raises(openai.RateLimitError, chat, "limited")
     assert e.response.headers["retry-after-ms"] == "20"
     e = raises(openai.InternalServerError, chat, "busy")
-    assert e.code == "queue_full"
+    assert e.code == "queue_full" and e.response.headers["retry-after-ms"] == "20" and "x-should-retry" not in e.response.headers
+    e = raises(openai.PermissionDeniedError, chat, "denied")
+    assert e.code == "permission_denied"
+    for model, code, status in (("down", "upstream_down", 503), ("late", "timeout", 504), ("breaks", "internal_error", 500)):
+        e = raises(openai.InternalServerError, chat, model)
+        assert (e.code, e.status_code) == (code, status) and "secret" not in str(e)
+    e = raises(openai.APIStatusError, chat, "large")
+    assert (e.code, e.status_code) == ("request_too_large", 413)
     e = raises(openai.BadRequestError, chat, "plain", store=True)
     assert e.code == "unsupported_parameter" and e.param == "store"
     e = raises(openai.NotFoundError, client.fine_tuning.jobs.list)
@@ -298,15 +317,17 @@ def test_an_error_in_the_middle_of_a_stream():
 
 
 def test_a_used_up_budget_is_not_tried_again():
-    eager = client.with_options(max_retries=2, base_url=URL + "/test/try/quota/0/v1")
-    raises(openai.RateLimitError, eager.chat.completions.create, model="quota", messages=HI)
-    assert get("/test/tries/quota") == ["0"]
+    eager = client.with_options(max_retries=2, base_url=URL + "/test/try/quota/busy/0/v1")
+    e = raises(openai.RateLimitError, eager.chat.completions.create, model="quota", messages=HI)
+    assert get("/test/tries/quota") == ["0"] and e.code == "insufficient_quota" and e.response.headers["x-should-retry"] == "false"
 
 
 def test_busy_servers_are_tried_again():
-    eager = client.with_options(max_retries=2, base_url=URL + "/test/try/busy/2/v1")
+    eager = client.with_options(max_retries=2, base_url=URL + "/test/try/busy/busy/2/v1")
     assert eager.chat.completions.create(model="plain", messages=HI).choices[0].finish_reason == "stop"
     assert get("/test/tries/busy") == ["0", "1", "2"]
+    eager = client.with_options(max_retries=1, base_url=URL + "/test/try/limited/limited/1/v1")
+    assert eager.chat.completions.create(model="plain", messages=HI).choices and get("/test/tries/limited") == ["0", "1"]
 
 
 def test_who_leaves_frees_the_slot():
@@ -353,43 +374,17 @@ def test_azures_client_finds_deployments():
 
 
 def test_azures_errors():
-    assert raises(openai.AuthenticationError, azure(KEYED_URL, "wrong").models.list).code == "401"
+    wrong = azure(KEYED_URL, "wrong")
+    for call in (wrong.models.list, lambda: wrong.chat.completions.create(model="plain", messages=HI), lambda: wrong.embeddings.create(model="m", input="a"),
+                 lambda: wrong.responses.create(model="plain", input="hi")):
+        assert raises(openai.AuthenticationError, call).code == "401"
+    assert raises(openai.RateLimitError, azure().chat.completions.create, model="limited", messages=HI).code == "429"
+    assert raises(openai.BadRequestError, azure().chat.completions.create, model="too_long", messages=HI).code == "context_length_exceeded"
     assert azure(KEYED_URL, "right").models.list().data
     e = raises(openai.NotFoundError, azure().chat.completions.create, model="nope", messages=HI)
     assert e.code == "DeploymentNotFound"
     old = openai.AzureOpenAI(azure_endpoint=URL, api_version="yesterday", api_key="any", max_retries=0)
     assert raises(openai.NotFoundError, old.models.list).code == "404"
-
-
-# Traps: bytes that the client must not like. Where one is passed over one day, a rule that the surface
-# keeps for its sake can go.
-
-def test_trap_the_helper_for_streams_does_not_know_custom_calls():
-    with client.chat.completions.stream(model="custom", messages=HI, tools=[SHELL]) as s:  # docs/openai.md says what to use
-        raises((AttributeError, AssertionError, TypeError), lambda: (list(s), s.get_final_completion()))
-
-
-def trapped(name):
-    return client.with_options(base_url=f"{URL}/test/raw/{name}/v1").chat.completions
-
-
-def test_trap_an_event_without_data():
-    with trapped("openai_ping_event").create(model="m", messages=HI, stream=True) as s:
-        raises(json.JSONDecodeError, list, s)
-
-
-def test_trap_calls_without_an_index():
-    with trapped("openai_no_tool_index").stream(model="m", messages=HI) as s:
-        raises((TypeError, RuntimeError), list, s)
-
-
-def test_trap_a_role_that_is_said_twice():
-    with trapped("openai_role_twice").stream(model="m", messages=HI) as s:
-        assert s.get_final_completion().choices[0].message.role == "assistantassistant"
-
-
-def test_trap_a_last_event_without_its_blank_line():
-    assert "".join(c.choices[0].delta.content or "" for c in trapped("openai_no_blank_line").create(model="m", messages=HI, stream=True)) == "a"
 
 
 # Files and batches.

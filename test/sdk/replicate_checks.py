@@ -47,6 +47,9 @@ def test_run_of_a_version_is_an_iterator():
 
 def test_run_polls_where_it_does_not_wait():
     assert "".join(client.run("galerne/m", input={"prompt": "hi"}, wait=False)) == HELLO
+    # A wait that is over before the answer: what is not done yet is asked for again.
+    assert create("slow", wait=1).status in ("starting", "processing")
+    assert "".join(client.run("galerne/slow", input={"prompt": "hi"}, wait=1)) == "At last"
 
 
 def test_predictions_are_created_reloaded_and_listed():
@@ -67,13 +70,14 @@ def test_streams_say_what_whole_answers_say():
 
 
 def test_many_pages_of_a_list():
-    seen, page = [], client.predictions.list()
+    made = [create("m").id for _ in range(105)]  # a page has 100
+    seen, pages, page = [], 0, client.predictions.list()
     while True:
-        seen += [p.id for p in page.results]
+        seen, pages = seen + [p.id for p in page.results], pages + 1
         if page.next is None:
             break
         page = client.predictions.list(page.next)
-    assert len(seen) == len(set(seen)) > 2
+    assert pages > 1 and len(seen) == len(set(seen)) and seen[:len(made)] == made[::-1]  # the latest first
 
 
 def test_a_cancelled_prediction():

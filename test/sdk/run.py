@@ -1,6 +1,6 @@
-"""Run the test_* functions of one file, say how each went, and fail if one did.
+"""Run the test_* functions of files, say how each went, and fail if one did.
 
-python run.py FILE_checks.py [NAME...]   with GALERNE_TEST_URL and GALERNE_TEST_KEYED_URL set
+python run.py FILE.py... [NAME...]   with GALERNE_TEST_URL and GALERNE_TEST_KEYED_URL set
 """
 import importlib.util
 import inspect
@@ -12,13 +12,16 @@ from pathlib import Path
 
 
 def main():
-    file, wanted = Path(sys.argv[1]), sys.argv[2:]
+    files, wanted = [Path(a) for a in sys.argv[1:] if a.endswith(".py")], [a for a in sys.argv[1:] if not a.endswith(".py")]
     sys.path.insert(0, str(Path(__file__).parent))
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    checks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(checks)
+    checks = []
+    for file in files:
+        spec = importlib.util.spec_from_file_location(file.stem, file)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        checks += vars(module).items()
     passed, failed = 0, []
-    for name, check in list(vars(checks).items()):
+    for name, check in checks:
         if not name.startswith("test_") or wanted and name not in wanted:
             continue
         began = time.monotonic()

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/batches"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
+	"github.com/galerne-ai/galerne/internal/api/openai/stored"
 	"github.com/galerne-ai/galerne/internal/api/replicate"
 	"github.com/galerne-ai/galerne/internal/api/together"
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -40,11 +42,11 @@ import (
 
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces(kept *jobs.Store) []*api.Surface {
-	own := openai.Surface(append(responses.Stored(kept, responses.KeepFor), batches.Routes(kept)...)...)
+	own := openai.Surface(slices.Concat(responses.Stored(kept, responses.KeepFor), stored.Routes(kept, responses.KeepFor), batches.Routes(kept))...)
 	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), bedrock.Surface(), hf.Surface(own), together.Surface(), cohere.Surface(), replicate.Surface(replicate.Options{Store: kept, Send: post, Secret: []byte("a secret of the tests")})}
 }
 
-// TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: one file a vendor,
+// TestOfficialClientsUnderstandUs runs the checks of every vendor's Python client: the files VENDOR_*.py,
 // with plain functions named test_*; what a function raises is the failure.
 func TestOfficialClientsUnderstandUs(t *testing.T) {
 	pythonChecks(t, testdeps.Python(t), "openai", "anthropic", "ollama", "mistral", "cohere", "hf", "together", "gemini", "bedrock", "replicate")
@@ -65,7 +67,11 @@ func pythonChecks(t *testing.T, python string, vendors ...string) {
 			if err := exec.Command(python, "-c", "import "+name).Run(); err != nil {
 				t.Skipf("NOT TESTED: the Python package %s is missing: run `make deps`", name)
 			}
-			check(t, ".", python, "run.py", vendor+"_checks.py")
+			files, err := filepath.Glob(vendor + "_*.py")
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(t, ".", python, append([]string{"run.py"}, files...)...)
 		})
 	}
 }
@@ -168,8 +174,8 @@ type server struct {
 //
 //	GET  /test/asked   the latest request that the backend got, as JSON
 //	GET  /test/live    how many answers are not closed
-//	POST /test/try/NAME/N/... the first N calls are answered 503 with retry-after-ms, later ones go on
-//	GET  /test/tries/NAME     their retry-count headers
+//	POST /test/try/NAME/SCRIPT/N/... the first N calls are answered by SCRIPT, whatever model they ask
+//	GET  /test/tries/NAME            their retry-count headers
 //	     /test/raw/NAME/...   the file testdata/traps/NAME, whatever was asked: its first line is the Content-Type
 func serve(t *testing.T, o api.Options) *httptest.Server {
 	t.Helper()
@@ -205,6 +211,27 @@ func serve(t *testing.T, o api.Options) *httptest.Server {
 	return h
 }
 
+// instead marks a request that another script answers than its model's.
+type instead struct{}
+
+// Respond implements chat.Responder. The model "judge" says yes to the questions of package moderate that a
+// threat and an insult deserve.
+func (s *server) Respond(ctx context.Context, r *chat.Request) (chat.Stream, error) {
+	script, _ := ctx.Value(instead{}).(string)
+	if r.Model == "judge" {
+		script = "says_no"
+		if q := r.Messages[1].Parts[0].Text; strings.Contains(q, "kill") && strings.Contains(q, "injury?") || strings.Contains(q, "idiot") && strings.Contains(q, "insult") {
+			script = "says_yes"
+		}
+	}
+	if script != "" {
+		played := *r
+		played.Model = script
+		r = &played
+	}
+	return s.Backend.Respond(ctx, r)
+}
+
 func (s *server) around(inner http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", inner)
@@ -219,19 +246,17 @@ func (s *server) around(inner http.Handler) http.Handler {
 	mux.HandleFunc("GET /test/live", func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(s.Live())
 	})
-	mux.HandleFunc("POST /test/try/{name}/{n}/", func(w http.ResponseWriter, r *http.Request) {
-		name := r.PathValue("name")
+	mux.HandleFunc("POST /test/try/{name}/{script}/{n}/", func(w http.ResponseWriter, r *http.Request) {
+		name, script := r.PathValue("name"), r.PathValue("script")
 		n, _ := strconv.Atoi(r.PathValue("n"))
 		s.mu.Lock()
 		s.tries[name] = append(s.tries[name], r.Header.Get("X-Stainless-Retry-Count"))
 		count := len(s.tries[name])
 		s.mu.Unlock()
 		if count <= n {
-			w.Header().Set("Retry-After-Ms", "20")
-			http.Error(w, `{"error":{"message":"busy","type":"server_error","param":null,"code":"queue_full"}}`, http.StatusServiceUnavailable)
-			return
+			r = r.WithContext(context.WithValue(r.Context(), instead{}, script))
 		}
-		http.StripPrefix("/test/try/"+name+"/"+r.PathValue("n"), inner).ServeHTTP(w, r)
+		http.StripPrefix("/test/try/"+name+"/"+script+"/"+r.PathValue("n"), inner).ServeHTTP(w, r)
 	})
 	mux.HandleFunc("/test/raw/{name}/", func(w http.ResponseWriter, r *http.Request) {
 		text, err := os.ReadFile(filepath.Join("testdata", "traps", filepath.Base(r.PathValue("name"))))

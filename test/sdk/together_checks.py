@@ -84,10 +84,11 @@ def test_models():
 
 def test_errors_are_the_right_exceptions():
     if OLD:
-        kinds = dict.fromkeys(("too_long", "nope", "limited", "busy"), together.error.TogetherException)
+        kinds = dict.fromkeys(("too_long", "nope", "limited", "busy", "quota", "denied", "down", "late", "large"), together.error.TogetherException)
         denied = together.error.AuthenticationError
     else:
-        kinds = {"too_long": together.BadRequestError, "nope": together.NotFoundError, "limited": together.RateLimitError, "busy": together.InternalServerError}
+        kinds = {"too_long": together.BadRequestError, "nope": together.NotFoundError, "limited": together.RateLimitError, "busy": together.InternalServerError,
+                 "quota": together.RateLimitError, "denied": together.PermissionDeniedError, "down": together.InternalServerError, "late": together.InternalServerError, "large": together.APIStatusError}
         denied = together.AuthenticationError
     for model, kind in kinds.items():
         for ask in (say, lambda model: list(say(model, stream=True))):

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { Output, embed, embedMany, generateText, stepCountIs, streamText, tool } from "ai";
+import { Output, embed, embedMany, generateObject, generateText, stepCountIs, streamObject, streamText, tool } from "ai";
 import { z } from "zod";
 import { URL, asked, untilIdle } from "./common.mjs";
 
-const compatible = createOpenAICompatible({ name: "galerne", baseURL: URL + "/v1", apiKey: "any", includeUsage: true });
+const compatible = createOpenAICompatible({ name: "galerne", baseURL: URL + "/v1", apiKey: "any", includeUsage: true, supportsStructuredOutputs: true });
 const openai = createOpenAI({ baseURL: URL + "/openai/v1", apiKey: "any" });
 const providers = [["chat", (m) => compatible(m)], ["responses", (m) => openai(m)], ["openai chat", (m) => openai.chat(m)]];
 
@@ -29,6 +29,12 @@ export async function objects() {
   for (const [name, model] of providers) {
     const got = await generateText({ model: model("person"), output: Output.object({ schema }), prompt: "hi", maxRetries: 0 });
     assert.deepEqual(got.output, { name: "Ann", age: 7 }, name);
+    const ask = { model: model("person"), schema, prompt: "hi", maxRetries: 0 };
+    assert.deepEqual((await generateObject(ask)).object, { name: "Ann", age: 7 }, name);
+    assert.deepEqual(Object.keys((await asked()).Format.Schema.properties), ["name", "age"], name);
+    const stream = streamObject(ask);
+    for await (const _ of stream.partialObjectStream);
+    assert.deepEqual(await stream.object, { name: "Ann", age: 7 }, name);
   }
 }
 
@@ -42,6 +48,10 @@ export async function tools_in_two_steps() {
     assert.equal(got.steps[0].finishReason, "tool-calls", name);
     const parts = (await asked()).Messages.flatMap((m) => m.Parts).filter((p) => p.CallID);
     assert.deepEqual(parts.map((p) => [p.CallID, p.Name]), [["call_1", "weather"], ["call_2", "clock"]], name);
+    const streamed = streamText({ model: model("tools"), tools: { weather: run, clock: run }, prompt: "hi", stopWhen: stepCountIs(2), maxRetries: 0 });
+    const steps = await streamed.steps;
+    assert.deepEqual(steps.map((s) => s.toolResults.map((r) => [r.toolName, r.output])), Array(2).fill([["weather", "sunny"], ["clock", "sunny"]]), name);
+    assert.equal(calls, 8, name);
   }
 }
 
@@ -69,9 +79,12 @@ export async function thoughts() {
 }
 
 export async function vectors() {
-  const model = compatible.textEmbeddingModel?.("m") ?? compatible.embeddingModel("m");
-  assert.equal((await embed({ model, value: "one" })).embedding.length, 8);
-  assert.equal((await embedMany({ model: openai.embeddingModel?.("m") ?? openai.textEmbeddingModel("m"), values: ["one", "two"] })).embeddings.length, 2);
+  for (const by of [compatible, openai]) {
+    const model = by.textEmbeddingModel?.("m") ?? by.embeddingModel("m");
+    const one = (await embed({ model, value: "one" })).embedding;
+    assert.equal(one.length, 8);
+    assert.deepEqual((await embedMany({ model, values: ["two", "one"] })).embeddings[1], one);
+  }
 }
 
 export async function leaving_frees_the_slot() {

@@ -45,6 +45,28 @@ export async function tokens_are_counted_and_models_listed() {
   assert.deepEqual(ids, ["m", "org/m:q4"]);
 }
 
+export async function reasoning_makes_the_round_trip() {
+  const m = await stream("thinks", { max_tokens: 2000, thinking: { type: "enabled", budget_tokens: 1024 } }).finalMessage();
+  assert.deepEqual(m.content.map((b) => b.type), ["thinking", "text"]);
+  assert.ok(m.content[0].signature);
+  await ask("plain", { messages: [...messages, { role: "assistant", content: m.content }, ...messages] });
+  assert.deepEqual((await asked()).Messages[1].Parts.map((p) => p.Text), ["Let me see.", "42"]);
+}
+
+export async function keys_come_in_both_headers_and_betas_as_they_come() {
+  for (const more of [{ apiKey: "right" }, { authToken: "right", apiKey: null }, { apiKey: null, authToken: null, defaultHeaders: { "X-Api-Key": "right" } }]) {
+    assert.ok((await new Anthropic({ baseURL: KEYED_URL, maxRetries: 0, ...more }).models.list()).data.length);
+  }
+  const m = await client.beta.messages.create({ model: "plain", messages, max_tokens: 9, betas: ["something-2031-01-01"] });
+  assert.equal(m.content[0].text, "Hello, wörld 🌊.");
+}
+
+export async function busy_servers_are_tried_again() {
+  const eager = new Anthropic({ baseURL: URL + "/test/try/js_anthropic/busy/2", apiKey: "any", maxRetries: 2 });
+  assert.equal((await eager.messages.create({ model: "plain", messages, max_tokens: 9 })).stop_reason, "end_turn");
+  assert.deepEqual(await get("/test/tries/js_anthropic"), ["0", "1", "2"]);
+}
+
 export async function batches_come_to_their_results() {
   let batch = await client.messages.batches.create({ requests: ["plain", "nope"].map((model) => ({ custom_id: model, params: { model, messages, max_tokens: 9 } })) });
   for (const end = Date.now() + 20000; batch.processing_status !== "ended" && Date.now() < end;) batch = await client.messages.batches.retrieve(batch.id);
@@ -55,7 +77,8 @@ export async function batches_come_to_their_results() {
 
 export async function errors_are_the_right_classes() {
   for (const [model, kind, status] of [["too_long", Anthropic.BadRequestError, 400], ["nope", Anthropic.NotFoundError, 404], ["limited", Anthropic.RateLimitError, 429],
-    ["busy", Anthropic.APIError, 529], ["quota", Anthropic.APIError, 402]]) {
+    ["busy", Anthropic.APIError, 529], ["quota", Anthropic.APIError, 402], ["denied", Anthropic.PermissionDeniedError, 403],
+    ["large", Anthropic.APIError, 413], ["late", Anthropic.InternalServerError, 504], ["down", Anthropic.InternalServerError, 503], ["breaks", Anthropic.InternalServerError, 500]]) {
     const e = await raises(kind, ask(model));
     assert.equal(e.status, status);
     assert.match(e.requestID, /^req_/);

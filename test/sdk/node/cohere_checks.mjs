@@ -95,7 +95,7 @@ export async function vectors_orders_tokens_and_models() {
 }
 
 export async function errors_are_the_right_exceptions() {
-  for (const [model, status] of [["too_long", 400], ["nope", 404], ["limited", 429], ["busy", 503]]) {
+  for (const [model, status] of [["too_long", 400], ["nope", 404], ["limited", 429], ["quota", 429], ["busy", 503], ["denied", 403], ["down", 503], ["late", 504], ["large", 413]]) {
     for (const call of [() => say(model), () => folded(model)]) {
       const e = await raises(CohereError, call());
       assert.equal(e.statusCode, status);
@@ -105,6 +105,27 @@ export async function errors_are_the_right_exceptions() {
   const denied = await raises(CohereError, new CohereClientV2({ baseUrl: KEYED_URL, environment: KEYED_URL, token: "wrong" }).models.list());
   assert.equal(denied.statusCode, 401);
   assert.equal((await folded("breaks")).last.finishReason, "ERROR");
+}
+
+export async function events_come_in_order() {
+  const order = async (model) => {
+    const types = [];
+    for await (const e of await client.chatStream({ model, messages, documents }, once)) types.push(e.type);
+    return types;
+  };
+  assert.deepEqual(await order("thinks"), ["message-start", "content-start", "content-delta", "content-delta", "content-end",
+    "content-start", "content-delta", "content-end", "message-end"]);
+  assert.deepEqual(await order("tools"), ["message-start", "tool-call-start", "tool-call-delta", "tool-call-delta", "tool-call-end",
+    "tool-call-start", "tool-call-delta", "tool-call-end", "message-end"]);
+}
+
+export async function refused_callers_try_again() {
+  for (const script of ["limited", "busy"]) {
+    const base = `${URL}/test/try/js_cohere_${script}/${script}/1`;
+    const eager = new CohereClientV2({ baseUrl: base, environment: base, token: "any" });
+    assert.equal((await eager.chat({ model: "plain", messages })).finishReason, "COMPLETE");
+    assert.equal((await get("/test/tries/js_cohere_" + script)).length, 2);
+  }
 }
 
 export async function who_leaves_frees_the_slot() {

@@ -1,11 +1,23 @@
 // What the checks of every vendor share.
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 
 export const URL = process.env.GALERNE_TEST_URL;
 export const KEYED_URL = process.env.GALERNE_TEST_KEYED_URL; // a server whose one key is "right"
 
 // get is the test server's answer about itself.
 export const get = async (path) => (await fetch(URL + path)).json();
+
+// stub is the address of a server that answers everything with one body: for what a client must not be sent.
+export async function stub(type, body) {
+  const server = createServer((request, response) => {
+    request.resume();
+    response.writeHead(200, { "content-type": type });
+    response.end(body);
+  });
+  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  return `http://127.0.0.1:${server.address().port}`;
+}
 
 // asked is the latest request, in Galerne's own words.
 export const asked = () => get("/test/asked");

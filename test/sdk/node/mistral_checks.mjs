@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Mistral } from "@mistralai/mistralai";
 import * as errors from "@mistralai/mistralai/models/errors";
-import { KEYED_URL, URL, asked, get, raises, untilIdle } from "./common.mjs";
+import { KEYED_URL, URL, asked, get, raises, stub, untilIdle } from "./common.mjs";
 
 const client = new Mistral({ serverURL: URL, apiKey: "any" });
 const messages = [{ role: "user", content: "hi" }];
@@ -70,7 +70,7 @@ export async function vectors_and_models() {
 export async function errors_are_the_right_exceptions() {
   const e = await raises(errors.HTTPValidationError, say("plain", { temperature: 9 }));
   assert.match(e.detail[0].msg, /temperature is 9/);
-  for (const [model, status] of [["too_long", 400], ["nope", 404], ["limited", 429], ["busy", 503]]) {
+  for (const [model, status] of [["too_long", 400], ["nope", 404], ["limited", 429], ["quota", 429], ["busy", 503], ["denied", 403], ["down", 503], ["late", 504], ["large", 413]]) {
     assert.equal((await raises(errors.SDKError, say(model))).statusCode, status);
     assert.equal((await raises(errors.SDKError, client.chat.stream({ model, messages }))).statusCode, status);
   }
@@ -98,4 +98,33 @@ export async function who_leaves_frees_the_slot() {
 
 export async function pings_are_passed_over() {
   assert.equal((await joined(await client.chat.stream({ model: "slow_start", messages }))).text, "At last");
+}
+
+// What the client does with answers that we must not give. Where one of these fails, a rule has gone.
+
+const trap = (name) => new Mistral({ serverURL: `${URL}/test/raw/${name}`, apiKey: "any" });
+const sent = async (answer, type = "application/json") => new Mistral({ serverURL: await stub(type, JSON.stringify(answer)), apiKey: "any" });
+const without = (whole, field) => Object.fromEntries(Object.entries(whole).filter(([k]) => k !== field));
+
+export async function trap_an_answer_without_one_of_its_fields() {
+  const whole = { id: "1", object: "chat.completion", created: 1, model: "m", usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
+    choices: [{ index: 0, message: { role: "assistant", content: "a" }, finish_reason: "stop" }] };
+  assert.equal((await (await sent(whole)).chat.complete({ model: "m", messages })).choices[0].message.content, "a");
+  for (const field of Object.keys(whole)) {
+    await assert.rejects((await sent(without(whole, field))).chat.complete({ model: "m", messages }), field);
+  }
+}
+
+export async function trap_vectors_without_an_id() {
+  const whole = { id: "1", object: "list", model: "m", data: [{ object: "embedding", index: 0, embedding: [1] }], usage: { prompt_tokens: 1, completion_tokens: 0, total_tokens: 1 } };
+  assert.equal((await (await sent(whole)).embeddings.create({ model: "m", inputs: "a" })).data.length, 1);
+  await assert.rejects((await sent(without(whole, "id"))).embeddings.create({ model: "m", inputs: "a" }));
+}
+
+export async function trap_chunks_models_and_texts() {
+  for (const name of ["mistral_no_finish_reason", "mistral_call_without_a_name"]) {
+    await assert.rejects((async () => joined(await trap(name).chat.stream({ model: "m", messages })))(), name);
+  }
+  assert.equal((await trap("mistral_models_without_a_type").models.list()).data.length, 1); // Python's client fails
+  await assert.rejects((await sent({}, "text/plain")).models.list());
 }

@@ -1,7 +1,7 @@
 // What OpenAI's own client for Node makes of the OpenAI surface.
 import assert from "node:assert/strict";
 import OpenAI from "openai";
-import { KEYED_URL, URL, asked, get, raises, untilIdle } from "./common.mjs";
+import { KEYED_URL, URL, asked, get, raises, stub, untilIdle } from "./common.mjs";
 
 const client = new OpenAI({ baseURL: URL + "/v1", apiKey: "any", maxRetries: 0 });
 const messages = [{ role: "user", content: "hi" }];
@@ -94,14 +94,16 @@ export async function errors_are_the_right_exceptions() {
   e = await raises(OpenAI.NotFoundError, chat("nope"));
   assert.equal(e.code, "model_not_found");
   assert.match(e.requestID, /^req_/);
-  await raises(OpenAI.RateLimitError, chat("limited"));
-  await raises(OpenAI.InternalServerError, chat("busy"));
+  for (const [model, kind, status] of [["limited", OpenAI.RateLimitError, 429], ["busy", OpenAI.InternalServerError, 503], ["down", OpenAI.InternalServerError, 503],
+    ["late", OpenAI.InternalServerError, 504], ["denied", OpenAI.PermissionDeniedError, 403], ["large", OpenAI.APIError, 413]]) {
+    for (const stream of [true, false]) assert.equal((await raises(kind, chat(model, { stream }))).status, status);
+  }
   e = await raises(OpenAI.APIError, (async () => { for await (const _ of await chat("breaks", { stream: true })); })());
   assert.match(e.message, /internal error/);
 }
 
 export async function budgets_and_busy_servers_are_told_apart() {
-  const eager = (name, n) => new OpenAI({ baseURL: `${URL}/test/try/${name}/${n}/v1`, apiKey: "any", maxRetries: 2 });
+  const eager = (name, n) => new OpenAI({ baseURL: `${URL}/test/try/${name}/busy/${n}/v1`, apiKey: "any", maxRetries: 2 });
   await raises(OpenAI.RateLimitError, eager("js_quota", 0).chat.completions.create({ model: "quota", messages }));
   assert.deepEqual(await get("/test/tries/js_quota"), ["0"]);
   await eager("js_busy", 2).chat.completions.create({ model: "plain", messages });
@@ -155,6 +157,32 @@ export async function trap_json_that_calls_itself_text() {
 
 export async function trap_a_stream_without_a_role() {
   await assert.rejects(trap("openai_no_role").chat.completions.stream({ model: "m", messages }).finalChatCompletion());
+}
+
+const chunk = (delta, finish = null) => "data: " + JSON.stringify({ id: "c", object: "chat.completion.chunk", created: 1, model: "m",
+  choices: [{ index: 0, delta, finish_reason: finish }] });
+const first = chunk({ role: "assistant", content: "a" });
+const last = chunk({}, "stop");
+
+// sent is a client of a server that streams the lines of an event each, and says [DONE].
+async function sent(...lines) {
+  return new OpenAI({ baseURL: await stub("text/event-stream", [...lines, "data: [DONE]"].map((line) => line + "\n\n").join("")), apiKey: "any", maxRetries: 0 });
+}
+const helped = (client) => client.chat.completions.stream({ model: "m", messages }).finalChatCompletion();
+
+// What a keep-alive may be. Python's client does not bear the retry line.
+export async function trap_the_stub_itself_is_understood() {
+  assert.equal((await helped(await sent(": ping", first, "retry: 100", ": ping", last))).choices[0].message.content, "a");
+}
+
+export async function trap_a_stream_without_a_finish_reason() {
+  await assert.rejects(helped(await sent(first)));
+}
+
+export async function trap_a_call_without_its_type() {
+  const call = (more) => chunk({ role: "assistant", tool_calls: [{ index: 0, id: "x", ...more, function: { name: "f", arguments: "{}" } }] });
+  assert.equal((await helped(await sent(call({ type: "function" }), chunk({}, "tool_calls")))).choices[0].message.tool_calls[0].id, "x");
+  await assert.rejects(helped(await sent(call({}), chunk({}, "tool_calls"))));
 }
 
 export async function trap_an_event_without_data() {

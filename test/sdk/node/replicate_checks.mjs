@@ -18,6 +18,8 @@ export async function run_waits_and_polls() {
   for (const wait of [{ mode: "block" }, { mode: "poll", interval: 20 }]) {
     assert.equal((await client.run("galerne/m", { input, wait })).join(""), HELLO);
   }
+  const slow = await client.run("galerne/slow", { input, wait: { mode: "block", timeout: 1, interval: 50 } }); // asked for again when the wait is over
+  assert.equal(slow.join(""), "At last");
   const version = (await client.models.get("galerne", "m")).latest_version.id;
   assert.equal((await client.run(`galerne/m:${version}`, { input })).join(""), HELLO);
   await client.run("galerne/m", { input: { ...input, max_tokens: 64, temperature: 0.5, seed: 7 } });
@@ -37,9 +39,14 @@ export async function predictions_are_listed_and_cancelled() {
   while (p.status === "starting") p = await client.predictions.get(p.id);
   assert.equal((await client.predictions.cancel(p.id)).status, "canceled");
   await untilIdle();
-  const seen = new Set();
-  for await (const page of client.paginate(client.predictions.list)) for (const one of page) seen.add(one.id);
-  assert.ok(seen.has(p.id));
+  const made = [];
+  for (let i = 0; i < 105; i++) made.unshift((await client.predictions.create({ model: "galerne/m", input })).id); // a page has 100
+  const pages = [];
+  for await (const page of client.paginate(client.predictions.list)) pages.push(page.map((one) => one.id));
+  const seen = pages.flat();
+  assert.ok(pages.length > 1 && seen.includes(p.id));
+  assert.deepEqual(seen.slice(0, 105), made); // the latest first
+  assert.equal(new Set(seen).size, seen.length);
 }
 
 export async function a_prediction_that_fails() {
