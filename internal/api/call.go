@@ -78,6 +78,22 @@ func (c *Call) Began() time.Time { return c.began }
 // Strict reports whether unknown fields are errors.
 func (c *Call) Strict() bool { return c.server.o.Strict }
 
+// Owner is whose what is kept for the caller is: its tenant's.
+func (c *Call) Owner() string {
+	if c.Key == nil {
+		return ""
+	}
+	return c.Key.Tenant
+}
+
+// KeyID is the caller's key, "" where nobody had to say who they are.
+func (c *Call) KeyID() string {
+	if c.Key == nil {
+		return ""
+	}
+	return c.Key.ID
+}
+
 // JSON answers with one JSON value.
 func (c *Call) JSON(status int, v any) error {
 	data, err := Encode(v)

@@ -33,7 +33,7 @@ var floors = map[string]int{
 	// A vendor on floor 11 speaks another's language and takes its handlers.
 	"api/apitest": 10, "api/openai": 10, "api/anthropic": 10, "api/mistral": 10, "api/cohere": 10, "api/replicate": 10, "api/gemini": 10,
 	"api/ollama": 10, "ui": 10,
-	"api/openai/responses": 11, "api/openai/batches": 11, "api/azure": 11, "api/bedrock": 11, "api/together": 11, "api/hf": 11,
+	"api/openai/page": 11, "api/openai/responses": 12, "api/openai/batches": 12, "api/openai/stored": 12, "api/azure": 11, "api/bedrock": 11, "api/together": 11, "api/hf": 11,
 	"house": 12, "testdeps": 0,
 }
 

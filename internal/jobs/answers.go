@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
@@ -29,6 +30,8 @@ type Kept struct {
 	Key      string // the ID of the key as which it is asked
 	Dialect  string
 	Previous string // the answer that it goes on from, "" if none
+	Model    string // by which a list may be narrowed, as it may by labels
+	Labels   map[string]string
 	State    State
 	Path     string // where Request is sent, "" if it has been answered
 	Request  json.RawMessage
@@ -61,21 +64,73 @@ func (s *Store) Keep(ctx context.Context, k Kept) (Kept, error) {
 	if k.Ended() {
 		ended = db.Millis(k.Created)
 	}
-	_, err := s.db.Exec(ctx, `INSERT INTO answers (id, owner, key, dialect, previous, status, path, request, input, answer, failure, created, expires, ended, holder, held)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '', $11, $12, $13, '', 0)`,
-		k.ID, k.Owner, k.Key, k.Dialect, k.Previous, string(k.State), k.Path, string(k.Request), string(k.Input), string(k.Answer),
-		db.Millis(k.Created), db.Millis(k.Expires), ended)
+	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO answers (id, owner, key, dialect, previous, model, status, path, request, input, answer, failure, created, expires, ended, holder, held)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', $12, $13, $14, '', 0)`,
+			k.ID, k.Owner, k.Key, k.Dialect, k.Previous, k.Model, string(k.State), k.Path, string(k.Request), string(k.Input), string(k.Answer),
+			db.Millis(k.Created), db.Millis(k.Expires), ended)
+		if err != nil {
+			return err
+		}
+		return addLabels(ctx, tx, k.ID, k.Labels)
+	})
 	s.poke()
 	return k, err
 }
 
-const keptColumns = `id, owner, key, dialect, previous, status, path, request, input, answer, failure, created, expires, ended`
+func addLabels(ctx context.Context, tx *sql.Tx, id string, labels map[string]string) error {
+	for name, value := range labels {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO answer_labels (answer, name, value) VALUES ($1, $2, $3)`, id, name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Label gives an answer labels in the place of those that it has.
+func (s *Store) Label(ctx context.Context, owner, dialect, id string, labels map[string]string) (Kept, error) {
+	if _, err := s.Kept(ctx, owner, dialect, id); err != nil {
+		return Kept{}, err
+	}
+	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM answer_labels WHERE answer = $1`, id); err != nil {
+			return err
+		}
+		return addLabels(ctx, tx, id, labels)
+	})
+	if err != nil {
+		return Kept{}, err
+	}
+	return s.Kept(ctx, owner, dialect, id)
+}
+
+// label reads the labels of answers.
+func (s *Store) label(ctx context.Context, all []Kept) error {
+	for i := range all {
+		k := &all[i]
+		err := s.db.Each(ctx, `SELECT name, value FROM answer_labels WHERE answer = $1`, []any{k.ID}, func(scan func(...any) error) error {
+			var name, value string
+			err := scan(&name, &value)
+			if k.Labels == nil {
+				k.Labels = map[string]string{}
+			}
+			k.Labels[name] = value
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const keptColumns = `id, owner, key, dialect, previous, model, status, path, request, input, answer, failure, created, expires, ended`
 
 func scanKept(scan func(...any) error) (k Kept, err error) {
 	var state string
 	var created, expires, ended int64
 	var texts [4]string
-	err = scan(&k.ID, &k.Owner, &k.Key, &k.Dialect, &k.Previous, &state, &k.Path, &texts[0], &texts[1], &texts[2], &texts[3], &created, &expires, &ended)
+	err = scan(&k.ID, &k.Owner, &k.Key, &k.Dialect, &k.Previous, &k.Model, &state, &k.Path, &texts[0], &texts[1], &texts[2], &texts[3], &created, &expires, &ended)
 	for i, to := range []*json.RawMessage{&k.Request, &k.Input, &k.Answer, &k.Failure} {
 		*to = json.RawMessage(texts[i])
 	}
@@ -85,30 +140,48 @@ func scanKept(scan func(...any) error) (k Kept, err error) {
 
 // Kept gives one answer of an owner and a dialect.
 func (s *Store) Kept(ctx context.Context, owner, dialect, id string) (Kept, error) {
-	var out Kept
-	err := s.db.Each(ctx, `SELECT `+keptColumns+` FROM answers WHERE id = $1 AND owner = $2 AND dialect = $3 AND (expires = 0 OR expires > $4)`,
-		[]any{id, owner, dialect, db.Millis(s.now())}, func(scan func(...any) error) (err error) {
-			out, err = scanKept(scan)
-			return err
-		})
-	if err == nil && out.ID == "" {
+	out, err := s.selectKept(ctx, `id = $1 AND owner = $2 AND dialect = $3 AND (expires = 0 OR expires > $4)`, id, owner, dialect, db.Millis(s.now()))
+	if err == nil && len(out) == 0 {
 		err = ErrNotFound.Because("jobs: there is no answer %q", printable(id))
 	}
+	if err != nil {
+		return Kept{}, err
+	}
+	return out[0], s.label(ctx, out)
+}
+
+func (s *Store) selectKept(ctx context.Context, where string, args ...any) ([]Kept, error) {
+	var out []Kept
+	err := s.db.Each(ctx, `SELECT `+keptColumns+` FROM answers WHERE `+where, args, func(scan func(...any) error) error {
+		k, err := scanKept(scan)
+		out = append(out, k)
+		return err
+	})
 	return out, err
 }
 
-// List gives answers of an owner and a dialect, the newest first: at most n that are older than the answer
-// before, "" for the newest.
-func (s *Store) List(ctx context.Context, owner, dialect, before string, n int) ([]Kept, error) {
-	var out []Kept
-	err := s.db.Each(ctx, `SELECT `+keptColumns+` FROM answers WHERE owner = $1 AND dialect = $2 AND (expires = 0 OR expires > $3)
-		AND ($4 = '' OR (created, id) < (SELECT created, id FROM answers WHERE id = $4 AND owner = $1)) ORDER BY created DESC, id DESC LIMIT $5`,
-		[]any{owner, dialect, db.Millis(s.now()), before, n}, func(scan func(...any) error) error {
-			k, err := scanKept(scan)
-			out = append(out, k)
-			return err
-		})
-	return out, err
+// Answers lists an owner's answers of a dialect, and reports whether there are more after them.
+func (s *Store) Answers(ctx context.Context, owner, dialect string, p Page) ([]Kept, bool, error) {
+	where, args := `owner = $1 AND dialect = $2 AND (expires = 0 OR expires > $3) AND ($4 = '' OR model = $4)`, []any{owner, dialect, db.Millis(s.now()), p.Model}
+	for name, value := range p.Labels {
+		where += fmt.Sprintf(` AND EXISTS (SELECT 1 FROM answer_labels WHERE answer = answers.id AND name = $%d AND value = $%d)`, len(args)+1, len(args)+2)
+		args = append(args, name, value)
+	}
+	if p.After != "" {
+		k, err := s.Kept(ctx, owner, dialect, p.After)
+		if err != nil {
+			return nil, false, err
+		}
+		where += p.after(len(args) + 1)
+		args = append(args, db.Millis(k.Created), k.ID)
+	}
+	out, err := s.selectKept(ctx, where+p.order(), args...)
+	if err != nil {
+		return nil, false, err
+	}
+	more := len(out) > p.Limit
+	out = out[:min(len(out), p.Limit)]
+	return out, more, s.label(ctx, out)
 }
 
 const (
@@ -147,8 +220,10 @@ func (s *Store) Drop(ctx context.Context, owner, dialect, id string) error {
 
 func (s *Store) dropWhere(ctx context.Context, where string, arg any) error {
 	return s.db.Tx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM answer_events WHERE answer IN (SELECT id FROM answers WHERE `+where+`)`, arg); err != nil {
-			return err
+		for _, table := range []string{`answer_events`, `answer_labels`} {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE answer IN (SELECT id FROM answers WHERE `+where+`)`, arg); err != nil {
+				return err
+			}
 		}
 		_, err := tx.ExecContext(ctx, `DELETE FROM answers WHERE `+where, arg)
 		return err

@@ -2,18 +2,22 @@ package jobs
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
 
-func TestAnswersAreListedFromTheNewestPageByPage(t *testing.T) {
+func TestAnswersAreListedPageByPage(t *testing.T) {
 	s, ctx := open(t, t.TempDir()), context.Background()
 	now := time.Now()
 	s.o.Now = func() time.Time { return now }
+	labels := []map[string]string{nil, {"n": "odd"}, {"n": "even", "it's": "2"}, {"n": "odd"}, {"n": "even"}}
 	for i := range 5 {
 		for _, owner := range []string{"me", "you"} {
-			if _, err := s.Keep(ctx, Kept{ID: owner + strconv.Itoa(i), Owner: owner, Dialect: "plain", State: Done}); err != nil {
+			if _, err := s.Keep(ctx, Kept{ID: owner + strconv.Itoa(i), Owner: owner, Dialect: "plain", State: Done, Model: []string{"a", "b"}[i%2], Labels: labels[i]}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -24,33 +28,64 @@ func TestAnswersAreListedFromTheNewestPageByPage(t *testing.T) {
 	if _, err := s.Keep(ctx, Kept{ID: "other", Owner: "me", Dialect: "other", State: Done}); err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for before := ""; ; {
-		some, err := s.List(ctx, "me", "plain", before, 2)
-		if err != nil {
+	ids := func(p Page) (got []string) {
+		t.Helper()
+		for {
+			some, more, err := s.Answers(ctx, "me", "plain", p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, k := range some {
+				if k.EndedAt.IsZero() {
+					t.Errorf("%s is done and has no end", k.ID)
+				}
+				got = append(got, k.ID)
+			}
+			if !more {
+				return got
+			}
+			p.After = got[len(got)-1]
+		}
+	}
+	for want, p := range map[string]Page{
+		"me4 me3 me2 me1 me0": {Limit: 2},
+		"me0 me1 me2 me3 me4": {Limit: 3, Oldest: true},
+		"me3 me1":             {Limit: 1, Model: "b"},
+		"me4 me2":             {Limit: 9, Labels: map[string]string{"n": "even"}},
+		"me2":                 {Limit: 9, Model: "a", Labels: map[string]string{"n": "even", "it's": "2"}},
+		"":                    {Limit: 9, Labels: map[string]string{"n": "odd", "it's": "2"}},
+	} {
+		if got := strings.Join(ids(p), " "); got != want {
+			t.Errorf("%+v: %s, want %s", p, got, want)
+		}
+	}
+	if some, _, err := s.Answers(ctx, "me", "plain", Page{After: "you3", Limit: 9}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("another's answer is a place in one's own list: %v %v", some, err)
+	}
+}
+
+func TestAnswersAreLabelledAnewAndForgottenWithTheirLabels(t *testing.T) {
+	s, ctx := open(t, t.TempDir()), context.Background()
+	old := map[string]string{"a": "1", "b": "2"}
+	for _, id := range []string{"1", "2"} {
+		if _, err := s.Keep(ctx, Kept{ID: id, Owner: "me", Dialect: "plain", State: Done, Labels: old}); err != nil {
 			t.Fatal(err)
 		}
-		for _, k := range some {
-			if k.EndedAt.IsZero() {
-				t.Errorf("%s is done and has no end", k.ID)
-			}
-			got = append(got, k.ID)
-		}
-		if len(some) < 2 {
-			break
-		}
-		before = some[1].ID
 	}
-	want := []string{"me4", "me3", "me2", "me1", "me0"}
-	if len(got) != len(want) {
-		t.Fatalf("%v, want %v", got, want)
+	if _, err := s.Label(ctx, "you", "plain", "1", nil); !errors.Is(err, ErrNotFound) {
+		t.Errorf("another's answer is labelled: %v", err)
 	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("%v, want %v", got, want)
-		}
+	if k, err := s.Label(ctx, "me", "plain", "1", map[string]string{"b": "3"}); err != nil || !maps.Equal(k.Labels, map[string]string{"b": "3"}) {
+		t.Errorf("%v %v", k.Labels, err)
 	}
-	if some, err := s.List(ctx, "me", "plain", "you3", 9); err != nil || len(some) != 0 {
-		t.Errorf("another's answer is a place in one's own list: %v %v", some, err)
+	if k, err := s.Kept(ctx, "me", "plain", "2"); err != nil || !maps.Equal(k.Labels, old) {
+		t.Errorf("the other one: %v %v", k.Labels, err)
+	}
+	if err := s.Drop(ctx, "me", "plain", "1"); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	if err := s.db.One(ctx, `SELECT count(*) FROM answer_labels WHERE answer = '1'`, nil, &n); err != nil || n != 0 {
+		t.Errorf("%d labels of nothing (%v)", n, err)
 	}
 }

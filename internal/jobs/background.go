@@ -17,14 +17,7 @@ const flushEvents = 100 * time.Millisecond // between writes of an answer's even
 
 // waitingAnswers lists the answers that are to be made and that nobody makes.
 func (s *Store) waitingAnswers(ctx context.Context) ([]Kept, error) {
-	var out []Kept
-	err := s.db.Each(ctx, `SELECT `+keptColumns+` FROM answers WHERE ended = 0 AND (holder = $1 OR held <= $2) ORDER BY created LIMIT $3`,
-		[]any{s.self, db.Millis(s.now()), pageLines}, func(scan func(...any) error) error {
-			k, err := scanKept(scan)
-			out = append(out, k)
-			return err
-		})
-	return out, err
+	return s.selectKept(ctx, `ended = 0 AND (holder = $1 OR held <= $2) ORDER BY created LIMIT $3`, s.self, db.Millis(s.now()), pageLines)
 }
 
 // maker makes one answer.

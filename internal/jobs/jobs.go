@@ -173,6 +173,9 @@ func discard(f *os.File) {
 type Page struct {
 	After   string // an id; "" begins with the first
 	Limit   int
-	Oldest  bool // the oldest first; else the newest
-	Purpose string
+	Oldest  bool   // the oldest first; else the newest
+	Purpose string // of files, "" for any
+
+	Model  string            // of answers, "" for any
+	Labels map[string]string // that answers have all of
 }

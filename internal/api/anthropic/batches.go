@@ -52,14 +52,6 @@ type batchRequest struct {
 // customID is what Anthropic allows.
 var customID = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 
-// owner is whose batches a caller sees: its tenant's.
-func owner(c *api.Call) string {
-	if c.Key == nil {
-		return ""
-	}
-	return c.Key.Tenant
-}
-
 // create answers POST /v1/messages/batches. What is wrong with one message's params its own result tells.
 func (h *batches) create(c *api.Call) error {
 	var b batchBody
@@ -69,10 +61,7 @@ func (h *batches) create(c *api.Call) error {
 	if err := b.check(); err != nil {
 		return err
 	}
-	made := jobs.Batch{Owner: owner(c), Dialect: dialect, Endpoint: "/v1/messages", Expires: time.Now().Add(window)}
-	if c.Key != nil {
-		made.Key = c.Key.ID
-	}
+	made := jobs.Batch{Owner: c.Owner(), Key: c.KeyID(), Dialect: dialect, Endpoint: "/v1/messages", Expires: time.Now().Add(window)}
 	made, err := h.s.Create(c.R.Context(), made, b.items())
 	if err != nil {
 		return err
@@ -202,7 +191,7 @@ func (h *batches) list(c *api.Call) error {
 		}
 		p.After, p.Oldest = before, true
 	}
-	all, more, err := h.s.Batches(c.R.Context(), owner(c), dialect, p)
+	all, more, err := h.s.Batches(c.R.Context(), c.Owner(), dialect, p)
 	if err != nil {
 		return err
 	}
@@ -225,7 +214,7 @@ func (h *batches) list(c *api.Call) error {
 }
 
 func (h *batches) get(c *api.Call) error {
-	b, err := h.s.Batch(c.R.Context(), owner(c), dialect, batchID(c.R.PathValue("id")))
+	b, err := h.s.Batch(c.R.Context(), c.Owner(), dialect, batchID(c.R.PathValue("id")))
 	if err != nil {
 		return err
 	}
@@ -234,7 +223,7 @@ func (h *batches) get(c *api.Call) error {
 
 // cancel answers with the batch, also where it has ended already.
 func (h *batches) cancel(c *api.Call) error {
-	b, err := h.s.Cancel(c.R.Context(), owner(c), dialect, batchID(c.R.PathValue("id")))
+	b, err := h.s.Cancel(c.R.Context(), c.Owner(), dialect, batchID(c.R.PathValue("id")))
 	if err != nil && !(errors.Is(err, jobs.ErrState) && b.Ended()) {
 		return err
 	}
@@ -243,7 +232,7 @@ func (h *batches) cancel(c *api.Call) error {
 
 func (h *batches) delete(c *api.Call) error {
 	id := batchID(c.R.PathValue("id"))
-	if err := h.s.DeleteBatch(c.R.Context(), owner(c), dialect, id); err != nil {
+	if err := h.s.DeleteBatch(c.R.Context(), c.Owner(), dialect, id); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, map[string]string{"id": "msgbatch_" + id, "type": "message_batch_deleted"})
@@ -251,7 +240,7 @@ func (h *batches) delete(c *api.Call) error {
 
 // results answers GET /v1/messages/batches/{id}/results: a line a message, in the order of the requests.
 func (h *batches) results(c *api.Call) error {
-	b, err := h.s.Batch(c.R.Context(), owner(c), dialect, batchID(c.R.PathValue("id")))
+	b, err := h.s.Batch(c.R.Context(), c.Owner(), dialect, batchID(c.R.PathValue("id")))
 	if err != nil {
 		return err
 	}

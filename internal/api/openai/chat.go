@@ -3,6 +3,7 @@ package openai
 import (
 	"encoding/json"
 	"net/http"
+	"unicode/utf8"
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/openai/custom"
@@ -74,12 +75,65 @@ type document struct {
 	Data  json.RawMessage `json:"data"`
 }
 
-// Chat answers POST /v1/chat/completions.
+// Chat answers POST /v1/chat/completions where nothing is kept.
 func Chat(c *api.Call) error {
 	var b chatBody
 	if err := c.Decode(&b, chatFields()); err != nil {
 		return err
 	}
+	return b.answer(c, nil)
+}
+
+// keptBody is the request where answers can be kept.
+type keptBody struct {
+	chatBody
+	Store    bool              `json:"store"`
+	Metadata map[string]string `json:"metadata"`
+}
+
+// Kept is a whole answer that is to be stored.
+type Kept struct {
+	ID       string // without a prefix
+	Model    string
+	Metadata map[string]string
+	Answer   any // as the caller gets it
+}
+
+// KeptChat is the route of chats where keep stores the answers to those that say store: true. What cannot be
+// stored is an error: the caller has asked for it.
+func KeptChat(keep func(c *api.Call, k *Kept) error) api.Route {
+	return api.Route{Method: "POST", Pattern: "/v1/chat/completions", Scope: api.Generate, Body: keptBody{}, Fields: keptFields(), Handle: func(c *api.Call) error {
+		var b keptBody
+		if err := c.Decode(&b, keptFields()); err != nil {
+			return err
+		}
+		if !b.Store {
+			return b.answer(c, nil)
+		}
+		if err := CheckMetadata(b.Metadata); err != nil {
+			return err
+		}
+		return b.answer(c, func(whole *completion) error {
+			return keep(c, &Kept{ID: Named("", c.ID), Model: whole.Model, Metadata: b.Metadata, Answer: whole})
+		})
+	}}
+}
+
+// CheckMetadata checks what a caller notes beside what is kept.
+func CheckMetadata(m map[string]string) error {
+	if len(m) > 16 {
+		return Invalid("metadata", "metadata has %d pairs, at most 16 are taken", len(m))
+	}
+	for k, v := range m {
+		if utf8.RuneCountInString(k) > 64 || utf8.RuneCountInString(v) > 512 {
+			return Invalid("metadata", "metadata.%.64s is too long: keys have at most 64 characters, values 512", k)
+		}
+	}
+	return nil
+}
+
+// answer answers; keep stores the whole answer, nil if that is not wanted.
+func (b *chatBody) answer(c *api.Call, keep func(*completion) error) error {
 	if id := c.R.PathValue("deployment"); id != "" {
 		b.Model = id // the path names the model
 	}
@@ -91,14 +145,26 @@ func Chat(c *api.Call) error {
 	if err != nil {
 		return err
 	}
+	out := newChunks(r, b.texts, how)
+	if b.Stream && keep != nil {
+		return c.Stream(&keptChunks{chunks: out, as: c.ID, keep: keep}, r)
+	}
 	if b.Stream {
-		return c.Stream(newChunks(r, b.texts, how), r)
+		return c.Stream(out, r)
 	}
 	answer, err := c.Answer(r)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, completionOf(r, b.texts, answer))
+	if keep == nil {
+		return c.JSON(http.StatusOK, completionOf(r, b.texts, answer))
+	}
+	answer.ID = c.ID
+	whole := completionOf(r, b.texts, answer)
+	if err := keep(whole); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, whole)
 }
 
 // request is what is asked, in package chat's words.

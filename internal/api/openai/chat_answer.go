@@ -210,6 +210,27 @@ func newChunks(r *chat.Request, texts custom.Names, how manner) *chunks {
 	return &chunks{sender: sender[chunkChoice]{manner: how}, r: r, texts: texts, choices: make([]chunksChoice, max(r.N, 1))}
 }
 
+// keptChunks encodes a streamed chat that is kept. Who leaves before its end has it kept by nobody.
+type keptChunks struct {
+	*chunks
+	fold chat.Fold
+	as   string // its ID
+	keep func(*completion) error
+}
+
+func (s *keptChunks) Event(out *api.Frames, ev *chat.Event) error {
+	if ev.Kind == chat.Started {
+		ev.ID = s.as
+	}
+	s.fold.Add(*ev)
+	if ev.Kind == chat.Ended {
+		if err := s.keep(completionOf(s.r, s.texts, s.fold.Response())); err != nil {
+			return err
+		}
+	}
+	return s.chunks.Event(out, ev)
+}
+
 func (s *chunks) Event(out *api.Frames, ev *chat.Event) error {
 	if ev.Kind == chat.Started {
 		s.start(ev)

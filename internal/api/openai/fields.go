@@ -44,11 +44,15 @@ func SamplingFields() []api.Field {
 	}
 }
 
+// chatFields are those of a chat where nothing is kept.
 func chatFields() []api.Field {
+	return append(keptFields(), api.Field{Name: "metadata", Hint: true}, Refused("store", "nothing is kept here: leave it out", "false"))
+}
+
+func keptFields() []api.Field {
 	return append(SamplingFields(), append(Hints(
-		"user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "metadata",
+		"user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options",
 		"service_tier", "prediction", "cache_prompt", "id_slot", "priority", "request_id", "timings_per_token", "return_progress"),
-		Refused("store", "this server keeps no completions: leave it out", "false"),
 		Refused("audio", "models here write text only"),
 		Refused("modalities", "models here write text only", `["text"]`),
 		Refused("web_search_options", "this route does not search: give the pages as messages or documents"),
@@ -82,14 +86,11 @@ func embeddingFields() []api.Field {
 // absent is what OpenAI has and this server has not.
 func absent() []api.Absent {
 	const (
-		stored  = "completions are not kept"
 		train   = "models are not trained here"
 		hearing = "models here read and write text only"
 		hosted  = "needs OpenAI's own services"
 	)
 	return []api.Absent{
-		{Method: "GET", Pattern: "/v1/chat/completions[/{id}[/messages]]", Why: stored},
-		{Method: "POST, DELETE", Pattern: "/v1/chat/completions/{id}", Why: stored},
 		{Method: "DELETE", Pattern: "/v1/models/{id}", Why: "models are managed with galerne pull and galerne rm"},
 		{Method: "all", Pattern: "/v1/fine_tuning", Why: train},
 		{Method: "all", Pattern: "/v1/evals", Why: train},

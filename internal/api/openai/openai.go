@@ -7,6 +7,7 @@ package openai
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/fault"
 )
 
-// Surface is OpenAI's API, with routes that packages above this one add.
+// Surface is OpenAI's API, with routes that packages above this one add or have in the place of ours.
 func Surface(more ...api.Route) *api.Surface {
 	return &api.Surface{
 		Name: "openai",
@@ -24,7 +25,7 @@ func Surface(more ...api.Route) *api.Surface {
 			{Header: "OpenAI-Organization"}, {Header: "OpenAI-Project"}, {Header: "OpenAI-Beta"},
 			{Header: "User-Agent", Prefix: "OpenAI/"}, {Header: "User-Agent", Prefix: "AsyncOpenAI/"},
 		},
-		Routes: append([]api.Route{
+		Routes: joined([]api.Route{
 			{Method: "POST", Pattern: "/v1/chat/completions", Scope: api.Generate, Handle: Chat, Body: chatBody{}, Fields: chatFields()},
 			{Method: "POST", Pattern: "/v1/completions", Scope: api.Generate, Handle: Completions, Body: textBody{}, Fields: completionFields()},
 			{Method: "POST", Pattern: "/v1/embeddings", Scope: api.Embed, Handle: Embeddings, Body: embeddingBody{}, Fields: embeddingFields()},
@@ -32,11 +33,23 @@ func Surface(more ...api.Route) *api.Surface {
 				Note: "by the served model, which is asked about each category; a model that is wrong about known examples is refused"},
 			{Method: "GET", Pattern: "/v1/models", Scope: api.Models, Handle: ListModels},
 			{Method: "GET", Pattern: "/v1/models/{id...}", Scope: api.Models, Handle: GetModel},
-		}, more...),
+		}, more),
 		Error:  Error,
 		Head:   head,
 		Absent: absent(),
 	}
+}
+
+func joined(own, more []api.Route) []api.Route {
+	for _, rt := range more {
+		same := func(o api.Route) bool { return o.Method == rt.Method && o.Pattern == rt.Pattern }
+		if i := slices.IndexFunc(own, same); i >= 0 {
+			own[i] = rt
+		} else {
+			own = append(own, rt)
+		}
+	}
+	return own
 }
 
 func head(c *api.Call, h http.Header) {

@@ -117,7 +117,7 @@ func (h *handler) create(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	k, err := h.Store.Keep(c.R.Context(), jobs.Kept{ID: newID(), Owner: owner(c), Key: keyID(c), Dialect: dialect, State: jobs.Queued,
+	k, err := h.Store.Keep(c.R.Context(), jobs.Kept{ID: newID(), Owner: c.Owner(), Key: c.KeyID(), Dialect: dialect, State: jobs.Queued,
 		Path: "/replicate/v1/predictions", Request: json.RawMessage("{}"), Input: b.Input, Answer: text, Expires: time.Now().Add(keepFor)})
 	if err != nil {
 		return err
@@ -215,7 +215,7 @@ func (h *handler) await(ctx context.Context, k jobs.Kept, wait time.Duration) (j
 
 func (h *handler) kept(c *api.Call) (jobs.Kept, error) {
 	id := c.R.PathValue("id")
-	k, err := h.Store.Kept(c.R.Context(), owner(c), dialect, id)
+	k, err := h.Store.Kept(c.R.Context(), c.Owner(), dialect, id)
 	if errors.Is(err, jobs.ErrNotFound) {
 		err = jobs.ErrNotFound.Because("replicate: there is no prediction %.80q: they are kept for a day", id)
 	}
@@ -259,13 +259,12 @@ const pageSize = 100
 
 // list answers GET /v1/predictions, the newest first.
 func (h *handler) list(c *api.Call) error {
-	all, err := h.Store.List(c.R.Context(), owner(c), dialect, c.R.URL.Query().Get("cursor"), pageSize+1)
+	all, more, err := h.Store.Answers(c.R.Context(), c.Owner(), dialect, jobs.Page{After: c.R.URL.Query().Get("cursor"), Limit: pageSize})
 	if err != nil {
 		return err
 	}
 	out := page{}
-	if len(all) > pageSize {
-		all = all[:pageSize]
+	if more {
 		next := base(c) + "/v1/predictions?cursor=" + all[pageSize-1].ID
 		out.Next = &next
 	}

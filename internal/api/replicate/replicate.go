@@ -142,20 +142,6 @@ func unsupported(param, format string, args ...any) error {
 // missing is a field that must be there.
 func missing(param string) error { return invalid(param, "%s is missing", param) }
 
-func owner(c *api.Call) string {
-	if c.Key == nil {
-		return ""
-	}
-	return c.Key.Tenant
-}
-
-func keyID(c *api.Call) string {
-	if c.Key == nil {
-		return ""
-	}
-	return c.Key.ID
-}
-
 // base is where the caller reaches this surface.
 func base(c *api.Call) string {
 	scheme := "http://"

@@ -20,7 +20,7 @@ import (
 // refused, and package jobs asks again.
 func (h *handler) work(c *api.Call, sink *jobs.Sink) error {
 	ctx := c.R.Context()
-	k, err := h.Store.Kept(ctx, owner(c), dialect, sink.ID())
+	k, err := h.Store.Kept(ctx, c.Owner(), dialect, sink.ID())
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/openai"
-	"github.com/galerne-ai/galerne/internal/fault"
+	"github.com/galerne-ai/galerne/internal/api/openai/page"
 	"github.com/galerne-ai/galerne/internal/jobs"
 )
 
@@ -50,14 +50,6 @@ func Dialects() map[string]jobs.Dialect {
 }
 
 type handler struct{ s *jobs.Store }
-
-// owner is whose files and batches a caller sees: its tenant's.
-func owner(c *api.Call) string {
-	if c.Key == nil {
-		return ""
-	}
-	return c.Key.Tenant
-}
 
 // endpoints are what a batch's requests may ask.
 func endpoints() []string {
@@ -94,12 +86,12 @@ func (h *handler) create(c *api.Call) error {
 	case b.Window != "24h":
 		return openai.Invalid("completion_window", "completion_window is %q: only 24h is possible", b.Window)
 	}
-	if err := checkMetadata(b.Metadata); err != nil {
+	if err := openai.CheckMetadata(b.Metadata); err != nil {
 		return err
 	}
-	f, file, err := h.s.OpenFile(c.R.Context(), owner(c), fileID(b.Input))
+	f, file, err := h.s.OpenFile(c.R.Context(), c.Owner(), fileID(b.Input))
 	if err != nil {
-		return at("input_file_id", err)
+		return page.At("input_file_id", err)
 	}
 	defer f.Close()
 	if file.Purpose != "batch" {
@@ -109,35 +101,11 @@ func (h *handler) create(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	made := jobs.Batch{Owner: owner(c), Dialect: dialect, Endpoint: b.Endpoint, Input: file.ID, Metadata: metadata, Expires: time.Now().Add(window)}
-	if c.Key != nil {
-		made.Key = c.Key.ID
-	}
+	made := jobs.Batch{Owner: c.Owner(), Key: c.KeyID(), Dialect: dialect, Endpoint: b.Endpoint, Input: file.ID, Metadata: metadata, Expires: time.Now().Add(window)}
 	if made, err = h.s.Create(c.R.Context(), made, items(f, b.Endpoint)); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, batchOf(&made))
-}
-
-func checkMetadata(m map[string]string) error {
-	if len(m) > 16 {
-		return openai.Invalid("metadata", "metadata has %d pairs, at most 16 are taken", len(m))
-	}
-	for k, v := range m {
-		if len(k) > 64 || len(v) > 512 {
-			return openai.Invalid("metadata", "metadata.%.64s is too long: keys have at most 64 characters, values 512", k)
-		}
-	}
-	return nil
-}
-
-// at names the field that an error is about.
-func at(param string, err error) error {
-	var e *fault.Error
-	if errors.As(err, &e) && e.Kind == fault.NotFound {
-		return e.At(param)
-	}
-	return err
 }
 
 const maxLine = 16 << 20 // bytes; jobs limits the request in it further
@@ -246,23 +214,23 @@ func line(b *jobs.Batch, r *jobs.Result) ([]byte, bool, error) {
 
 // list answers GET /v1/batches.
 func (h *handler) list(c *api.Call) error {
-	p, err := page(c, 20, 100, "batch_")
+	p, err := page.Read(c, "batch_", page.Shape{Usual: 20, Most: 100})
 	if err != nil {
 		return err
 	}
-	all, more, err := h.s.Batches(c.R.Context(), owner(c), dialect, p)
+	all, more, err := h.s.Batches(c.R.Context(), c.Owner(), dialect, p)
 	if err != nil {
-		return at("after", err)
+		return page.At("after", err)
 	}
 	out := []batch{}
 	for i := range all {
 		out = append(out, batchOf(&all[i]))
 	}
-	return c.JSON(http.StatusOK, listOf(out, more, func(b *batch) *string { return &b.ID }))
+	return c.JSON(http.StatusOK, page.Of(out, more, func(b *batch) string { return b.ID }))
 }
 
 func (h *handler) get(c *api.Call) error {
-	b, err := h.s.Batch(c.R.Context(), owner(c), dialect, strings.TrimPrefix(c.R.PathValue("id"), "batch_"))
+	b, err := h.s.Batch(c.R.Context(), c.Owner(), dialect, strings.TrimPrefix(c.R.PathValue("id"), "batch_"))
 	if err != nil {
 		return err
 	}
@@ -270,7 +238,7 @@ func (h *handler) get(c *api.Call) error {
 }
 
 func (h *handler) cancel(c *api.Call) error {
-	b, err := h.s.Cancel(c.R.Context(), owner(c), dialect, strings.TrimPrefix(c.R.PathValue("id"), "batch_"))
+	b, err := h.s.Cancel(c.R.Context(), c.Owner(), dialect, strings.TrimPrefix(c.R.PathValue("id"), "batch_"))
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/api/openai/page"
 	"github.com/galerne-ai/galerne/internal/jobs"
 )
 
@@ -65,7 +66,7 @@ func (h *handler) upload(c *api.Call) error {
 			return broken(err)
 		}
 	}
-	file := jobs.File{Owner: owner(c), Name: f.name}
+	file := jobs.File{Owner: c.Owner(), Name: f.name}
 	if err := readForm(f.texts, &file); err != nil {
 		return err
 	}
@@ -166,61 +167,24 @@ func (s *steady) Read(p []byte) (int, error) {
 
 // listFiles answers GET /v1/files.
 func (h *handler) listFiles(c *api.Call) error {
-	p, err := page(c, 10000, 10000, "file-")
+	p, err := page.Read(c, "file-", page.Shape{Usual: 10000, Most: 10000})
 	if err != nil {
 		return err
 	}
 	p.Purpose = c.R.URL.Query().Get("purpose")
-	all, more, err := h.s.Files(c.R.Context(), owner(c), p)
+	all, more, err := h.s.Files(c.R.Context(), c.Owner(), p)
 	if err != nil {
-		return at("after", err)
+		return page.At("after", err)
 	}
 	out := []file{}
 	for _, f := range all {
 		out = append(out, fileOf(f))
 	}
-	return c.JSON(http.StatusOK, listOf(out, more, func(f *file) *string { return &f.ID }))
-}
-
-// page reads which part of a list is asked for.
-func page(c *api.Call, usual, most int, prefix string) (jobs.Page, error) {
-	q := c.R.URL.Query()
-	p := jobs.Page{After: strings.TrimPrefix(q.Get("after"), prefix), Limit: usual}
-	if text := q.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > most {
-			return p, openai.Invalid("limit", "limit is %.60q: it must be from 1 to %d", text, most)
-		}
-		p.Limit = n
-	}
-	switch order := q.Get("order"); order {
-	case "", "desc":
-	case "asc":
-		p.Oldest = true
-	default:
-		return p, openai.Invalid("order", "order is %.60q: asc and desc are possible", order)
-	}
-	return p, nil
-}
-
-type list[T any] struct {
-	Object string  `json:"object"`
-	Data   []T     `json:"data"`
-	First  *string `json:"first_id"`
-	Last   *string `json:"last_id"`
-	More   bool    `json:"has_more"`
-}
-
-func listOf[T any](all []T, more bool, id func(*T) *string) list[T] {
-	out := list[T]{Object: "list", Data: all, More: more}
-	if n := len(all); n > 0 {
-		out.First, out.Last = id(&all[0]), id(&all[n-1])
-	}
-	return out
+	return c.JSON(http.StatusOK, page.Of(out, more, func(f *file) string { return f.ID }))
 }
 
 func (h *handler) file(c *api.Call) error {
-	f, err := h.s.File(c.R.Context(), owner(c), fileID(c.R.PathValue("id")))
+	f, err := h.s.File(c.R.Context(), c.Owner(), fileID(c.R.PathValue("id")))
 	if err != nil {
 		return err
 	}
@@ -229,7 +193,7 @@ func (h *handler) file(c *api.Call) error {
 
 func (h *handler) deleteFile(c *api.Call) error {
 	id := fileID(c.R.PathValue("id"))
-	if err := h.s.DeleteFile(c.R.Context(), owner(c), id); err != nil {
+	if err := h.s.DeleteFile(c.R.Context(), c.Owner(), id); err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, struct {
@@ -241,7 +205,7 @@ func (h *handler) deleteFile(c *api.Call) error {
 
 // content answers GET /v1/files/{id}/content with the file as it came.
 func (h *handler) content(c *api.Call) error {
-	f, file, err := h.s.OpenFile(c.R.Context(), owner(c), fileID(c.R.PathValue("id")))
+	f, file, err := h.s.OpenFile(c.R.Context(), c.Owner(), fileID(c.R.PathValue("id")))
 	if err != nil {
 		return err
 	}

@@ -154,7 +154,10 @@ func (h *handler) read(c *api.Call) (*body, *chat.Request, error) {
 // request is what is asked, in package chat's words.
 func (b *body) request() (*chat.Request, error) {
 	r := &chat.Request{Model: b.Model, ParallelTools: b.ParallelCalls}
-	var err error
+	err := openai.CheckMetadata(b.Metadata)
+	if err != nil {
+		return nil, err
+	}
 	if r.Messages, err = readInput(b.Instructions, b.Input); err != nil {
 		return nil, err
 	}

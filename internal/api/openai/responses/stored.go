@@ -12,6 +12,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/openai"
+	"github.com/galerne-ai/galerne/internal/api/openai/page"
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/fault"
 	"github.com/galerne-ai/galerne/internal/jobs"
@@ -42,20 +43,6 @@ var errPrevious = fault.New(fault.Invalid, "previous_response_not_found", "respo
 
 func (b *body) background() bool { return b.Background != nil && *b.Background }
 
-func owner(c *api.Call) string {
-	if c.Key == nil {
-		return ""
-	}
-	return c.Key.Tenant
-}
-
-func keyID(c *api.Call) string {
-	if c.Key == nil {
-		return ""
-	}
-	return c.Key.ID
-}
-
 // remember reads what only a server with a store can do: it puts what was said before in front of what
 // is asked.
 func (h *handler) remember(c *api.Call, b *body, r *chat.Request) error {
@@ -85,7 +72,7 @@ func (h *handler) remember(c *api.Call, b *body, r *chat.Request) error {
 // before is the input and the output of an answer and of all that it goes on from.
 func (h *handler) before(c *api.Call, id string) (out []json.RawMessage, err error) {
 	const at = "previous_response_id"
-	chain, err := h.s.Chain(c.R.Context(), owner(c), dialect, strings.TrimPrefix(id, "resp_"))
+	chain, err := h.s.Chain(c.R.Context(), c.Owner(), dialect, strings.TrimPrefix(id, "resp_"))
 	if errors.Is(err, jobs.ErrNotFound) {
 		return nil, errPrevious.Because("responses: Previous response with id %.80q not found: it is not stored here, or no longer", id).At(at)
 	}
@@ -126,7 +113,7 @@ func itemsOf(raw json.RawMessage) (out []json.RawMessage, err error) {
 func (h *handler) keep(c *api.Call, b *body, whole *response) {
 	text, err := api.Encode(whole)
 	if err == nil {
-		_, err = h.s.Keep(context.WithoutCancel(c.R.Context()), jobs.Kept{ID: strings.TrimPrefix(whole.ID, "resp_"), Owner: owner(c), Key: keyID(c), Dialect: dialect,
+		_, err = h.s.Keep(context.WithoutCancel(c.R.Context()), jobs.Kept{ID: strings.TrimPrefix(whole.ID, "resp_"), Owner: c.Owner(), Key: c.KeyID(), Dialect: dialect,
 			Previous: previous(b), State: jobs.Done, Input: b.Input, Answer: text, Expires: time.Now().Add(h.keepFor)})
 	}
 	whole.Store = err == nil
@@ -155,7 +142,7 @@ func (h *handler) queue(c *api.Call, b *body, r *chat.Request) error {
 	if err != nil {
 		return err
 	}
-	k, err := h.s.Keep(c.R.Context(), jobs.Kept{ID: strings.TrimPrefix(first.ID, "resp_"), Owner: owner(c), Key: keyID(c), Dialect: dialect, Previous: previous(b),
+	k, err := h.s.Keep(c.R.Context(), jobs.Kept{ID: strings.TrimPrefix(first.ID, "resp_"), Owner: c.Owner(), Key: c.KeyID(), Dialect: dialect, Previous: previous(b),
 		State: jobs.Queued, Path: "/openai/v1/responses", Request: request, Input: b.Input, Answer: text, Expires: time.Now().Add(h.keepFor)})
 	if err != nil {
 		return err
@@ -167,7 +154,7 @@ func (h *handler) queue(c *api.Call, b *body, r *chat.Request) error {
 }
 
 func (h *handler) kept(c *api.Call) (jobs.Kept, error) {
-	k, err := h.s.Kept(c.R.Context(), owner(c), dialect, strings.TrimPrefix(c.R.PathValue("id"), "resp_"))
+	k, err := h.s.Kept(c.R.Context(), c.Owner(), dialect, strings.TrimPrefix(c.R.PathValue("id"), "resp_"))
 	if errors.Is(err, jobs.ErrNotFound) {
 		err = jobs.ErrNotFound.Because("responses: Response with id %.80q not found: it is not stored here, or no longer", c.R.PathValue("id")).At("response_id")
 	}
@@ -329,40 +316,23 @@ func (h *handler) inputItems(c *api.Call) error {
 	if err != nil {
 		return err
 	}
-	q, limit := c.R.URL.Query(), 20
-	if text := q.Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > 100 {
-			return openai.Invalid("limit", "limit is %.60q: it must be from 1 to 100", text)
-		}
+	p, err := page.Read(c, "", page.Shape{Usual: 20, Most: 100})
+	if err != nil {
+		return err
 	}
 	all, err := itemsOf(k.Input)
 	if err != nil {
 		return err
 	}
-	items := make([]map[string]json.RawMessage, len(all))
-	ids := make([]string, len(all))
+	items := make([]page.Named, len(all))
 	for i, raw := range all {
-		place := i
-		if q.Get("order") != "asc" { // the newest first
-			place = len(all) - 1 - i
-		}
-		if ids[place], items[place], err = namedItem(k.ID, i, raw); err != nil {
+		if items[i].ID, items[i].As, err = namedItem(k.ID, i, raw); err != nil {
 			return err
 		}
 	}
-	begin := 0
-	if after := q.Get("after"); after != "" {
-		for begin < len(ids) && ids[begin] != after {
-			begin++
-		}
-		if begin++; begin > len(ids) {
-			return openai.Invalid("after", "there is no item %.80q", after)
-		}
-	}
-	end := min(len(items), begin+limit)
-	out := map[string]any{"object": "list", "data": items[begin:end], "has_more": end < len(items), "first_id": nil, "last_id": nil}
-	if begin < end {
-		out["first_id"], out["last_id"] = ids[begin], ids[end-1]
+	out, err := page.Cut(items, p, page.NameOf)
+	if err != nil {
+		return err
 	}
 	return c.JSON(http.StatusOK, out)
 }

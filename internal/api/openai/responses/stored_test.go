@@ -108,7 +108,7 @@ func TestAnswersAreKeptGoneOnFromAndRemoved(t *testing.T) {
 	if got := strings.Join(said, ", "); got != "user one, assistant Hello, user two, assistant Hello, user three" {
 		t.Errorf("the model heard: %s", got)
 	}
-	if items, _ := w.call("a", "GET", "/"+a.ID+"/input_items", "", 200); items != `{"data":[{"content":[{"text":"one","type":"input_text"}],"id":"msg_`+a.ID[5:]+`_in_0","role":"user","type":"message"}],"first_id":"msg_`+a.ID[5:]+`_in_0","has_more":false,"last_id":"msg_`+a.ID[5:]+`_in_0","object":"list"}` {
+	if items, _ := w.call("a", "GET", "/"+a.ID+"/input_items", "", 200); items != `{"object":"list","data":[{"content":[{"text":"one","type":"input_text"}],"id":"msg_`+a.ID[5:]+`_in_0","role":"user","type":"message"}],"first_id":"msg_`+a.ID[5:]+`_in_0","last_id":"msg_`+a.ID[5:]+`_in_0","has_more":false}` {
 		t.Error(items)
 	}
 	for _, path := range []string{"/" + a.ID, "/" + a.ID + "/input_items", "/resp_nobody"} {
