@@ -28,6 +28,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/openai"
 	"github.com/galerne-ai/galerne/internal/api/openai/batches"
 	"github.com/galerne-ai/galerne/internal/api/openai/responses"
+	"github.com/galerne-ai/galerne/internal/api/openai/stored"
 	"github.com/galerne-ai/galerne/internal/api/replicate"
 	"github.com/galerne-ai/galerne/internal/api/together"
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -61,7 +62,7 @@ type serveFlags struct {
 
 	Webhooks []string `name:"webhook" help:"Host that Replicate's webhooks may be sent to, as HOST or HOST:PORT, or *; may be repeated." placeholder:"HOST"`
 
-	Keep time.Duration `help:"How long answers of the Responses API are kept, unless a request says not to; 0: none are." default:"720h" placeholder:"DURATION"`
+	Keep time.Duration `help:"How long answers are kept: those of the Responses API unless a request says not to, those of chats with store: true; 0: none are." default:"720h" placeholder:"DURATION"`
 
 	Origins []string `name:"origin" help:"A web page's origin that may call from a browser (https://chat.example.org), or *; may be repeated." placeholder:"URL"`
 	Strict  bool     `help:"Refuse request fields that are not known, instead of ignoring them."`
@@ -153,7 +154,7 @@ func (f *serveFlags) engine(l *library, log *slog.Logger, r *prometheus.Registry
 func surfaces(l *library, kept *jobs.Store, keep time.Duration, p replicate.Options) []*api.Surface {
 	answers := responses.Routes()
 	if keep > 0 {
-		answers = responses.Stored(kept, keep)
+		answers = append(responses.Stored(kept, keep), stored.Routes(kept, keep)...)
 	}
 	own := openai.Surface(append(answers, batches.Routes(kept)...)...)
 	return []*api.Surface{

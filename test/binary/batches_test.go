@@ -207,3 +207,45 @@ func TestAnAnswerInTheBackgroundSurvivesAKill(t *testing.T) {
 		t.Errorf("the stream said %q, want %q", said.String(), want)
 	}
 }
+
+// TestAKeptChatSurvivesAKill kills the server as soon as a chat that is to be kept has been answered: the next
+// server has it, and forgets it when it is told to.
+func TestAKeptChatSurvivesAKill(t *testing.T) {
+	type completion struct {
+		ID       string
+		Metadata map[string]string
+		Choices  []struct{ Message struct{ Content string } }
+	}
+	home := t.TempDir()
+	s := start(t, home, "serve", small(t))
+	ask := func(more string) string {
+		code, _, text := s.call("POST", "/v1/chat/completions", "", `{"messages":[{"role":"user","content":"Say hello."}],"max_tokens":8,"store":true,"metadata":{"k":"v"}`+more+`}`)
+		if code != 200 {
+			t.Fatalf("%d %s", code, text)
+		}
+		return text
+	}
+	whole := decode[completion](t, 200, ask(""))
+	stream := ask(`,"stream":true`)
+	_ = s.stop(syscall.SIGKILL)
+	s = start(t, home, "serve", small(t))
+	code, _, text := s.call("GET", "/v1/chat/completions?metadata[k]=v", "", "")
+	all := decode[struct{ Data []completion }](t, code, text).Data
+	if len(all) != 2 || all[0].ID != whole.ID || all[0].Choices[0] != whole.Choices[0] || all[0].Metadata["k"] != "v" || !strings.Contains(stream, `"id":"`+all[1].ID+`"`) {
+		t.Fatalf("%s\nafter\n%+v\n%s", text, whole, stream)
+	}
+	if code, _, text := s.call("DELETE", "/v1/chat/completions/"+whole.ID, "", ""); code != 200 {
+		t.Errorf("%d %s", code, text)
+	}
+	_ = s.stop(syscall.SIGKILL)
+	s = start(t, home, "serve", "--keep", "0", small(t))
+	if code, _, text := s.call("POST", "/v1/chat/completions", "", `{"messages":[{"role":"user","content":"hi"}],"store":true}`); code != 400 || !strings.Contains(text, `"param":"store"`) {
+		t.Errorf("nothing is kept, and: %d %s", code, text)
+	}
+	_ = s.stop(syscall.SIGKILL)
+	s = start(t, home, "serve", small(t))
+	code, _, text = s.call("GET", "/v1/chat/completions", "", "")
+	if all := decode[struct{ Data []completion }](t, code, text).Data; len(all) != 1 || all[0].ID == whole.ID {
+		t.Errorf("one was removed: %s", text)
+	}
+}

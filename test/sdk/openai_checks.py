@@ -294,8 +294,8 @@ def test_errors_are_the_right_exceptions():
         assert (e.code, e.status_code) == (code, status) and "secret" not in str(e)
     e = raises(openai.APIStatusError, chat, "large")
     assert (e.code, e.status_code) == ("request_too_large", 413)
-    e = raises(openai.BadRequestError, chat, "plain", store=True)
-    assert e.code == "unsupported_parameter" and e.param == "store"
+    e = raises(openai.BadRequestError, chat, "plain", verbosity="low")
+    assert e.code == "unsupported_parameter" and e.param == "verbosity"
     e = raises(openai.NotFoundError, client.fine_tuning.jobs.list)
     assert e.code == "unknown_url"
 
@@ -502,3 +502,39 @@ def test_an_answer_in_the_background_is_cancelled():
     assert client.responses.cancel(r.id).status == "cancelled"
     assert settled(client.responses.retrieve(r.id)).status == "cancelled"
     until_idle()
+
+
+# Chats that are kept.
+
+def test_chats_are_kept_where_they_say_so():
+    plain = chat("plain", metadata={"k": "v"})
+    raises(openai.NotFoundError, client.chat.completions.retrieve, plain.id)
+    a = chat("plain", store=True, metadata={"case": "first", "k": "v"}, temperature=0.5)
+    again = client.chat.completions.retrieve(a.id)
+    assert again.choices[0].message.content == a.choices[0].message.content == "Hello, wörld 🌊."
+    assert again.usage == a.usage and again.metadata == {"case": "first", "k": "v"} and again.temperature == 0.5
+    pieces = list(client.chat.completions.create(model="tools", messages=[*HI, {"role": "user", "content": [{"type": "text", "text": "and"}]}],
+                                                 store=True, stream=True, metadata={"case": "first"}))
+    b = client.chat.completions.retrieve(pieces[0].id)
+    assert b.choices[0].finish_reason == "tool_calls" and b.choices[0].message.tool_calls
+    said = list(client.chat.completions.messages.list(b.id, limit=1))  # the client turns the pages
+    assert [m.role for m in said] == ["user", "user"] and said[1].content == "and" and said[1].content_parts[0].text == "and"
+    assert [c.id for c in client.chat.completions.list(limit=1, metadata={"case": "first"})] == [a.id, b.id]
+    assert [c.id for c in client.chat.completions.list(order="desc", metadata={"case": "first"})] == [b.id, a.id]
+    assert [c.id for c in client.chat.completions.list(model="tools", metadata={"case": "first"})] == [b.id]
+    assert client.chat.completions.update(a.id, metadata={"case": "second"}).metadata == {"case": "second"}
+    assert [c.id for c in client.chat.completions.list(metadata={"case": "first"})] == [b.id]
+    gone = client.chat.completions.delete(a.id)
+    assert gone.deleted and gone.object == "chat.completion.deleted" and gone.id == a.id
+    e = raises(openai.NotFoundError, client.chat.completions.retrieve, a.id)
+    assert e.param == "completion_id"
+    raises(openai.NotFoundError, client.chat.completions.update, a.id, metadata={})
+    e = raises(openai.BadRequestError, chat, "plain", store=True, metadata={"k" * 65: "v"})
+    assert e.param == "metadata"
+
+
+def test_azure_keeps_chats_too():
+    a = azure().chat.completions.create(model="plain", messages=HI, store=True)
+    assert azure().chat.completions.retrieve(a.id).choices[0].message.content == "Hello, wörld 🌊."
+    assert a.id in [c.id for c in azure().chat.completions.list()]
+    assert azure().chat.completions.delete(a.id).deleted

@@ -103,10 +103,43 @@ func play(t *testing.T, a *txtar.Archive, o api.Options) []byte {
 	return txtar.Format(out)
 }
 
-// Serve runs a server with request ids that are always the same, until the test ends.
+// Story plays one file whose sections are a script and many times a request and its response, as Golden has
+// them: what one request leaves behind, the next one finds. Requests are numbered.
+func Story(t *testing.T, file string, o api.Options) {
+	t.Helper()
+	old, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Backend{Scripts: map[string]string{}}
+	o.Backend, o.NewID = b, Counted()
+	h := Serve(t, o)
+	out := &txtar.Archive{Comment: old.Comment}
+	for _, f := range old.Files {
+		switch f.Name {
+		case "script":
+			b.Scripts[""] = string(f.Data)
+			out.Files = append(out.Files, f)
+		case "request":
+			out.Files = append(out.Files, f, txtar.File{Name: "response", Data: exchange(t, h, f.Data)})
+		}
+	}
+	got, want := txtar.Format(out), txtar.Format(old)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if !bytes.Equal(got, want) {
+		t.Errorf("%s: an answer has changed; want\n%s\ngot\n%s", file, want, got)
+	}
+}
+
+// Serve runs a server, with request ids that are always the same unless o says otherwise, until the test ends.
 func Serve(t testing.TB, o api.Options) *httptest.Server {
 	t.Helper()
-	o.NewID = func() string { return "1" }
+	if o.NewID == nil {
+		o.NewID = func() string { return "1" }
+	}
 	if o.KeepAlive == 0 {
 		o.KeepAlive = 200 * time.Millisecond
 	}

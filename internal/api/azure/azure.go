@@ -30,8 +30,8 @@ func Surface(of *api.Surface) *api.Surface {
 		plain := rt
 		plain.Pattern, plain.Body = "/openai/v1"+path, nil // its fields are documented with OpenAI's
 		s.Routes = append(s.Routes, plain)
-		switch path {
-		case "/chat/completions", "/completions", "/embeddings":
+		switch rt.Method + " " + path {
+		case "POST /chat/completions", "POST /completions", "POST /embeddings":
 			path = "/deployments/{deployment}" + path
 		}
 		rt.Pattern, rt.Body, rt.Handle = "/openai"+path, nil, versioned(rt.Handle)

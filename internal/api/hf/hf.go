@@ -45,10 +45,10 @@ func Surface(of *api.Surface) *api.Surface {
 		Absent: absent(),
 	}
 	for _, rt := range of.Routes {
-		if rt.Pattern == "/v1/chat/completions" {
+		if rt.Method == "POST" && rt.Pattern == "/v1/chat/completions" {
 			rt.Handle = anyModel(rt.Handle)
 		}
-		if strings.HasPrefix(rt.Pattern, "/v1/models") || rt.Pattern == "/v1/chat/completions" || rt.Pattern == "/v1/completions" || rt.Pattern == "/v1/embeddings" {
+		if strings.HasPrefix(rt.Pattern, "/v1/models") || strings.HasPrefix(rt.Pattern, "/v1/chat/completions") || rt.Pattern == "/v1/completions" || rt.Pattern == "/v1/embeddings" {
 			rt.Body = nil // its fields are documented with OpenAI's
 			s.Routes = append(s.Routes, rt)
 		}
@@ -171,7 +171,7 @@ func named(c *api.Call, body string) string {
 func atModel(of *api.Surface) func(c *api.Call) error {
 	var talk func(*api.Call) error
 	for _, rt := range of.Routes {
-		if rt.Pattern == "/v1/chat/completions" {
+		if rt.Method == "POST" && rt.Pattern == "/v1/chat/completions" {
 			talk = rt.Handle
 		}
 	}

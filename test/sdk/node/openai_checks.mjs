@@ -188,3 +188,22 @@ export async function trap_a_call_without_its_type() {
 export async function trap_an_event_without_data() {
   await assert.rejects((async () => { for await (const _ of await trap("openai_ping_event").chat.completions.create({ model: "m", messages, stream: true })); })());
 }
+
+export async function chats_are_kept_where_they_say_so() {
+  const { completions } = client.chat;
+  const a = await chat("plain", { store: true, metadata: { case: "node", k: "v" } });
+  assert.equal((await completions.retrieve(a.id)).choices[0].message.content, "Hello, wörld 🌊.");
+  let id;
+  for await (const piece of await chat("plain", { store: true, stream: true, metadata: { case: "node" } })) id = piece.id;
+  const ids = async (query) => {
+    const out = [];
+    for await (const c of completions.list(query)) out.push(c.id);
+    return out;
+  };
+  assert.deepEqual(await ids({ limit: 1, metadata: { case: "node" } }), [a.id, id]);
+  assert.deepEqual(await ids({ metadata: { case: "node", k: "v" }, model: "plain" }), [a.id]);
+  assert.deepEqual((await completions.update(a.id, { metadata: { k: "w" } })).metadata, { k: "w" });
+  assert.equal((await completions.messages.list(a.id)).data[0].content, messages[0].content);
+  assert.equal((await completions.delete(a.id)).deleted, true);
+  await raises(OpenAI.NotFoundError, completions.retrieve(a.id));
+}
