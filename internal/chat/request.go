@@ -133,6 +133,12 @@ type ToolChoice struct {
 	Names []string // of ToolsNamed; with another mode: only these may be called
 }
 
+// OneCall reports whether an answer may have one tool call at most.
+func (r *Request) OneCall() bool { return r.ParallelTools != nil && !*r.ParallelTools }
+
+// Must reports whether a tool must be called.
+func (c ToolChoice) Must() bool { return c.Mode == ToolsRequired || c.Mode == ToolsNamed }
+
 // Document is a source that the answer should rest on.
 type Document struct {
 	ID    string

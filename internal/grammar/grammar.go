@@ -10,7 +10,9 @@
 package grammar
 
 import (
+	"encoding/binary"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/galerne-ai/galerne/internal/fault"
@@ -377,23 +379,25 @@ func combine(join func(*store, []term) term, parts ...*Grammar) (*Grammar, error
 	return sealed(s, join(s, terms))
 }
 
-// Trigger is a text that free text must not contain without what follows it.
+// Trigger is a text that free text must not contain without what follows it: Text, wherever it stands, or any of
+// Lead where the free text begins with it. Behind Then the free text begins anew with Again, else it is over.
 type Trigger struct {
-	Text string
-	Then *Grammar
+	Text  string
+	Lead  *Grammar
+	Then  *Grammar
+	Again bool
 }
 
-// FreeText is any text, up to a trigger; behind a trigger comes its grammar. With again, free text may
-// go on behind that; with must, the answer has at least one trigger.
-func FreeText(triggers []Trigger, again, must bool) (*Grammar, error) {
-	total := 0
+// FreeText is any text, up to a trigger; behind a trigger comes its grammar. With must, the answer has at
+// least one trigger.
+func FreeText(triggers []Trigger, must bool) (*Grammar, error) {
+	total, again := 0, false
 	parts := make([]*Grammar, len(triggers))
-	texts := make([]string, len(triggers))
 	for i, t := range triggers {
-		if t.Text == "" {
+		if t.Text == "" && t.Lead == nil {
 			return nil, ErrGBNF.Because("grammar: trigger %d is empty: give it a text", i)
 		}
-		parts[i], texts[i] = t.Then, t.Text
+		parts[i], again = t.Then, again || t.Again
 		total += len(t.Text)
 	}
 	if total > maxTriggers {
@@ -403,61 +407,154 @@ func FreeText(triggers []Trigger, again, must bool) (*Grammar, error) {
 		after := empty
 		if again {
 			after = s.rule("text")
-			s.define(after, s.until(texts, then, after, true))
+			s.define(after, s.until(triggers, then, after, true))
 		}
-		return s.until(texts, then, after, !must)
+		return s.until(triggers, then, after, !must)
 	}, parts...)
 }
 
 // maxTriggers is the length of all triggers of one free text, in bytes.
 const maxTriggers = 4096
 
-// until reads bytes that contain none of the texts; behind text i comes then[i] and after. Its rules
-// are the states of Aho and Corasick's automaton. end tells whether the text may end without any.
-func (s *store) until(texts []string, then []term, after term, end bool) term {
-	states := []string{""} // each is a prefix of a text: the longest that what was read ends with
-	number := map[string]int{"": 0}
-	for _, text := range texts {
-		for i := 1; i < len(text); i++ {
-			if _, ok := number[text[:i]]; !ok {
-				number[text[:i]] = len(states)
-				states = append(states, text[:i])
-			}
+// until reads bytes up to a trigger; behind trigger i comes then[i], and after if the text goes on. end tells
+// whether the text may end without any.
+func (s *store) until(triggers []Trigger, then []term, after term, end bool) term {
+	behind := slices.Clone(then)
+	for i, t := range triggers {
+		if t.Again {
+			behind[i] = s.cat(then[i], after)
 		}
 	}
-	rules := make([]term, len(states))
-	for i := range states {
-		rules[i] = s.rule("text")
-	}
-	for i, state := range states {
+	r := newReading(triggers)
+	r.rules = append(r.rules, s.rule("text"))
+	for i := 0; i < len(r.points) && !s.full; i++ {
 		var list []term
-		var to = map[int]*byteSet{}
+		to := map[int]*byteSet{}
 		for b := range 256 {
-			read := state + string([]byte{byte(b)})
-			if hit := slices.IndexFunc(texts, func(t string) bool { return endsWith(read, t) }); hit >= 0 {
-				list = append(list, s.cat(s.bytes(byte(b), byte(b)), then[hit], after))
+			n, hit := r.next(i, byte(b))
+			s.full = s.full || r.full
+			if hit >= 0 {
+				list = append(list, s.cat(s.bytes(byte(b), byte(b)), behind[hit]))
 				continue
 			}
-			for _, ok := number[read]; !ok; _, ok = number[read] {
-				read = read[1:]
-			}
-			n := number[read]
 			if to[n] == nil {
 				to[n] = new(byteSet)
 			}
 			to[n].add(byte(b), byte(b))
 		}
+		for len(r.rules) < len(r.points) {
+			r.rules = append(r.rules, s.rule("text"))
+		}
 		for n, set := range to {
-			list = append(list, s.cat(s.set(*set), rules[n]))
+			list = append(list, s.cat(s.set(*set), r.rules[n]))
 		}
 		if end {
 			list = append(list, empty)
 		}
-		s.define(rules[i], s.alt(list...))
+		s.define(r.rules[i], s.alt(list...))
 	}
-	return rules[0]
+	return r.rules[0]
 }
 
-func endsWith(text, suffix string) bool {
-	return len(text) >= len(suffix) && text[len(text)-len(suffix):] == suffix
+// reading is the automaton that finds triggers: of their texts as Aho and Corasick do it, and beside it, of the
+// leads that what was read may still become.
+type reading struct {
+	triggers []Trigger
+	leads    []*generation // of triggers that have one
+	prefixes map[string]bool
+	jumps    map[string]*[256]jump
+	points   []point
+	number   map[string]int
+	rules    []term // of points
+	full     bool   // a lead has too many states
+}
+
+// point is what was read: the longest end that begins a text, and what is left of leads.
+type point struct {
+	read  string
+	leads []lead
+}
+
+type lead struct {
+	trigger int
+	left    term
+}
+
+// jump is where a byte leads to among the texts' beginnings, or the trigger that it completes, else -1.
+type jump struct {
+	read string
+	hit  int
+}
+
+func newReading(triggers []Trigger) *reading {
+	r := &reading{triggers: triggers, leads: make([]*generation, len(triggers)), prefixes: map[string]bool{"": true}, jumps: map[string]*[256]jump{}, number: map[string]int{}}
+	var start point
+	for i, t := range triggers {
+		if t.Lead != nil {
+			alone := &Grammar{base: t.Lead.base, root: t.Lead.root} // so that nobody else walks in its store
+			r.leads[i] = alone.current()
+			start.leads = append(start.leads, lead{i, alone.root})
+		}
+		for n := 1; n < len(t.Text); n++ {
+			r.prefixes[t.Text[:n]] = true
+		}
+	}
+	r.at(start)
+	return r
+}
+
+// at numbers points.
+func (r *reading) at(p point) int {
+	key := append([]byte(p.read), 0)
+	for _, l := range p.leads {
+		key = binary.LittleEndian.AppendUint64(key, uint64(l.trigger)<<32|uint64(l.left))
+	}
+	n, ok := r.number[string(key)]
+	if !ok {
+		n = len(r.points)
+		r.number[string(key)] = n
+		r.points = append(r.points, p)
+	}
+	return n
+}
+
+// next is the point behind a byte, or the trigger that the byte completes; hit is -1 where it completes none.
+func (r *reading) next(from int, b byte) (to, hit int) {
+	read := r.points[from]
+	var p point
+	for _, l := range read.leads {
+		g := r.leads[l.trigger]
+		x := g.step(l.left, g.classOf[b])
+		r.full = r.full || g.full
+		switch {
+		case x == none:
+		case g.nullable(x):
+			return 0, l.trigger
+		default:
+			p.leads = append(p.leads, lead{l.trigger, x})
+		}
+	}
+	j := r.jump(read.read)[b]
+	if j.hit >= 0 {
+		return 0, j.hit
+	}
+	p.read = j.read
+	return r.at(p), -1
+}
+
+func (r *reading) jump(from string) *[256]jump {
+	if known := r.jumps[from]; known != nil {
+		return known
+	}
+	all := new([256]jump)
+	for b := range all {
+		read := from + string([]byte{byte(b)})
+		hit := slices.IndexFunc(r.triggers, func(t Trigger) bool { return t.Text != "" && strings.HasSuffix(read, t.Text) })
+		for !r.prefixes[read] {
+			read = read[1:]
+		}
+		all[b] = jump{read, hit}
+	}
+	r.jumps[from] = all
+	return all
 }

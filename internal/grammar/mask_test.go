@@ -338,7 +338,7 @@ func TestCombinedGrammars(t *testing.T) {
 		{true, false, []string{"", "free <cal text", "x<call>[a-z]</call>y", "<call>[a-z]</call><call>[a-z]</call>", "<<call>[a-z]</call>"}, []string{"x<call>", "<call>x", "<call>[a-z]</call><call>"}},
 		{false, true, []string{"x<call>[a-z]</call>"}, []string{"", "x", "<call>[a-z]</call>y"}},
 	} {
-		g, err := FreeText([]Trigger{{"<call>", end}, {"<cat>", end}}, c.again, c.must)
+		g, err := FreeText([]Trigger{{Text: "<call>", Then: end, Again: c.again}, {Text: "<cat>", Then: end, Again: c.again}}, c.must)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -350,6 +350,43 @@ func TestCombinedGrammars(t *testing.T) {
 		for _, text := range c.no {
 			if g.Match([]byte(text)) {
 				t.Errorf("accepts %q", text)
+			}
+		}
+	}
+}
+
+// TestFreeTextHoldsWhatItBeginsWith: a lead counts at the beginning only, behind a trigger that lets the text begin
+// anew too, and what is none stays free.
+func TestFreeTextHoldsWhatItBeginsWith(t *testing.T) {
+	lead, err := CompileRegex(` *"(ab|abc)":`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := CompileRegex(` *<t>`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, _ := Literal("1")
+	thought, _ := Literal("thought</t>")
+	call, _ := Literal("call</c>")
+	for _, must := range []bool{false, true} {
+		g, err := FreeText([]Trigger{{Text: "<c>", Then: call}, {Lead: lead, Then: one}, {Lead: again, Then: thought, Again: true}}, must)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for text, free := range map[string]bool{"": true, `"ab`: true, ` "abd":2`: true, `x "ab":2`: true, `"ab"<c`: true, `<t`: true, "x<t>y": true, `x"ab":1`: true, "<t>thought</t>x": false} {
+			if g.Match([]byte(text)) != (free && !must || text == "<t>thought</t>x") {
+				t.Errorf("%v: %v: %q", must, !free, text)
+			}
+		}
+		for _, text := range []string{`"ab":1`, `  "abc":1`, `"ab"<c>call</c>`, "x<c>call</c>", `<t>thought</t>"ab":1`, `<t>thought</t> <t>thought</t>x<c>call</c>`} {
+			if !g.Match([]byte(text)) {
+				t.Errorf("%v: refuses %q", must, text)
+			}
+		}
+		for _, text := range []string{`"ab":2`, `"ab":`, `"ab":1 `, ` "abc":12`, "<t>", "<t>thought</t>\"ab\":2", "<t>thought</t> <t>x", "<c>call</c> x", "x<c>"} {
+			if g.Match([]byte(text)) {
+				t.Errorf("%v: accepts %q", must, text)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/galerne-ai/galerne/internal/grammar"
+	"github.com/galerne-ai/galerne/internal/jinja"
 )
 
 // callState is how far a call under way has been read.
@@ -55,8 +56,8 @@ func (r *Reader) head() bool {
 	case coder, glm, seed:
 		v, name, at = r.f.family.syntax.valuesHead(r.held)
 	}
-	if v == more && r.over {
-		v = no
+	if v == more && r.over || v == yes && r.bare && r.unheld && r.strict[name] {
+		v = no // the whole call is looked at
 	}
 	switch v {
 	case more:
@@ -172,14 +173,15 @@ func (r *Reader) jsonHead() (v verdict, name string, at int) {
 			s = scanner{text: r.held}
 		}
 	}
-	if s.literal("{") && s.literal(`"name"`) && s.literal(":") && s.str(&name) && s.literal(",") &&
-		(s.either(`"arguments"`, `"parameters"`)) && s.literal(":") {
-		s.blank()
-		if !s.more() {
-			if s.text[s.at] != '{' || !isName(name) || r.bare && !r.offers(name) {
-				return no, "", 0
+	if s.literal("{") && s.literal(`"name"`) && s.literal(":") && s.str(&name) {
+		plain := strings.HasSuffix(s.text[:s.at], `"`+name+`"`)
+		if s.literal(",") && s.either(`"arguments"`, `"parameters"`) && s.literal(":") {
+			if s.blank(); !s.more() {
+				if s.text[s.at] != '{' || !isName(name) || r.bare && !(plain && r.offers(name)) {
+					return no, "", 0
+				}
+				return yes, name, s.at
 			}
-			return yes, name, s.at
 		}
 	}
 	if s.failed {
@@ -327,6 +329,8 @@ func (r *Reader) tail() bool {
 	if end != "" {
 		if strings.HasPrefix(rest, end) {
 			rest = rest[len(end):]
+		} else if r.short && strings.HasPrefix(end, rest) {
+			rest = ""
 		} else if len(rest) < len(end) && strings.HasPrefix(end, rest) && !r.over {
 			return false
 		}
@@ -343,7 +347,7 @@ func (r *Reader) next(rest string, object bool) bool {
 	if rest == "" && !r.over {
 		return false
 	}
-	if object && rest != "" && (rest[0] == ',' || rest[0] == ';' || r.bare && rest[0] == '{') {
+	if object && rest != "" && !r.single && (rest[0] == ',' || rest[0] == ';' || r.bare && rest[0] == '{') {
 		after := strings.TrimLeft(strings.TrimLeft(rest, ",;"), blank)
 		if after == "" && !r.over {
 			return false
@@ -405,7 +409,7 @@ func (r *Reader) whole() bool {
 		size, next = len(r.held), len(r.held)
 	}
 	name, arguments, ok := wholeCall(r.held[:size])
-	if !ok || r.bare && !r.offers(name) {
+	if !ok || r.bare && !r.offers(name) || !r.fits(name, arguments) {
 		text := r.held[:next]
 		r.held = r.held[next:]
 		r.malformed(text)
@@ -414,6 +418,7 @@ func (r *Reader) whole() bool {
 	r.held = r.held[next:]
 	r.giveCall(name, "")
 	r.giveArguments(arguments)
+	r.unheld = true // if there is a grammar, it took this for free text
 	r.call.pairs = 1
 	r.state = inTail
 	if end != "" {
@@ -421,6 +426,27 @@ func (r *Reader) whole() bool {
 		r.skip = true
 	}
 	return true
+}
+
+// fits reports whether the arguments of a call, which no grammar held, are what a strict tool takes.
+func (r *Reader) fits(name, arguments string) bool {
+	if !r.strict[name] {
+		return true
+	}
+	schema := []byte(r.tools[name])
+	if len(schema) == 0 {
+		schema = []byte(`{"type":"object"}`)
+	}
+	value, err := jinja.FromJSON([]byte(arguments))
+	if err != nil {
+		return false
+	}
+	text, err := jinja.JSON(value) // in the layout that grammars have
+	if err != nil {
+		return false
+	}
+	g, err := grammar.CompileSchema(schema, grammar.Options{})
+	return err == nil && g.Match([]byte(text))
 }
 
 // wholeCall reads an object with a name and arguments, in any order; arguments may be JSON in a string.

@@ -1,6 +1,7 @@
 package prompt
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/galerne-ai/galerne/internal/grammar"
@@ -127,7 +128,7 @@ func (s syntax) marks() []string {
 // between them, then Close. A call is Begin, the tool's name, Middle, the arguments as a JSON
 // object, or as Pairs if they are set, End.
 type CallForm struct {
-	Trigger string // begins a call in free text; "" if a call must begin the answer
+	Trigger string // begins a call in free text
 	Open    string
 	Begin   string
 	Middle  string
@@ -135,15 +136,54 @@ type CallForm struct {
 	Between string
 	Close   string
 	Pairs   grammar.Pairs
+	Bare    []Bare
+}
+
+// Head is a call of a tool up to its arguments.
+func (f *CallForm) Head(tool string) string {
+	if f.Pairs == (grammar.Pairs{}) {
+		tool = quoted(tool)
+		tool = tool[1 : len(tool)-1]
+	}
+	return f.Begin + tool + f.Middle
+}
+
+// Bare is a form, in regular expressions, in which an answer may begin with a call that has no mark of the family.
+type Bare struct {
+	open    string
+	End     string // behind the arguments
+	Between string // in front of a further call; "" if there is none
+	Close   string
+}
+
+// Lead is how such an answer begins, up to a tool's arguments: nothing else that begins so is read as that call
+// while it is written.
+func (b *Bare) Lead(tool string) string { return b.open + bareHead(tool, "["+blank+"]*") }
+
+// Next is a further call of a tool, up to its arguments.
+func (b *Bare) Next(tool string) string { return b.Between + bareHead(tool, " ?") }
+
+// bareHead is the beginning of a call's object with that between its parts, as jsonHead reads it.
+func bareHead(tool, between string) string {
+	return strings.Join([]string{`\{`, `"name"`, ":", `"` + regexp.QuoteMeta(tool) + `"`, ",", `"(arguments|parameters)"`, ":"}, between)
+}
+
+// bares are the bare forms that the reader understands (see bareMay): the object, or a block of code of it.
+func bares() []Bare {
+	const lead, end = "[" + blank + "]*", `[\n ]{0,8}\}`
+	return []Bare{
+		{open: lead, End: end, Between: `[,;]?[\n ]{0,2}`},
+		{open: lead + "```(json)?" + lead, End: end, Close: "\n?```"},
+	}
 }
 
 // CallForm is the family's; false where it has none.
 func (f *Format) CallForm() (CallForm, bool) {
 	switch f.family.syntax {
 	case hermes:
-		return CallForm{Trigger: "<tool_call>", Begin: "<tool_call>\n{\"name\": \"", Middle: `", "arguments": `, End: "}\n</tool_call>", Between: "\n"}, true
+		return CallForm{Trigger: "<tool_call>", Begin: "<tool_call>\n{\"name\": \"", Middle: `", "arguments": `, End: "}\n</tool_call>", Between: "\n", Bare: bares()}, true
 	case llama:
-		return CallForm{Begin: `{"name": "`, Middle: `", "parameters": `, End: "}", Between: "; "}, true
+		return CallForm{Trigger: "<|python_tag|>", Begin: `{"name": "`, Middle: `", "parameters": `, End: "}", Between: "; ", Bare: bares()}, true
 	case mistral:
 		return CallForm{Trigger: "[TOOL_CALLS]", Open: "[TOOL_CALLS][", Begin: `{"name": "`, Middle: `", "arguments": `, End: "}", Between: ", ", Close: "]"}, true
 	case mistralArgs:

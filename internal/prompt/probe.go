@@ -109,9 +109,8 @@ func (p *probing) written(arguments ...jinja.Value) string {
 	return all[n:]
 }
 
-// pairForm is how the template writes calls whose arguments stand between tags: two calls are rendered, and
-// what stands between the parts that are known is its form. Blanks differ from template to template.
-func (p *probing) pairForm(s syntax) CallForm {
+// pairForm is the usual form of calls whose arguments stand between tags.
+func (s syntax) pairForm() CallForm {
 	t := s.tags()
 	form := CallForm{Trigger: s.trigger(), Begin: s.trigger() + "\n<function=", Middle: ">\n", End: "</function>\n" + s.endMark(), Between: "\n",
 		Pairs: grammar.Pairs{Begin: t.key, Middle: ">\n", End: "\n</parameter>\n"}}
@@ -119,6 +118,13 @@ func (p *probing) pairForm(s syntax) CallForm {
 		form.Begin, form.Middle, form.End = "<tool_call>", "\n", "</tool_call>"
 		form.Pairs = grammar.Pairs{Begin: t.key, Middle: "</arg_key>\n<arg_value>", End: "</arg_value>\n"}
 	}
+	return form
+}
+
+// pairForm is how the template writes such calls: two are rendered, and what stands between the parts that are
+// known is its form. Blanks differ from template to template.
+func (p *probing) pairForm(s syntax) CallForm {
+	form, t := s.pairForm(), s.tags()
 	two := jinja.NewMap().Set("needle_key", jinja.String("needle-v")).Set("needle_more", jinja.String("needle-w"))
 	rest := p.written(two, jinja.NewMap())
 	if at := strings.Index(rest, form.Trigger); at > 0 {

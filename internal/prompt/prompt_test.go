@@ -318,7 +318,7 @@ func TestAnAnswerBeginsInsideReasoningThatThePromptOpened(t *testing.T) {
 		for _, id := range f.tokens.Encode(nil, "yes", tokenizer.EncodeOptions{}) {
 			got = append(got, rd.Add(id)...)
 		}
-		if got = append(got, rd.Flush()...); len(got) == 0 || got[0].Kind != c.want {
+		if got = append(got, rd.Flush(false)...); len(got) == 0 || got[0].Kind != c.want {
 			t.Errorf("%v: %v", c.messages, got)
 		}
 	}
@@ -376,7 +376,7 @@ func TestARealModelsTokensBecomeTextAndCalls(t *testing.T) {
 	var text, arguments, name string
 	ids := f.tokens.Encode(nil, "Déjà vu 😀.\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Brest\"}}\n</tool_call><|im_end|>", tokenizer.EncodeOptions{ParseSpecial: true})
 	for i := range append(ids, -1) {
-		pieces := rd.Flush
+		pieces := func() []Piece { return rd.Flush(false) }
 		if i < len(ids) {
 			pieces = func() []Piece { return rd.Add(ids[i]) }
 		}

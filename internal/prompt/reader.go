@@ -28,13 +28,20 @@ type Reader struct {
 	f       *Format
 	decoder *tokenizer.Decoder
 	tools   map[string]json.RawMessage // schemas by name; nil: calls are not looked for
+	strict  map[string]bool            // of tools: the arguments must fit the schema
+	form    *CallForm                  // of an answer that a grammar forces to call; nil: it may call
+	single  bool                       // one call at most
+	formed  bool                       // the answer is text of a form or calls, never both
+	unheld  bool                       // no grammar holds calls without a mark
 	state   state
 	held    string // read and not given out
 	over    bool   // nothing comes behind held
+	short   bool   // and that is because the answer was cut
 
 	open   bool // a block is open, of this kind
 	kind   chat.BlockKind
 	begun  bool // text or a call was given out
+	called bool // a call was
 	skip   bool // newlines at the beginning of what comes belong to a mark
 	call   callState
 	opener string // the mark of the call under way, for giving it back as text
@@ -62,10 +69,13 @@ func (f *Format) NewReader(r *chat.Request, p *Prompt) *Reader {
 	rd := &Reader{f: f, decoder: f.tokens.NewDecoder(false), newID: f.newID}
 	if r.Raw == nil {
 		if tools := offered(r); len(tools) > 0 && f.family.syntax != none {
-			rd.tools = map[string]json.RawMessage{}
-			for _, t := range tools {
-				rd.tools[t.Name] = t.Schema
+			rd.offer(tools)
+			if form, ok := f.CallForm(); ok && r.ToolChoice.Must() {
+				rd.form = &form
 			}
+			rd.single = r.OneCall()
+			rd.formed = r.Format.Kind != chat.AnyText && rd.form == nil
+			rd.unheld = rd.formed
 		}
 		if p != nil && p.thinking {
 			rd.state, rd.skip = inThinking, true
@@ -73,6 +83,13 @@ func (f *Format) NewReader(r *chat.Request, p *Prompt) *Reader {
 	}
 	rd.begun = r.Raw != nil
 	return rd
+}
+
+func (r *Reader) offer(tools []chat.Tool) {
+	r.tools, r.strict = map[string]json.RawMessage{}, map[string]bool{}
+	for _, t := range tools {
+		r.tools[t.Name], r.strict[t.Name] = t.Schema, t.Strict
+	}
 }
 
 func (f *Format) newID() string {
@@ -92,12 +109,20 @@ func (r *Reader) Add(id int32) []Piece {
 	return r.out
 }
 
-// Flush ends the answer.
-func (r *Reader) Flush() []Piece {
+// Flush ends the answer: by itself, or because it was cut short.
+func (r *Reader) Flush(short bool) []Piece {
 	r.out = r.out[:0]
-	r.over = true
-	r.feed(string(r.decoder.Flush()))
+	r.end(string(r.decoder.Flush()), short)
 	return r.out
+}
+
+func (r *Reader) end(text string, short bool) {
+	r.held += text
+	r.over, r.short = true, short
+	if short && r.form != nil {
+		r.forced()
+	}
+	r.feed("")
 }
 
 func (r *Reader) feed(text string) {
@@ -148,7 +173,7 @@ func (r *Reader) giveCall(name, id string) {
 	if id == "" {
 		id = r.newID()
 	}
-	r.open, r.kind, r.begun, r.skip = true, chat.CallBlock, true, false
+	r.open, r.kind, r.begun, r.called, r.skip = true, chat.CallBlock, true, true, false
 	r.out = append(r.out, Piece{Kind: chat.CallBlock, Begins: true, Call: &chat.Call{ID: id, Name: name}})
 }
 
@@ -166,7 +191,7 @@ func (r *Reader) to(s state) {
 // text is plain text up to a mark.
 func (r *Reader) text() bool {
 	think, trigger := r.f.family.think.open, ""
-	if r.tools != nil {
+	if r.tools != nil && !(r.formed && r.begun) && !(r.single && r.called) {
 		trigger = r.f.family.syntax.trigger()
 	}
 	if r.bareCall() {
@@ -183,6 +208,11 @@ func (r *Reader) text() bool {
 	}
 	if mark != "" {
 		before := strings.TrimRight(r.held[:at], blank)
+		if before != "" && r.formed && mark == trigger { // the form's own text
+			r.give(chat.TextBlock, r.held[:at])
+			r.held = r.held[at:]
+			return true
+		}
 		r.give(chat.TextBlock, before)
 		r.opener, r.bare = r.held[len(before):at+len(mark)], false
 		r.held = r.held[at+len(mark):]

@@ -66,6 +66,14 @@ func (r *Reader) values() bool {
 			r.state = inTail
 		}
 		return true
+	case r.short && strings.HasPrefix(t.key, rest): // another argument may have been to come
+		r.held = ""
+		r.to(inText)
+		return false
+	case r.short && strings.HasPrefix(t.end, rest):
+		r.closeValues()
+		r.held = ""
+		return false
 	case !r.over && (rest == "" || strings.HasPrefix(t.key, rest) || strings.HasPrefix(t.end, rest)):
 		return false
 	}
@@ -87,6 +95,13 @@ func (r *Reader) closeValues() {
 func (r *Reader) value(t tags, rest string) bool {
 	body := rest[len(t.key):]
 	n := strings.Index(body, t.keyEnd)
+	if n < 0 && r.short {
+		key := quoted(body[:len(body)-partial(body, t.keyEnd)])
+		r.giveArguments(r.comma() + key[:len(key)-1])
+		r.held = ""
+		r.to(inText)
+		return false
+	}
 	if n < 0 {
 		return r.cut(body, "")
 	}
@@ -94,6 +109,9 @@ func (r *Reader) value(t tags, rest string) bool {
 	body = body[n+len(t.keyEnd):]
 	if t.value != "" {
 		body = strings.TrimLeft(body, blank)
+		if r.short && strings.HasPrefix(t.value, body) {
+			body = t.value
+		}
 		if !strings.HasPrefix(body, t.value) {
 			return r.cut(key, body)
 		}
@@ -128,6 +146,12 @@ func (r *Reader) plain() bool {
 	}
 	end := strings.Index(r.held, t.valueEnd)
 	if end < 0 && r.over {
+		if r.short {
+			r.held = r.held[:len(r.held)-partial(r.held, t.valueEnd)]
+			if t.lines {
+				r.held = strings.TrimSuffix(r.held, "\n")
+			}
+		}
 		r.giveText(r.held)
 		r.held = ""
 		r.to(inText)
@@ -159,25 +183,32 @@ func (r *Reader) giveText(text string) {
 }
 
 // cut waits for the rest of an argument; if nothing more comes, what is there is given out as an
-// argument that is not complete.
+// argument that is not complete. One that a grammar forced is JSON, and begins as that.
 func (r *Reader) cut(key, value string) bool {
 	if !r.over {
 		return false
 	}
 	text := quoted(strings.TrimPrefix(value, "\n"))
-	r.pair(key, text[:len(text)-1])
+	text = text[:len(text)-1]
+	if r.form != nil {
+		text = strings.Trim(value[:len(value)-partial(value, r.f.family.syntax.tags().valueEnd)], blank)
+	}
+	r.pair(key, text)
 	r.held = ""
 	r.to(inText)
 	return false
 }
 
 func (r *Reader) pair(key, value string) {
-	begin := "{"
-	if r.call.pairs > 0 {
-		begin = ", "
+	r.giveArguments(r.comma() + quoted(key) + ": " + value)
+}
+
+// comma is what stands before the next argument.
+func (r *Reader) comma() string {
+	if r.call.pairs++; r.call.pairs == 1 {
+		return "{"
 	}
-	r.call.pairs++
-	r.giveArguments(begin + quoted(key) + ": " + value)
+	return ", "
 }
 
 // typed is a value, of which the schema does not say that it is a text, as JSON: as it is where it is JSON.

@@ -239,7 +239,7 @@ func (a *answer) finish(ev engine.Event) {
 	if c.stopped {
 		return
 	}
-	a.pieces(ev.Choice, c.reader.Flush())
+	a.pieces(ev.Choice, c.reader.Flush(ev.Finish == engine.Length))
 	if c.stopped { // by a stop string in what was held
 		return
 	}

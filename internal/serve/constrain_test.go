@@ -52,9 +52,10 @@ func TestCallsBetweenTagsAreForced(t *testing.T) {
 		{Name: "free", Schema: []byte(`{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"array","items":{"type":"string"},"uniqueItems":true}}}`)}, // not enforced: not strict
 		{Name: "none"},
 	}
-	g, err := calls(&form, tools, 2, "")
-	if err != nil {
-		t.Fatal(err)
+	b := builder{form: &form, tools: tools, most: 2}
+	g := b.calls("")
+	if b.err != nil {
+		t.Fatal(b.err)
 	}
 	for text, want := range map[string]bool{
 		"<tool_call>\n<function=clock>\n<parameter=zone>\nCET <b\n</parameter>\n<parameter=hours>\n12\n</parameter>\n</function>\n</tool_call>":                                                true,
@@ -68,7 +69,7 @@ func TestCallsBetweenTagsAreForced(t *testing.T) {
 		}
 	}
 	tools[1].Strict = true
-	if _, err := calls(&form, tools, 2, ""); err == nil {
+	if b.calls(""); b.err == nil {
 		t.Error("a strict tool that cannot be enforced is accepted")
 	}
 }
