@@ -11,7 +11,7 @@ import (
 
 // The choice is made once, at start, and never changes: package state that is constant in effect.
 var (
-	useAVX2   = hasAVX2() && trial(dotTileAVX2)
+	useAVX2   = hasAVX2() && trial(dotAVX2)
 	useAVX512 = useAVX2 && hasAVX512() && trial(dotAVX512)
 )
 
@@ -39,7 +39,7 @@ func (f *form) tileRows(left int) int {
 		return min(left, maxRows)
 	}
 	if !useAVX512 {
-		return tileRowsAVX2(f, left)
+		return max(1, min(left, maxRows)&^1)
 	}
 	if left >= 4 {
 		return min(left, maxRows) &^ 3
@@ -47,26 +47,15 @@ func (f *form) tileRows(left int) int {
 	return min(left, 2)
 }
 
-func tileRowsAVX2(f *form, left int) int {
-	switch {
-	case f.bits == 5 && left >= 2:
-		return 2
-	case f.bits != 5 && left >= 4:
-		return 4
+// dotAVX2 takes one row, or an even number of them, as tileRows gives.
+func dotAVX2(f *form, c *dotCall, n int) {
+	row, tile := dotsAVX2(f.kind)
+	if n == 1 {
+		row(c)
+		return
 	}
-	return 1
-}
-
-// dotTileAVX2 takes as many rows a call as its kernels do.
-func dotTileAVX2(f *form, c *dotCall, n int) {
-	for {
-		rows := tileRowsAVX2(f, n)
-		dotsAVX2(f.kind, rows)(c)
-		if n -= rows; n == 0 {
-			return
-		}
-		c.x, c.dst = unsafe.Add(c.x, uintptr(rows)*c.xStride), unsafe.Add(c.dst, uintptr(rows)*c.dstStride)
-	}
+	c.ahead = fetchAhead(c.size)
+	tile(c)
 }
 
 // dot computes n rows, a number that tileRows gave, against whole panels.
@@ -77,7 +66,7 @@ func dot(f *form, c *dotCall, n int) {
 	case useAVX512:
 		dotAVX512(f, c, n)
 	case useAVX2:
-		dotTileAVX2(f, c, n)
+		dotAVX2(f, c, n)
 	default:
 		dotGeneric(f, c, n)
 	}
@@ -87,7 +76,7 @@ func dot(f *form, c *dotCall, n int) {
 func dotAVX512(f *form, c *dotCall, n int) {
 	if pairs := c.panels &^ 1; n >= 8 && pairs > 0 {
 		left := c.panels - pairs
-		c.panels, c.ahead = pairs, pairAhead(c.size)
+		c.panels, c.ahead = pairs, fetchAhead(2*c.size)
 		pairsAVX512(f.kind)(c)
 		if left == 0 {
 			return
@@ -104,12 +93,11 @@ func dotAVX512(f *form, c *dotCall, n int) {
 	}
 }
 
-// pairAhead is as far as the next pair of panels of size bytes, if a second-level cache can be trusted to keep it
-// till then.
-func pairAhead(size uintptr) uintptr {
+// fetchAhead is as far as the next panels, of size bytes, if a second-level cache can be trusted to keep them till then.
+func fetchAhead(size uintptr) uintptr {
 	const most, near = 256 << 10, 4096
-	if 2*size <= most {
-		return 2 * size
+	if size <= most {
+		return size
 	}
 	return near
 }

@@ -4,23 +4,23 @@ package kernel
 
 import "math/bits"
 
-// dotsAVX2 is the kernel of a form for 1 row or more: 4, or 2 where the codes have five bits.
-func dotsAVX2(k kind, rows int) func(*dotCall) {
+// dotsAVX2 is the kernel of a form for one row, and that for an even number of them.
+func dotsAVX2(k kind) (row, tile func(*dotCall)) {
 	kernels := [...][2]func(*dotCall){
-		kind4z: {dot4zR1AVX2, dot4zR4AVX2},
-		kind4m: {dot4mR1AVX2, dot4mR4AVX2},
-		kind4k: {dot4kR1AVX2, dot4kR4AVX2},
-		kind5z: {dot5zR1AVX2, dot5zR2AVX2},
-		kind5m: {dot5mR1AVX2, dot5mR2AVX2},
-		kind5k: {dot5kR1AVX2, dot5kR2AVX2},
-		kind6s: {dot6sR1AVX2, dot6sR4AVX2},
-		kind4s: {dot4sR1AVX2, dot4sR4AVX2},
-		kind4t: {dot4tR1AVX2, dot4tR4AVX2},
-		kind8:  {dot8R1AVX2, dot8R4AVX2},
-		kind8w: {dot8wR1AVX2, dot8wR4AVX2},
-		kind8x: {dot8xR1AVX2, dot8xR4AVX2},
+		kind4z: {row4zAVX2, tile4zAVX2},
+		kind4m: {row4mAVX2, tile4mAVX2},
+		kind4k: {row4kAVX2, tile4kAVX2},
+		kind5z: {row5zAVX2, tile5zAVX2},
+		kind5m: {row5mAVX2, tile5mAVX2},
+		kind5k: {row5kAVX2, tile5kAVX2},
+		kind6s: {row6sAVX2, tile6sAVX2},
+		kind4s: {row4sAVX2, tile4sAVX2},
+		kind4t: {row4tAVX2, tile4tAVX2},
+		kind8:  {row8AVX2, tile8AVX2},
+		kind8w: {row8wAVX2, tile8wAVX2},
+		kind8x: {row8xAVX2, tile8xAVX2},
 	}
-	return kernels[k][min(rows, 2)-1]
+	return kernels[k][0], kernels[k][1]
 }
 
 // dotsAVX512 is the kernel of a form for 1, 2, 4, 8 or 16 rows.

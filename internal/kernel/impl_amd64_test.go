@@ -16,7 +16,7 @@ import (
 func TestEveryFormMatchesGenericBits(t *testing.T) {
 	if !hasAVX2() {
 		t.Log("NOT TESTED: this machine has no AVX2")
-	} else if !trial(dotTileAVX2) {
+	} else if !trial(dotAVX2) {
 		t.Error("AVX2 differs from generic Go")
 	}
 	if !hasAVX512() {

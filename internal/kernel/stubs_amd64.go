@@ -6,10 +6,10 @@ package kernel
 // how many input rows one takes.
 
 //go:noescape
-func dot4zR1AVX2(c *dotCall)
+func row4zAVX2(c *dotCall)
 
 //go:noescape
-func dot4zR4AVX2(c *dotCall)
+func tile4zAVX2(c *dotCall)
 
 //go:noescape
 func dot4zR1AVX512(c *dotCall)
@@ -27,10 +27,10 @@ func dot4zR8AVX512(c *dotCall)
 func dot4zR16AVX512(c *dotCall)
 
 //go:noescape
-func dot4mR1AVX2(c *dotCall)
+func row4mAVX2(c *dotCall)
 
 //go:noescape
-func dot4mR4AVX2(c *dotCall)
+func tile4mAVX2(c *dotCall)
 
 //go:noescape
 func dot4mR1AVX512(c *dotCall)
@@ -48,10 +48,10 @@ func dot4mR8AVX512(c *dotCall)
 func dot4mR16AVX512(c *dotCall)
 
 //go:noescape
-func dot4kR1AVX2(c *dotCall)
+func row4kAVX2(c *dotCall)
 
 //go:noescape
-func dot4kR4AVX2(c *dotCall)
+func tile4kAVX2(c *dotCall)
 
 //go:noescape
 func dot4kR1AVX512(c *dotCall)
@@ -69,10 +69,10 @@ func dot4kR8AVX512(c *dotCall)
 func dot4kR16AVX512(c *dotCall)
 
 //go:noescape
-func dot5zR1AVX2(c *dotCall)
+func row5zAVX2(c *dotCall)
 
 //go:noescape
-func dot5zR2AVX2(c *dotCall)
+func tile5zAVX2(c *dotCall)
 
 //go:noescape
 func dot5zR1AVX512(c *dotCall)
@@ -90,10 +90,10 @@ func dot5zR8AVX512(c *dotCall)
 func dot5zR16AVX512(c *dotCall)
 
 //go:noescape
-func dot5mR1AVX2(c *dotCall)
+func row5mAVX2(c *dotCall)
 
 //go:noescape
-func dot5mR2AVX2(c *dotCall)
+func tile5mAVX2(c *dotCall)
 
 //go:noescape
 func dot5mR1AVX512(c *dotCall)
@@ -111,10 +111,10 @@ func dot5mR8AVX512(c *dotCall)
 func dot5mR16AVX512(c *dotCall)
 
 //go:noescape
-func dot5kR1AVX2(c *dotCall)
+func row5kAVX2(c *dotCall)
 
 //go:noescape
-func dot5kR2AVX2(c *dotCall)
+func tile5kAVX2(c *dotCall)
 
 //go:noescape
 func dot5kR1AVX512(c *dotCall)
@@ -132,10 +132,10 @@ func dot5kR8AVX512(c *dotCall)
 func dot5kR16AVX512(c *dotCall)
 
 //go:noescape
-func dot6sR1AVX2(c *dotCall)
+func row6sAVX2(c *dotCall)
 
 //go:noescape
-func dot6sR4AVX2(c *dotCall)
+func tile6sAVX2(c *dotCall)
 
 //go:noescape
 func dot6sR1AVX512(c *dotCall)
@@ -153,10 +153,10 @@ func dot6sR8AVX512(c *dotCall)
 func dot6sR16AVX512(c *dotCall)
 
 //go:noescape
-func dot4sR1AVX2(c *dotCall)
+func row4sAVX2(c *dotCall)
 
 //go:noescape
-func dot4sR4AVX2(c *dotCall)
+func tile4sAVX2(c *dotCall)
 
 //go:noescape
 func dot4sR1AVX512(c *dotCall)
@@ -174,10 +174,10 @@ func dot4sR8AVX512(c *dotCall)
 func dot4sR16AVX512(c *dotCall)
 
 //go:noescape
-func dot4tR1AVX2(c *dotCall)
+func row4tAVX2(c *dotCall)
 
 //go:noescape
-func dot4tR4AVX2(c *dotCall)
+func tile4tAVX2(c *dotCall)
 
 //go:noescape
 func dot4tR1AVX512(c *dotCall)
@@ -195,10 +195,10 @@ func dot4tR8AVX512(c *dotCall)
 func dot4tR16AVX512(c *dotCall)
 
 //go:noescape
-func dot8R1AVX2(c *dotCall)
+func row8AVX2(c *dotCall)
 
 //go:noescape
-func dot8R4AVX2(c *dotCall)
+func tile8AVX2(c *dotCall)
 
 //go:noescape
 func dot8R1AVX512(c *dotCall)
@@ -216,10 +216,10 @@ func dot8R8AVX512(c *dotCall)
 func dot8R16AVX512(c *dotCall)
 
 //go:noescape
-func dot8wR1AVX2(c *dotCall)
+func row8wAVX2(c *dotCall)
 
 //go:noescape
-func dot8wR4AVX2(c *dotCall)
+func tile8wAVX2(c *dotCall)
 
 //go:noescape
 func dot8wR1AVX512(c *dotCall)
@@ -237,10 +237,10 @@ func dot8wR8AVX512(c *dotCall)
 func dot8wR16AVX512(c *dotCall)
 
 //go:noescape
-func dot8xR1AVX2(c *dotCall)
+func row8xAVX2(c *dotCall)
 
 //go:noescape
-func dot8xR4AVX2(c *dotCall)
+func tile8xAVX2(c *dotCall)
 
 //go:noescape
 func dot8xR1AVX512(c *dotCall)

@@ -176,72 +176,29 @@ func store(v string, first, rows, off int) {
 	}
 }
 
-// loadScales fills register 15 with the lanes' scales and 14 with their offsets; 12 is spoiled.
-func loadScales(v string, f form, base, half, lanes int) {
-	for i, to := range []int{15, 14} {
+// place is where a kernel finds a panel: registers that point at the next group and at its header.
+type place struct{ group, header string }
+
+// scales fills register to with the scales of lanes, from the first given one on, of the group base bytes on, and the one
+// before it with their offsets; register spoiled is.
+func (f form) scales(v string, at place, base, first, to, spoiled int) {
+	for i, reg := range []int{to, to - 1} {
 		if i == 1 && !f.offset {
 			return
 		}
-		at := base + (16*i+half*lanes)*f.scaleBytes
+		off := base + (16*i+first)*f.scaleBytes
 		switch f.scaleBytes {
 		case 1:
-			p("VPMOVSXBD %d(BX), %s%d", at, v, to)
-			p("VCVTDQ2PS %s%d, %s%d", v, to, v, to)
-			p("VCVTPH2PS %d(R15), %s12", 32*i+2*half*lanes, v)
-			p("VMULPS %s12, %s%d, %s%d", v, v, to, v, to)
+			p("VPMOVSXBD %d(%s), %s%d", off, at.group, v, reg)
+			p("VCVTDQ2PS %s%d, %s%d", v, reg, v, reg)
+			p("VCVTPH2PS %d(%s), %s%d", 32*i+2*first, at.header, v, spoiled)
+			p("VMULPS %s%d, %s%d, %s%d", v, spoiled, v, reg, v, reg)
 		case 2:
-			p("VCVTPH2PS %d(BX), %s%d", at, v, to)
+			p("VCVTPH2PS %d(%s), %s%d", off, at.group, v, reg)
 		case 4:
-			p("VMOVUPS %d(BX), %s%d", at, v, to)
+			p("VMOVUPS %d(%s), %s%d", off, at.group, v, reg)
 		}
 	}
-}
-
-// finishAVX2 adds the integer sums in Y13, scaled, and the offsets to row r's accumulator.
-func finishAVX2(f form, r, sub int) {
-	p("VCVTDQ2PS Y13, Y13")
-	p("VBROADCASTSS %s, Y12", rowAt(lineScale, r))
-	p("VMULPS Y15, Y12, Y12")
-	p("VFMADD231PS Y12, Y13, Y%d", 8+r)
-	if f.offset {
-		p("VBROADCASTSS %s, Y12", f.sumAt(sub, r))
-		p("VFMADD231PS Y12, Y14, Y%d", 8+r)
-	}
-}
-
-func dotAVX2(f form, rows int) {
-	name := fmt.Sprintf("dot%sR%dAVX2", f.name, rows)
-	text(name, 8)
-	loadCall()
-	label("%s_panel", name)
-	p("MOVQ BX, R9")
-	for half := range 2 {
-		p("MOVQ R9, BX")
-		startRows(rows)
-		for r := range rows {
-			p("VXORPS Y%d, Y%d, Y%d", 8+r, 8+r, 8+r)
-		}
-		if f.bits == 8 {
-			p("VMOVDQU ·ones16(SB), Y3")
-		}
-		loop(fmt.Sprintf("%s_loop%d", name, half), f, rows, half == 0, func() {
-			for sub := range 32 / f.group {
-				base := sub * f.groupBytes()
-				loadScales("Y", f, base, half, 8)
-				if f.bits < 8 {
-					nibblesAVX2(f, base+f.codesAt()+32*half, rows, sub)
-				} else {
-					bytesAVX2(f, base+f.codesAt()+32*half, rows, sub)
-				}
-			}
-		})
-		store("Y", 8, rows, 32*half)
-	}
-	p("ADDQ $64, DI")
-	p("DECQ R14")
-	p("JNZ %s_panel", name)
-	p("VZEROUPPER")
-	p("RET")
 }
 
 // plane is where the upper bits of vector v of codes stand: which vector behind the nibbles, and from
@@ -264,86 +221,6 @@ func toFourth(v string, bit, from, to int) {
 	}
 }
 
-func nibblesAVX2(f form, codes, rows, sub int) {
-	vectors := f.group / 4
-	p("VMOVDQU ·low4(SB), Y13")
-	for v := range vectors / 2 {
-		p("VMOVDQU %d(BX), Y%d", codes+64*v, v)
-		p("VPSRLW $4, Y%d, Y%d", v, v+vectors/2)
-		p("VPAND Y13, Y%d, Y%d", v, v)
-		p("VPAND Y13, Y%d, Y%d", v+vectors/2, v+vectors/2)
-	}
-	if f.bits > 4 {
-		for v := range vectors {
-			vector, bit := f.plane(v)
-			p("VMOVDQU %d(BX), Y12", codes+64*(vectors/2+vector))
-			toFourth("Y", bit, 12, 12)
-			p("VPAND ·upper%d(SB), Y12, Y12", f.bits)
-			p("VPOR Y12, Y%d, Y%d", v, v)
-		}
-	}
-	// Sums of two products in 16 bits: as many fit together as 2 × (2^bits - 1) × 127 allows.
-	fit := map[int]int{4: 8, 5: 4, 6: 2}[f.bits]
-	for r := range rows {
-		for v := range vectors {
-			p("VPBROADCASTD %s, Y12", rowAt(sub*f.group+4*v, r))
-			sum := 13 // of a run of fitting vectors; runs after the first are summed in the last spare register
-			if v >= fit {
-				sum = spareAVX2(f)
-			}
-			if v%fit == 0 {
-				p("VPMADDUBSW Y12, Y%d, Y%d", v, sum)
-			} else {
-				p("VPMADDUBSW Y12, Y%d, Y12", v)
-				p("VPADDW Y12, Y%d, Y%d", sum, sum)
-			}
-			if v%fit == fit-1 || v == vectors-1 {
-				p("VPMADDWD ·ones16(SB), Y%d, Y%d", sum, sum)
-				if v >= fit {
-					p("VPADDD Y%d, Y13, Y13", sum)
-				}
-			}
-		}
-		if f.zero > 0 {
-			p("VPBROADCASTD %s, Y12", f.biasAt(sub, r))
-			if !f.eighths() {
-				p("VPSRAD $%d, Y12, Y12", map[int]int{16: 3, 32: 2, 4: 5}[f.zero])
-			}
-			p("VPADDD Y12, Y13, Y13")
-		}
-		finishAVX2(f, r, sub)
-	}
-}
-
-// spareAVX2 is a register that neither codes nor accumulators take.
-func spareAVX2(f form) int {
-	if f.group == 16 {
-		return 7 // codes are in Y0-Y3
-	}
-	return 11 // at most two rows
-}
-
-func bytesAVX2(f form, codes, rows, sub int) {
-	for r := range rows {
-		p("VPXOR Y%d, Y%d, Y%d", 4+r, 4+r, 4+r)
-	}
-	for v := range f.group / 4 {
-		p("VMOVDQU %d(BX), Y0", codes+64*v)
-		p("VPABSB Y0, Y1")
-		for r := range rows {
-			p("VPBROADCASTD %s, Y2", rowAt(sub*f.group+4*v, r))
-			p("VPSIGNB Y0, Y2, Y2")
-			p("VPMADDUBSW Y2, Y1, Y2") // |w|·(x·sign w): 2 × 128 × 127 fits
-			p("VPMADDWD Y3, Y2, Y2")
-			p("VPADDD Y2, Y%d, Y%d", 4+r, 4+r)
-		}
-	}
-	for r := range rows {
-		p("VMOVDQA Y%d, Y13", 4+r)
-		finishAVX2(f, r, sub)
-	}
-}
-
 // dotAVX512: a group's codes are unpacked to Z0-Z7 once for all rows; rows take their integer products
 // four at a time in Z8-Z11, so that four chains hide the instruction's latency; Z16+r accumulates.
 func dotAVX512(f form, rows int) {
@@ -363,7 +240,7 @@ func dotAVX512(f form, rows int) {
 	loop(name+"_loop", f, rows, true, func() {
 		for sub := range 32 / f.group {
 			base := sub * f.groupBytes()
-			loadScales("Z", f, base, 0, 16)
+			f.scales("Z", place{"BX", "R15"}, base, 0, 15, 12)
 			unpack(f, "BX", base+f.codesAt(), 0)
 			for first := 0; first < rows; first += 4 {
 				rowsAVX512(f, first, min(first+4, rows), sub)
@@ -543,13 +420,8 @@ func amd64() {
 	constant("absMask", 0x7fffffff)
 	constant("interleave", 0, 4, 1, 5, 2, 6, 3, 7)
 	for _, f := range forms {
-		most := 4
-		if f.bits == 5 {
-			most = 2
-		}
-		for _, rows := range []int{1, most} {
-			dotAVX2(f, rows)
-		}
+		rowAVX2(f)
+		tileAVX2(f)
 		for _, rows := range []int{1, 2, 4, 8, 16} {
 			dotAVX512(f, rows)
 		}

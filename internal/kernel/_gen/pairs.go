@@ -93,14 +93,14 @@ func storeSums(name string) {
 // pairGroup is one group of both panels for all rows.
 func pairGroup(name string, f form, sub int) {
 	base := sub * f.groupBytes()
-	for i, at := range []struct{ w, header string }{{"BX", "R15"}, {"R9", "R10"}} {
+	for i, at := range []place{{"BX", "R15"}, {"R9", "R10"}} {
 		if f.bits < 8 {
 			p("VPBROADCASTD ·low4(SB), Z13")
 		} else {
 			p("VPBROADCASTD ·high1(SB), Z13")
 		}
-		pairScales(f, base, at.w, at.header, 15+16*i)
-		unpack(f, at.w, base+f.codesAt(), 16*i)
+		f.scales("Z", at, base, 0, 15+16*i, 12)
+		unpack(f, at.group, base+f.codesAt(), 16*i)
 	}
 	p("MOVQ R8, SI")
 	p("MOVQ c+0(FP), AX")
@@ -143,25 +143,4 @@ func pairGroup(name string, f form, sub int) {
 	p("ADDQ $512, DX")
 	p("SUBQ $4, AX")
 	p("JG %s", name)
-}
-
-// pairScales fills register to with scales and the one before it with offsets; Z12 is spoiled.
-func pairScales(f form, base int, w, header string, to int) {
-	for i, reg := range []int{to, to - 1} {
-		if i == 1 && !f.offset {
-			return
-		}
-		at := base + 16*i*f.scaleBytes
-		switch f.scaleBytes {
-		case 1:
-			p("VPMOVSXBD %d(%s), Z%d", at, w, reg)
-			p("VCVTDQ2PS Z%d, Z%d", reg, reg)
-			p("VCVTPH2PS %d(%s), Z12", 32*i, header)
-			p("VMULPS Z12, Z%d, Z%d", reg, reg)
-		case 2:
-			p("VCVTPH2PS %d(%s), Z%d", at, w, reg)
-		case 4:
-			p("VMOVUPS %d(%s), Z%d", at, w, reg)
-		}
-	}
 }
