@@ -483,6 +483,9 @@ def test_an_answer_in_the_background():
     assert [e.sequence_number for e in whole] == list(range(len(whole))) and whole[-1].type == "response.completed"
     rest = list(client.responses.retrieve(r.id, stream=True, starting_after=3))
     assert [e.sequence_number for e in rest] == list(range(4, len(whole)))
+    filled = list(client.responses.retrieve(r.id, stream=True, include_obfuscation=True))
+    assert [e.sequence_number for e in filled] == list(range(len(whole)))
+    assert all(e.obfuscation for e in filled if e.type == "response.output_text.delta")
 
 
 def test_a_stream_in_the_background_is_taken_up_again():
@@ -538,3 +541,26 @@ def test_azure_keeps_chats_too():
     assert azure().chat.completions.retrieve(a.id).choices[0].message.content == "Hello, wörld 🌊."
     assert a.id in [c.id for c in azure().chat.completions.list()]
     assert azure().chat.completions.delete(a.id).deleted
+
+
+def test_a_conversation_is_compacted():
+    if not hasattr(client.responses, "compact"):  # not in the older generation
+        return
+    a = client.responses.create(model="thinks", input="hi")
+    small = client.responses.compact(model="plain", previous_response_id=a.id, input="and now?")
+    assert small.object == "response.compaction" and [o.type for o in small.output] == ["message", "message", "compaction"]
+    assert small.usage.total_tokens == 8
+    on = client.responses.create(model="plain", input=[*(o.to_dict() for o in small.output), {"role": "user", "content": "go on"}], store=False)
+    assert on.output_text == "Hello, wörld 🌊."
+    assert [m["Role"] for m in asked()["Messages"]] == ["user", "user", "assistant", "user"]
+    e = raises(openai.NotFoundError, client.responses.create, model="plain", input=[{"type": "item_reference", "id": "msg_nobody_0"}])
+    assert e.param == "input[0].id"
+
+
+def test_what_is_not_there_is_told_by_its_name():
+    for absent in ("conversations", "vector_stores", "fine_tuning", "evals", "containers", "videos", "uploads", "audio", "images", "realtime", "decisions", "live", "skills"):
+        for method in ("get", "post", "delete"):
+            e = raises(openai.NotFoundError, getattr(client, method), "/" + absent + "/x", cast_to=object)
+            assert (e.code, e.type) == ("unknown_url", "invalid_request_error"), absent
+    for a in (lambda: client.conversations.create(), lambda: client.vector_stores.list(), lambda: client.fine_tuning.jobs.list(), lambda: client.evals.list()):
+        assert raises(openai.NotFoundError, a).code == "unknown_url"

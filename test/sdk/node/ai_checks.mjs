@@ -62,10 +62,13 @@ export async function custom_tools_in_two_steps() {
     shell: openai.tools.customTool({ name: "shell", description: "runs a command", format, execute: async (input) => { inputs.push(input); return "a b"; } }),
     clock: tool({ inputSchema: z.object({}), execute: async () => "noon" }),
   };
-  const ask = { model: openai("custom"), tools, prompt: "hi", stopWhen: stepCountIs(2), maxRetries: 0, providerOptions: { openai: { store: false } } };
-  await generateText(ask);
-  await streamText(ask).consumeStream();
-  assert.deepEqual(inputs, Array(4).fill('ls "🌊é"\n'));
+  const ask = { model: openai("custom"), tools, prompt: "hi", stopWhen: stepCountIs(2), maxRetries: 0 };
+  for (const store of [true, false]) { // stored, the second step names items of the first
+    const kept = { ...ask, providerOptions: { openai: { store } } };
+    await generateText(kept);
+    await streamText(kept).consumeStream();
+  }
+  assert.deepEqual(inputs, Array(8).fill('ls "🌊é"\n'));
   const seen = await asked();
   const parts = seen.Messages.flatMap((m) => m.Parts).filter((p) => p.CallID);
   assert.deepEqual(parts.map((p) => [p.CallID, p.Name, p.Text]), [["call_1", "shell", "a b"], ["call_2", "clock", "noon"]]);

@@ -26,6 +26,9 @@ type item struct {
 	Encrypted *string         `json:"encrypted_content"`
 }
 
+// reference is an item that stands for one that is stored.
+const reference = "item_reference"
+
 // input gathers messages. What the assistant said, called and thought in a row is one message.
 type input struct {
 	out   []chat.Message
@@ -106,10 +109,12 @@ func (in *input) item(at string, it *item) error {
 		text, err := textOf(at+".output", parts)
 		in.add(chat.ToolRole, chat.Part{Kind: chat.ResultPart, CallID: it.CallID, Name: in.names[it.CallID], Text: text})
 		return err
-	case "item_reference":
+	case compaction:
+		return in.summary(at, it)
+	case reference:
 		return openai.Unsupported(at+".type", "%s.type is %q: nothing is stored here; send the item itself", at, it.Type)
 	}
-	return openai.Unsupported(at+".type", "%s.type is %q: message, reasoning, function_call, function_call_output, custom_tool_call and custom_tool_call_output are possible", at, it.Type)
+	return openai.Unsupported(at+".type", "%s.type is %q: message, reasoning, function_call, function_call_output, custom_tool_call, custom_tool_call_output, compaction and item_reference are possible", at, it.Type)
 }
 
 func (in *input) call(at string, it *item, arguments string) error {

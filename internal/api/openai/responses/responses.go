@@ -29,18 +29,18 @@ func (h *handler) routes() []api.Route {
 	return []api.Route{
 		{Method: "POST", Pattern: "/v1/responses", Scope: api.Generate, Handle: h.create, Body: body{}, Fields: h.fields()},
 		{Method: "POST", Pattern: "/v1/responses/input_tokens", Scope: api.Tokenize, Handle: h.count, Body: body{}, Fields: h.fields()},
-		{Method: "POST", Pattern: "/v1/responses/compact", Scope: api.Generate, Why: "conversations are not compacted: ask the model for a summary, and send that in their place"},
+		{Method: "POST", Pattern: "/v1/responses/compact", Scope: api.Generate, Handle: h.compact, Body: compactBody{}, Fields: h.compactFields(),
+			Note: "the model writes a summary, which stands in an item of type compaction as base64"},
 	}
 }
 
 func (h *handler) fields() []api.Field {
-	const state = "nothing is stored here: send the whole conversation as input"
 	out := append(openai.SamplingFields(), append(openai.Hints("user", "safety_identifier", "prompt_cache_key",
 		"prompt_cache_retention", "prompt_cache_options", "service_tier", "max_tool_calls"),
 		openai.Refused("conversation", "go on from an answer with previous_response_id, or send the whole conversation as input"),
 		openai.Refused("prompt", "prompts are not stored here: send input and instructions"),
 		openai.Refused("truncation", "input is never cut: send less", `"disabled"`),
-		openai.Refused("context_management", "input is never cut: send less", "[]"),
+		openai.Refused("context_management", "input is never compacted by itself: call /v1/responses/compact", "[]"),
 		openai.Refused("moderation", "call a moderation model yourself"),
 		openai.Refused("n", "ask several times", "1"),
 		openai.Refused("stop", "the Responses API has no stop strings: use /v1/chat/completions"),
@@ -49,10 +49,12 @@ func (h *handler) fields() []api.Field {
 		out = append(out,
 			openai.Refused("store", "nothing is stored here: leave it out", "false"),
 			openai.Refused("background", "answers are given while one waits", "false"),
-			openai.Refused("previous_response_id", state))
+			openai.Refused("previous_response_id", notStored))
 	}
 	return out
 }
+
+const notStored = "nothing is stored here: send the whole conversation as input"
 
 // body is the request, without what fields lists.
 type body struct {
@@ -78,8 +80,9 @@ type body struct {
 	Background *bool   `json:"background"`
 	PreviousID *string `json:"previous_response_id"`
 
-	keep  bool         // the answer is stored
-	texts custom.Names // the tools that are custom
+	heard json.RawMessage // the input, behind what it goes on from
+	keep  bool            // the answer is stored
+	texts custom.Names    // the tools that are custom
 }
 
 type reasoning struct {
@@ -144,11 +147,19 @@ func (h *handler) read(c *api.Call) (*body, *chat.Request, error) {
 	if err := c.Decode(b, h.fields()); err != nil {
 		return nil, nil, err
 	}
-	r, err := b.request()
-	if err != nil || h.s == nil {
-		return b, r, err
+	r, err := h.request(c, b)
+	return b, r, err
+}
+
+// request is what is asked, with what it names of what is stored.
+func (h *handler) request(c *api.Call, b *body) (*chat.Request, error) {
+	b.heard = b.Input
+	if h.s != nil {
+		if err := h.remember(c, b); err != nil {
+			return nil, err
+		}
 	}
-	return b, r, h.remember(c, b, r)
+	return b.request()
 }
 
 // request is what is asked, in package chat's words.
@@ -158,7 +169,7 @@ func (b *body) request() (*chat.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Messages, err = readInput(b.Instructions, b.Input); err != nil {
+	if r.Messages, err = readInput(b.Instructions, b.heard); err != nil {
 		return nil, err
 	}
 	if r.Tools, b.texts, err = readTools(b.Tools); err != nil {

@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,15 +44,15 @@ var errPrevious = fault.New(fault.Invalid, "previous_response_not_found", "respo
 
 func (b *body) background() bool { return b.Background != nil && *b.Background }
 
-// remember reads what only a server with a store can do: it puts what was said before in front of what
-// is asked.
-func (h *handler) remember(c *api.Call, b *body, r *chat.Request) error {
+// remember reads what only a server with a store can do: items that are named become what they are, and
+// what was said before comes in front of what is asked.
+func (h *handler) remember(c *api.Call, b *body) error {
 	b.keep = b.Store == nil || *b.Store
 	if b.background() && !b.keep {
 		return openai.Invalid("store", "an answer in the background is stored: leave store out, or background")
 	}
-	if b.PreviousID == nil {
-		return nil
+	if err := h.recall(c, b); err != nil || b.PreviousID == nil {
+		return err
 	}
 	before, err := h.before(c, *b.PreviousID)
 	if err != nil {
@@ -61,12 +62,67 @@ func (h *handler) remember(c *api.Call, b *body, r *chat.Request) error {
 	if err != nil {
 		return err
 	}
-	all, err := json.Marshal(append(before, own...))
+	b.heard, err = json.Marshal(append(before, own...))
+	return err
+}
+
+// recall puts items of answers that are kept where the input names them.
+func (h *handler) recall(c *api.Call, b *body) error {
+	if !bytes.Contains(b.Input, []byte(reference)) { // what others do need not be read twice
+		return nil
+	}
+	all, err := itemsOf(b.Input)
 	if err != nil {
 		return err
 	}
-	r.Messages, err = readInput(b.Instructions, all)
+	for i, raw := range all {
+		var it struct{ Type, ID string }
+		at := fmt.Sprintf("input[%d]", i)
+		if err := api.Decode(at, raw, &it, false); err != nil {
+			return err
+		}
+		if it.Type != reference {
+			continue
+		}
+		if all[i], err = h.named(c, at, it.ID); err != nil {
+			return err
+		}
+	}
+	b.Input, err = json.Marshal(all)
+	b.heard = b.Input
 	return err
+}
+
+// named is an item of an output or an input that is kept. Its ID has that of its answer in it.
+func (h *handler) named(c *api.Call, at, id string) (json.RawMessage, error) {
+	none := jobs.ErrNotFound.Because("responses: Item with id %.80q not found: its answer is not stored here, or no longer; send the item itself", id).At(at + ".id")
+	words := strings.Split(id, "_")
+	if len(words) < 3 {
+		return nil, none
+	}
+	k, err := h.s.Kept(c.R.Context(), c.Owner(), dialect, words[1])
+	if errors.Is(err, jobs.ErrNotFound) {
+		err = none
+	}
+	if err != nil {
+		return nil, err
+	}
+	var got struct {
+		Output []json.RawMessage `json:"output"`
+	}
+	if err := json.Unmarshal(k.Answer, &got); err != nil {
+		return nil, err
+	}
+	said, err := itemsOf(k.Input)
+	if err != nil {
+		return nil, err
+	}
+	for i, raw := range append(said, got.Output...) {
+		if own, _, err := namedItem(k.ID, i, raw); err == nil && own == id {
+			return raw, nil
+		}
+	}
+	return nil, none
 }
 
 // before is the input and the output of an answer and of all that it goes on from.
@@ -100,8 +156,11 @@ func (h *handler) before(c *api.Call, id string) (out []json.RawMessage, err err
 
 // itemsOf is the input as items, a text as the message that it means.
 func itemsOf(raw json.RawMessage) (out []json.RawMessage, err error) {
-	if len(raw) == 0 || raw[0] != '"' {
-		err = json.Unmarshal(raw, &out)
+	if openai.IsNull(raw) {
+		return nil, openai.Missing("input")
+	}
+	if raw[0] != '"' {
+		err = api.Decode("input", raw, &out, false)
 		return out, err
 	}
 	message, err := json.Marshal(map[string]any{"type": "message", "role": "user", "content": []any{map[string]any{"type": "input_text", "text": raw}}})
@@ -148,7 +207,7 @@ func (h *handler) queue(c *api.Call, b *body, r *chat.Request) error {
 		return err
 	}
 	if b.Stream {
-		return h.follow(c, k, -1)
+		return h.follow(c, k, -1, nil)
 	}
 	return c.JSON(http.StatusOK, first)
 }
@@ -180,7 +239,41 @@ func (h *handler) get(c *api.Call) error {
 			return openai.Invalid("starting_after", "starting_after is %.60q: it must be an event's sequence_number", text)
 		}
 	}
-	return h.follow(c, k, after)
+	even, err := evenness(q.Get("include_obfuscation"))
+	if err != nil {
+		return err
+	}
+	return h.follow(c, k, after, even)
+}
+
+// evenness is whether the pieces of a stream are to be of even lengths; nil: as they were made.
+func evenness(text string) (*bool, error) {
+	switch text {
+	case "":
+		return nil, nil
+	case "true", "false":
+		even := text == "true"
+		return &even, nil
+	}
+	return nil, openai.Invalid("include_obfuscation", "include_obfuscation is %.60q: true and false are possible", text)
+}
+
+// evened is a kept event as this reader wants it.
+func evened(e *jobs.Event, even *bool) ([]byte, error) {
+	if even == nil || !strings.HasSuffix(e.Name, ".delta") {
+		return e.Text, nil
+	}
+	var piece event
+	if err := json.Unmarshal(e.Text, &piece); err != nil {
+		return nil, err
+	}
+	piece.Obfuscation = ""
+	if *even {
+		if err := piece.fill(); err != nil {
+			return nil, err
+		}
+	}
+	return api.Encode(&piece)
 }
 
 func statusNow(k *jobs.Kept) string {
@@ -219,7 +312,7 @@ func render(c *api.Call, k *jobs.Kept) error {
 
 // follow streams the events of an answer in the background, those after one, until it has ended.
 // Whoever leaves may come back; the answer does not notice.
-func (h *handler) follow(c *api.Call, k jobs.Kept, after int) error {
+func (h *handler) follow(c *api.Call, k jobs.Kept, after int, even *bool) error {
 	head := c.W.Header()
 	head.Set("Content-Type", "text/event-stream")
 	head.Set("Cache-Control", "no-cache")
@@ -240,7 +333,11 @@ func (h *handler) follow(c *api.Call, k jobs.Kept, after int) error {
 		}
 		var out strings.Builder
 		for _, e := range events {
-			fmt.Fprintf(&out, "event: %s\ndata: %s\n\n", e.Name, e.Text)
+			text, err := evened(&e, even)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&out, "event: %s\ndata: %s\n\n", e.Name, text)
 			after = e.N
 		}
 		if out.Len() == 0 && time.Since(last) > 10*time.Second {
@@ -354,8 +451,11 @@ func namedItem(answer string, place int, raw json.RawMessage) (id string, item m
 	}
 	if _ = json.Unmarshal(item["id"], &id); id == "" { // not there, or null
 		prefix := "item_"
-		if string(item["type"]) == `"message"` {
+		switch string(item["type"]) {
+		case `"message"`:
 			prefix = "msg_"
+		case `"compaction"`:
+			prefix = "cmp_"
 		}
 		id = fmt.Sprintf("%s%s_in_%d", prefix, answer, place)
 		item["id"] = json.RawMessage(strconv.Quote(id))

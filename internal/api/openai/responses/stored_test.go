@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -130,6 +131,65 @@ func TestAnswersAreKeptGoneOnFromAndRemoved(t *testing.T) {
 	w.call("a", "POST", "", `{"model":"m","input":"x","store":false,"background":true}`, 400)
 }
 
+// TestItemsAreKnownByTheirNames has items of an output and of an input sent back by their IDs alone.
+func TestItemsAreKnownByTheirNames(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "start\nthink \"Hm.\"\ncall \"call_1\" \"f\"\nargs \"{}\"\nfinish tool_call\nend")
+	_, a := w.call("a", "POST", "", `{"model":"m","input":"one"}`, 200)
+	id := strings.TrimPrefix(a.ID, "resp_")
+	named := func(id string) string { return `{"type":"item_reference","id":"` + id + `"}` }
+	ask := `{"model":"m","input":[` + named("msg_"+id+"_in_0") + `,` + named("rs_"+id+"_0") + `,` + named("fc_"+id+"_1") + `,{"type":"function_call_output","call_id":"call_1","output":"1"}]}`
+	_, b := w.call("a", "POST", "", ask, 200)
+	asked := w.b.Asked()
+	var said []string
+	for _, m := range asked[len(asked)-1].Messages {
+		for _, p := range m.Parts {
+			said = append(said, string(m.Role)+" "+p.Text+p.Name)
+		}
+	}
+	if got := strings.Join(said, ", "); got != "user one, assistant Hm., assistant f, tool 1f" {
+		t.Errorf("the model heard: %s", got)
+	}
+	if text, _ := w.call("b", "POST", "", ask, 404); !strings.Contains(text, `"param":"input[0].id"`) {
+		t.Error(text)
+	}
+	for _, none := range []string{"msg_" + id + "_in_1", "fc_" + id + "_0", "fc_" + id, "x", ""} {
+		w.call("a", "POST", "", `{"model":"m","input":[`+named(none)+`]}`, 404)
+	}
+	w.call("a", "POST", "", `{"model":"m","input":{"item_reference":1}}`, 400)
+	w.call("a", "POST", "", `{"model":"m","input":["item_reference"]}`, 400)
+	w.call("a", "POST", "", `{"model":"m","previous_response_id":"`+a.ID+`","input":7}`, 400)
+	w.call("a", "DELETE", "/"+a.ID, "", 200)
+	w.call("a", "POST", "", ask, 404)
+	// What was named is in the answer that named it.
+	w.call("a", "POST", "", `{"model":"m","previous_response_id":"`+b.ID+`","input":"on"}`, 200)
+}
+
+// TestACompactedConversationGoesOn compacts one that is stored, and goes on from what came of it.
+func TestACompactedConversationGoesOn(t *testing.T) {
+	w := newWorld(t, t.TempDir(), script)
+	_, a := w.call("a", "POST", "", `{"model":"m","input":"one"}`, 200)
+	text, _ := w.call("a", "POST", "/compact", `{"model":"m","previous_response_id":"`+a.ID+`","input":[{"role":"user","content":"two"}],"instructions":"Be brief."}`, 200)
+	var got struct{ Output json.RawMessage }
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatal(err)
+	}
+	w.call("a", "POST", "", `{"model":"m","input":`+string(got.Output)+`}`, 200)
+	asked := w.b.Asked()
+	heard := func(i int) (said []string) {
+		for _, m := range asked[i].Messages {
+			said = append(said, string(m.Role)+" "+m.Parts[0].Text)
+		}
+		return said
+	}
+	if got := heard(1); strings.Join(got[:4], ", ") != "system Be brief., user one, assistant Hello, user two" || len(got) != 5 || !strings.Contains(got[4], "user Summarize") {
+		t.Errorf("to compact, the model heard: %q", got)
+	}
+	if got := strings.Join(heard(2), ", "); got != "user one, user two, assistant Summary of our conversation so far:\n\nHello" {
+		t.Errorf("to go on, the model heard: %q", got)
+	}
+	w.call("b", "POST", "/compact", `{"model":"m","previous_response_id":"`+a.ID+`","input":"x"}`, 400)
+}
+
 // events reads a stream to its end.
 func events(t *testing.T, r io.Reader) (numbers []int, types []string, text string) {
 	t.Helper()
@@ -185,6 +245,7 @@ func TestAnAnswerInTheBackgroundSurvivesWhoAskedForIt(t *testing.T) {
 		t.Errorf("%v %q", later, text)
 	}
 	w.call("a", "GET", "/"+id+"?stream=true&starting_after=x", "", 400)
+	w.call("a", "GET", "/"+id+"?stream=true&include_obfuscation=x", "", 400)
 	_, next := w.call("a", "POST", "", `{"model":"m","input":"two","previous_response_id":"`+id+`","background":true}`, 200)
 	if next.Status != "queued" || *next.PreviousID != id {
 		t.Errorf("%+v", next)
@@ -192,6 +253,36 @@ func TestAnAnswerInTheBackgroundSurvivesWhoAskedForIt(t *testing.T) {
 	w.until(next.ID, "completed")
 	if all := w.b.Asked(); len(all[len(all)-1].Messages) != 3 {
 		t.Errorf("%+v", all[len(all)-1].Messages)
+	}
+}
+
+// TestWhoReadsAStreamAgainSaysWhetherItsPiecesAreEven asks for both, of streams that were made with and without.
+func TestWhoReadsAStreamAgainSaysWhetherItsPiecesAreEven(t *testing.T) {
+	w := newWorld(t, t.TempDir(), "start\nthink \"Hm.\"\ntext \"a\" (97 \"a\" -0.5)\ntext \"<b>&\"\nfinish stop\nend")
+	for _, made := range []string{"true", "false"} {
+		_, v := w.call("a", "POST", "", `{"model":"m","input":"one","background":true,"include":["message.output_text.logprobs"],"stream_options":{"include_obfuscation":`+made+`}}`, 200)
+		w.until(v.ID, "completed")
+		read := func(query string) string {
+			text, _ := w.call("a", "GET", "/"+v.ID+"?stream=true"+query, "", 200)
+			return text
+		}
+		pieces, filled := 0, regexp.MustCompile(`,"obfuscation":"[A-Z2-7]+"`)
+		for line := range strings.Lines(read("&include_obfuscation=true")) {
+			if !strings.HasPrefix(line, "data: ") || !strings.Contains(line, `.delta"`) {
+				continue
+			}
+			pieces++
+			if n := len(line) - len("data: ") - len(`,"obfuscation":""`) - 1; n%128 != 0 || !filled.MatchString(line) {
+				t.Errorf("made with %s: %d bytes: %s", made, n, line)
+			}
+		}
+		bare := read("&include_obfuscation=false")
+		if pieces != 3 || strings.Contains(bare, "obfuscation") || bare != filled.ReplaceAllString(read(""), "") {
+			t.Errorf("made with %s: %d pieces; %s", made, pieces, bare)
+		}
+		if strings.Contains(read(""), "obfuscation") != (made == "true") {
+			t.Errorf("made with %s, read as it was made: %s", made, read(""))
+		}
 	}
 }
 

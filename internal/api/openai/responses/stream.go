@@ -49,6 +49,15 @@ type event struct {
 	Obfuscation  string                 `json:"obfuscation,omitempty"`
 }
 
+// fill makes a piece's length even.
+func (e *event) fill() error {
+	piece, err := api.Encode(e)
+	if err == nil {
+		e.Obfuscation = openai.Filling(len(piece))
+	}
+	return err
+}
+
 // words are the names of a kind of block's events.
 var words = map[chat.BlockKind]string{chat.TextBlock: "response.output_text", chat.RefusalBlock: "response.refusal",
 	chat.ThinkingBlock: "response.reasoning_text", chat.CallBlock: "response.function_call_arguments"}
@@ -67,11 +76,9 @@ func (s *stream) send(out *api.Frames, e event) error {
 	e.Number = s.number
 	s.number++
 	if e.Delta != nil && s.b.even() {
-		piece, err := api.Encode(&e)
-		if err != nil {
+		if err := e.fill(); err != nil {
 			return err
 		}
-		e.Obfuscation = openai.Filling(len(piece))
 	}
 	if s.sink != nil {
 		text, err := api.Encode(&e)
