@@ -370,6 +370,10 @@ func combine(join func(*store, []term) term, parts ...*Grammar) (*Grammar, error
 	s := newStore()
 	terms := make([]term, len(parts))
 	for i, g := range parts {
+		if at := slices.Index(parts[:i], g); at >= 0 {
+			terms[i] = terms[at]
+			continue
+		}
 		c := newCopier(g.base, s)
 		terms[i] = s.named("part", c.copy(g.root))
 		if g.base.free != none {
@@ -380,11 +384,12 @@ func combine(join func(*store, []term) term, parts ...*Grammar) (*Grammar, error
 }
 
 // Trigger is a text that free text must not contain without what follows it: Text, wherever it stands, or any of
-// Lead where the free text begins with it. Behind Then the free text begins anew with Again, else it is over.
+// Lead where the free text begins with it. What follows are the grammars of Then, one after the other, and behind them
+// the free text begins anew with Again, else it is over.
 type Trigger struct {
 	Text  string
 	Lead  *Grammar
-	Then  *Grammar
+	Then  []*Grammar
 	Again bool
 }
 
@@ -392,18 +397,22 @@ type Trigger struct {
 // least one trigger.
 func FreeText(triggers []Trigger, must bool) (*Grammar, error) {
 	total, again := 0, false
-	parts := make([]*Grammar, len(triggers))
+	var parts []*Grammar
 	for i, t := range triggers {
 		if t.Text == "" && t.Lead == nil {
 			return nil, ErrGBNF.Because("grammar: trigger %d is empty: give it a text", i)
 		}
-		parts[i], again = t.Then, again || t.Again
+		parts, again = append(parts, t.Then...), again || t.Again
 		total += len(t.Text)
 	}
 	if total > maxTriggers {
 		return nil, ErrLimit.Because("grammar: the triggers have %d bytes together, at most %d", total, maxTriggers)
 	}
-	return combine(func(s *store, then []term) term {
+	return combine(func(s *store, terms []term) term {
+		then := make([]term, len(triggers))
+		for i, t := range triggers {
+			then[i], terms = s.cat(terms[:len(t.Then)]...), terms[len(t.Then):]
+		}
 		after := empty
 		if again {
 			after = s.rule("text")

@@ -338,7 +338,7 @@ func TestCombinedGrammars(t *testing.T) {
 		{true, false, []string{"", "free <cal text", "x<call>[a-z]</call>y", "<call>[a-z]</call><call>[a-z]</call>", "<<call>[a-z]</call>"}, []string{"x<call>", "<call>x", "<call>[a-z]</call><call>"}},
 		{false, true, []string{"x<call>[a-z]</call>"}, []string{"", "x", "<call>[a-z]</call>y"}},
 	} {
-		g, err := FreeText([]Trigger{{Text: "<call>", Then: end, Again: c.again}, {Text: "<cat>", Then: end, Again: c.again}}, c.must)
+		g, err := FreeText([]Trigger{{Text: "<call>", Then: []*Grammar{end}, Again: c.again}, {Text: "<cat>", Then: []*Grammar{end}, Again: c.again}}, c.must)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -370,7 +370,7 @@ func TestFreeTextHoldsWhatItBeginsWith(t *testing.T) {
 	thought, _ := Literal("thought</t>")
 	call, _ := Literal("call</c>")
 	for _, must := range []bool{false, true} {
-		g, err := FreeText([]Trigger{{Text: "<c>", Then: call}, {Lead: lead, Then: one}, {Lead: again, Then: thought, Again: true}}, must)
+		g, err := FreeText([]Trigger{{Text: "<c>", Then: []*Grammar{call}}, {Lead: lead, Then: []*Grammar{one}}, {Lead: again, Then: []*Grammar{thought}, Again: true}}, must)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -185,7 +185,7 @@ func TestToolCallsAreGrammarsAround(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := FreeText([]Trigger{{Text: "<tool_call>\n", Then: call, Again: true}}, false)
+	g, err := FreeText([]Trigger{{Text: "<tool_call>\n", Then: []*Grammar{call}, Again: true}}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,10 +113,10 @@ func (b *builder) further(next *grammar.Grammar) *grammar.Grammar {
 // only calls whose arguments fit. Think and end are the marks of reasoning, in front of which and in which nothing
 // is a beginning.
 func (b *builder) free(think, end string) *grammar.Grammar {
-	triggers := append([]grammar.Trigger{{Text: b.form.Trigger, Then: b.calls(b.form.Trigger)}}, b.bare()...)
+	triggers := append([]grammar.Trigger{{Text: b.form.Trigger, Then: []*grammar.Grammar{b.calls(b.form.Trigger)}}}, b.bare()...)
 	if think != "" && b.err == nil {
-		thought := b.made(grammar.FreeText([]grammar.Trigger{{Text: end, Then: b.literal("")}}, true))
-		triggers = append(triggers, grammar.Trigger{Lead: b.regex(`[ \n\t\r]*` + regexp.QuoteMeta(think)), Then: thought, Again: true})
+		thought := b.made(grammar.FreeText([]grammar.Trigger{{Text: end}}, true))
+		triggers = append(triggers, grammar.Trigger{Lead: b.regex(`[ \n\t\r]*` + regexp.QuoteMeta(think)), Then: []*grammar.Grammar{thought}, Again: true})
 	}
 	if b.err != nil {
 		return nil
@@ -156,9 +156,9 @@ func (b *builder) bare() []grammar.Trigger {
 			}
 			rest = b.further(b.alt(any...))
 		}
-		rest = b.seq(end, rest, b.regex(bare.Close))
+		rest = b.seq(end, rest, b.regex(bare.Close)) // once for all tools
 		for i := range b.tools {
-			out = append(out, grammar.Trigger{Lead: b.regex(bare.Lead(b.tools[i].Name)), Then: b.seq(space, arguments[i], rest)})
+			out = append(out, grammar.Trigger{Lead: b.regex(bare.Lead(b.tools[i].Name)), Then: []*grammar.Grammar{space, arguments[i], rest}})
 		}
 	}
 	return out

@@ -152,7 +152,7 @@ func (m *loaded) afterReasoning(g *grammar.Grammar, p *prompt.Prompt) (*grammar.
 	if err != nil {
 		return nil, err
 	}
-	thought, err := grammar.FreeText([]grammar.Trigger{{Text: end, Then: then}}, true)
+	thought, err := grammar.FreeText([]grammar.Trigger{{Text: end, Then: []*grammar.Grammar{then}}}, true)
 	if err != nil || open {
 		return thought, err
 	}

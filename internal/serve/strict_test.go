@@ -257,7 +257,7 @@ func TestJSONThatIsNoCallStaysPossible(t *testing.T) {
 		for text, want := range map[string]bool{
 			"": true, "Hello {": true, `{"a": 1}`: true, "```json\n{\"name\": \"Ann\", \"age\": 3}\n```": true, "```go\nx := 1\n``` and more": true, `[{"name": "clock"}]`: true,
 			`{"name": "clock", "age": 3}`: true, `{"name": "clock"} and so on`: true, `{"name": "cloc", "arguments": 3}`: true, `{"name": "clock", "arg`: true, "<think>a {\"name\": \"clock\", \"arguments\": </think>x": true,
-			`See {"name": "clock", "arguments": 3}`: true,
+			`See {"name": "clock", "arguments": 3}`:       true,
 			`{"name": "clock", "arguments": {"hour": 1}}`: true, "\n```json\n{\n  \"name\": \"clock\",\n  \"arguments\": {\n    \"hour\": 1\n  }\n}\n```": true, `{"name":"clocks","parameters":{}}` + "\n" + `{"name": "clock", "arguments": {"hour": 2}}`: true,
 			"<think>\nx</think>\n\n{\"name\": \"clock\", \"arguments\": {\"hour\": 1}}": true, "<think></think><think>x</think>{\"name\": \"clock\", \"arguments\": {\"hour\": 1}}": true,
 			`{"name": "clock", "arguments": 3`: false, `{"name": "clock", "arguments": {}}`: false, `{"name": "clock", "parameters": {"hour": "1"}}`: false, `{"name": "clock", "arguments": {"hour": 1}} more`: false,
@@ -268,5 +268,22 @@ func TestJSONThatIsNoCallStaysPossible(t *testing.T) {
 				t.Errorf("%s: %v: %q", template, !want, text)
 			}
 		}
+	}
+}
+
+// TestManyStrictToolsCompile: as many tools as OpenAI takes fit into one grammar.
+func TestManyStrictToolsCompile(t *testing.T) {
+	form, _ := speaks(t, "").format.CallForm()
+	b := builder{form: &form, most: callsMost}
+	for i := range 128 {
+		b.tools = append(b.tools, chat.Tool{Name: fmt.Sprintf("tool_%d_of_many", i), Strict: true, Schema: orders.Schema})
+	}
+	g := b.free("", "")
+	if b.err != nil {
+		t.Fatal(b.err)
+	}
+	const call = `{"name": "tool_77_of_many", "arguments": {"number": "AB-1234", "priority": "low"}}`
+	if text := call + "\n" + call; !g.Match([]byte(text)) || g.Match([]byte(strings.Replace(text, "AB-", "A-", 1))) || g.Match([]byte(strings.ReplaceAll(text, "low", "no"))) {
+		t.Error("calls of many tools are not held")
 	}
 }

@@ -107,7 +107,7 @@ func (v *view) candidate(index int, c *chat.Choice) candidate {
 	out := candidate{Content: answerContent{Role: "model"}, Index: index}
 	for i := range c.Blocks {
 		b := &c.Blocks[i]
-		s.begin(b.Kind, b.Call)
+		out.Content.Parts = append(out.Content.Parts, s.begin(b.Kind, b.Call)...)
 		out.Content.Parts = append(out.Content.Parts, s.delta(b.Text, b.Tokens)...)
 		for j := range b.Citations {
 			s.cite(&b.Citations[j])
@@ -115,8 +115,8 @@ func (v *view) candidate(index int, c *chat.Choice) candidate {
 		out.Content.Parts = append(out.Content.Parts, s.end()...)
 	}
 	last := s.finish(c.Finish)
-	if len(out.Content.Parts) == 0 { // their clients take a turn without parts for a broken one
-		out.Content.Parts = last.Content.Parts
+	if len(out.Content.Parts) == 0 || last.Content.Parts[0].Call != nil { // their clients take a turn without parts for a broken one
+		out.Content.Parts = append(out.Content.Parts, last.Content.Parts...)
 	}
 	last.Content = out.Content
 	return last
@@ -133,14 +133,28 @@ type state struct {
 	text      strings.Builder // of the open block
 	parts     int             // ended so far, of those that are shown
 	malformed string          // arguments that are no object
+	bare      *answerCall     // a call without any: the answer was cut in front of them, or there are none
 	grounding *grounding
 	logprobs  *logprobResult
 	sum       float64 // of the tokens' log-probabilities
 }
 
-func (s *state) begin(kind chat.BlockKind, call *chat.Call) {
+// begin gives what was left to tell of the block before.
+func (s *state) begin(kind chat.BlockKind, call *chat.Call) []answerPart {
 	s.kind, s.call = kind, call
 	s.text.Reset()
+	return s.rest()
+}
+
+// rest gives a call without arguments, once it is known that none were to come.
+func (s *state) rest() []answerPart {
+	if s.bare == nil {
+		return nil
+	}
+	call := s.bare
+	s.bare = nil
+	s.parts++
+	return []answerPart{{Call: call}}
 }
 
 func (s *state) hidden() bool { return s.kind == chat.ThinkingBlock && !s.view.thoughts }
@@ -167,7 +181,8 @@ func (s *state) end() []answerPart {
 	}
 	args := strings.TrimSpace(s.text.String())
 	if args == "" {
-		args = "{}"
+		s.bare = &answerCall{s.call.ID, s.call.Name, []byte("{}")}
+		return nil
 	}
 	if args[0] != '{' || !json.Valid([]byte(args)) {
 		s.malformed = args
@@ -181,7 +196,11 @@ func (s *state) end() []answerPart {
 func (s *state) finish(f chat.Finish) candidate {
 	out := candidate{Content: answerContent{[]answerPart{textPart("", false)}, "model"}, Index: s.index, Grounding: s.grounding, Logprobs: s.logprobs}
 	out.FinishReason, out.FinishMessage = finishReason(f)
-	if s.malformed != "" && f != chat.Length && f != chat.Full {
+	short := f == chat.Length || f == chat.Full
+	if parts := s.rest(); len(parts) > 0 && !short {
+		out.Content.Parts = parts
+	}
+	if s.malformed != "" && !short {
 		out.FinishReason, out.FinishMessage = "MALFORMED_FUNCTION_CALL", "Malformed function call: "+s.malformed
 	}
 	if s.logprobs != nil {

@@ -34,7 +34,7 @@ func (s *chunks) Event(out *api.Frames, ev *chat.Event) error {
 	var parts []answerPart
 	switch ev.Kind {
 	case chat.BlockStart:
-		c.begin(ev.BlockKind, ev.Call)
+		parts = c.begin(ev.BlockKind, ev.Call)
 	case chat.Delta:
 		parts = c.delta(ev.Text, ev.Tokens)
 	case chat.Cited:
