@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -117,5 +118,37 @@ func BenchmarkPack(b *testing.B) {
 		m := mustPack(b, nil, kind, rows, cols, data)
 		run("again", func() error { m.PackRows(0, data); return nil })
 		m.Close()
+	}
+}
+
+// BenchmarkAttend is a tile of 48 queries of 64 dimensions against one block, phase by phase, in G multiply-adds (of softmax:
+// numbers) a second.
+func BenchmarkAttend(b *testing.B) {
+	const n, dim = 48, 64
+	a := &Attention{Layout: CacheLayout{KVHeads: 1, HeadDim: dim, BlockTokens: maxBlock}, Heads: 1}
+	s := a.newScratch()
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, x := range [][]float32{s.q, s.k, s.v, s.acc} {
+		copy(x, randomFloats(rng, len(x)))
+	}
+	for i := range s.mask {
+		s.mask[i] = 1<<32 - 1
+	}
+	c := &s.call
+	c.n, c.many, c.wide, c.k, c.v = n, maxBlock, true, unsafe.Pointer(&s.k[0]), unsafe.Pointer(&s.v[0])
+	for _, phase := range []struct {
+		name string
+		run  func(*attendCall)
+		work float64
+	}{{"scores", scores, n * dim * maxBlock}, {"soften", soften, n * maxBlock}, {"mix", mix, n * dim * maxBlock}} {
+		b.Run(phase.name, func(b *testing.B) {
+			clear(s.sum)
+			scores(c)
+			before := cpuSeconds()
+			for b.Loop() {
+				phase.run(c)
+			}
+			b.ReportMetric(phase.work*float64(b.N)/(cpuSeconds()-before)/1e9, "GMAC/s")
+		})
 	}
 }

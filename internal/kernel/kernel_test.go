@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/dtype"
@@ -125,6 +126,28 @@ func TestPackedRowsDecodeToTheSameWeights(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestNarrowMatricesOnAFreshPool has no whole panel, so that nothing was prepared by one.
+func TestNarrowMatricesOnAFreshPool(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	const rows, cols, n = 5, 256, 8
+	x := randomFloats(rng, n*cols)
+	for _, kind := range dtype.All() {
+		pool := NewPool(1)
+		m := mustPack(t, pool, kind, rows, cols, randomWeights(rng, kind, rows, cols))
+		together, alone := make([]float32, n*rows), make([]float32, n*rows)
+		var in Input
+		pool.Set(&in, x, n, cols)
+		pool.MatMul([]Job{{W: m, In: &in, Dst: together, Stride: rows}})
+		for r := range n {
+			pool.MatMul([]Job{{W: m, In: &in, First: r, Count: 1, Dst: alone[r*rows:], Stride: rows}})
+		}
+		if !slices.Equal(together, alone) {
+			t.Errorf("%s: %v together, %v alone", kind, together, alone)
+		}
+		pool.Close()
 	}
 }
 

@@ -50,10 +50,10 @@ type dotCall struct {
 	dstStride uintptr
 	blocks    uintptr // of 32 weights along k; for floats the number of columns
 	panels    uintptr
-	sums      unsafe.Pointer // [rows][2][panelRows] scratch of kernels that take panels by pairs
+	sums      unsafe.Pointer // [rows][2][panelRows] scratch of kernels whose sums are not in registers
 	rows      uintptr
 	size      uintptr // bytes of a panel
-	ahead     uintptr // how many bytes before their use kernels that take panels by pairs ask for weights
+	ahead     uintptr // how many bytes before their use those kernels ask for weights
 }
 
 // MatMul runs all jobs as one phase. It allocates nothing after its first calls.
@@ -136,22 +136,22 @@ func (j *Job) compute(from, to, row, end int, out *tile, call *dotCall) {
 // tile computes n rows from output row i on against whole panels.
 func (j *Job) tile(from, to, i, n int, out *tile, call *dotCall) {
 	call.dst, call.dstStride = unsafe.Pointer(&j.Dst[i*j.Stride+from*panelRows]), uintptr(4*j.Stride)
-	call.sums = unsafe.Pointer(out)
-	j.call(from, to, i, n, call)
+	j.call(from, to, i, n, out, call)
 }
 
 func (j *Job) ragged(i, n int, out *tile, call *dotCall) {
-	call.dst, call.dstStride = unsafe.Pointer(&out[0]), 4*panelRows
+	call.dst, call.dstStride = unsafe.Pointer(&out[0]), 4*panelRows // no row's place is behind that of its sums
 	last := j.W.panels() - 1
-	j.call(last, last+1, i, n, call)
+	j.call(last, last+1, i, n, out, call)
 	first := last * panelRows
 	for r := range n {
 		copy(j.Dst[(i+r)*j.Stride+first:][:j.W.Rows-first], out[r*panelRows:])
 	}
 }
 
-func (j *Job) call(from, to, i, n int, call *dotCall) {
+func (j *Job) call(from, to, i, n int, sums *tile, call *dotCall) {
 	row, m, in := j.First+i, j.W, j.In
+	call.sums = unsafe.Pointer(sums)
 	call.w, call.panels, call.rows, call.size = m.panel(from), uintptr(to-from), uintptr(n), uintptr(m.panelBytes)
 	if m.form.bits == 0 {
 		call.x, call.xStride, call.blocks = unsafe.Pointer(&in.x[row*in.Cols]), uintptr(4*in.Cols), uintptr(in.Cols)

@@ -196,7 +196,7 @@ func expConstants() {
 	}
 }
 
-// expZ replaces each register x of several by e^x, as expY0 does: n and t are registers it may use.
+// expZ replaces each register x of several by e^x, as expY does, with constants in registers.
 func expZ(x, n, t, mask []int) {
 	each := func(format string, pick func(i int) []any) {
 		for i := range x {
@@ -344,7 +344,7 @@ func softenAVX2() {
 	softenStart()
 	label("soften2_shrink")
 	p("VMOVUPS (DX), Y0")
-	expY0()
+	expY([]int{0}, []int{1}, []int{2}, []int{4})
 	p("VMOVUPS Y0, (DX)")
 	p("ADDQ $32, DX")
 	p("SUBQ $8, CX")
@@ -352,20 +352,19 @@ func softenAVX2() {
 
 	softenStart()
 	label("soften2_exp")
-	p("VBROADCASTSS (BX), Y6")
+	p("VBROADCASTSS (BX), Y4")
 	for v := range 4 {
-		p("VMOVUPS %d(SI), Y0", 32*v)
-		p("VSUBPS Y6, Y0, Y0")
-		expY0()
-		mask(v)
-		p("VANDPS Y7, Y0, Y0")
-		p("VMOVUPS Y0, %d(SI)", 32*v)
-		if v < 2 {
-			p("VMOVAPS Y0, Y%d", 8+v)
-		} else {
-			p("VADDPS Y0, Y%d, Y%d", 6+v, 6+v)
-		}
+		p("VMOVUPS %d(SI), Y%d", 32*v, v)
+		p("VSUBPS Y4, Y%d, Y%d", v, v)
 	}
+	expY([]int{0, 1, 2, 3}, []int{4, 5, 6, 7}, []int{8, 9, 10, 11}, []int{12, 13, 14, 15})
+	for v := range 4 {
+		mask(v)
+		p("VANDPS Y7, Y%d, Y%d", v, v)
+		p("VMOVUPS Y%d, %d(SI)", v, 32*v)
+	}
+	p("VADDPS Y2, Y0, Y8")
+	p("VADDPS Y3, Y1, Y9")
 	p("VBROADCASTSS (DX), Y6")
 	for v := range 2 {
 		p("VMULPS %d(DI), Y6, Y5", 32*v)

@@ -2,30 +2,38 @@ package main
 
 import "math"
 
-// expY0 replaces Y0 by e^Y0: the operations of kernel.exp32, in its order. Uses Y1 to Y4.
-func expY0() {
-	p("VCMPPS $0x11, ·expLow(SB), Y0, Y4") // x < low: 0 in the end
-	p("VMOVUPS ·expHigh(SB), Y1")
-	p("VMINPS Y0, Y1, Y0") // keeps a NaN of Y0
-	p("VMULPS ·log2e(SB), Y0, Y1")
-	p("VROUNDPS $0, Y1, Y1")
-	p("VMULPS ·ln2High(SB), Y1, Y2")
-	p("VSUBPS Y2, Y0, Y0")
-	p("VMULPS ·ln2Low(SB), Y1, Y2")
-	p("VSUBPS Y2, Y0, Y0")
-	p("VMOVUPS ·taylor0(SB), Y2")
-	for i := 1; i <= 7; i++ {
-		p("VMULPS Y0, Y2, Y2")
-		p("VADDPS ·taylor%d(SB), Y2, Y2", i)
+// expY replaces each register x of several by e^x: the operations of kernel.exp32, in its order. n, t and mask are registers
+// it may use. Several chains at a time keep the processor busy while each waits for its last operation.
+func expY(x, n, t, mask []int) {
+	each := func(format string, pick func(i int) []any) {
+		for i := range x {
+			p(format, pick(i)...)
+		}
 	}
-	p("VCVTPS2DQ Y1, Y1")
-	p("VPADDD ·bias127(SB), Y1, Y1")
-	p("VPSLLD $23, Y1, Y1")
-	p("VMULPS Y1, Y2, Y0")
-	p("VANDNPS Y0, Y4, Y0")
+	each("VCMPPS $0x11, ·expLow(SB), Y%d, Y%d", func(i int) []any { return []any{x[i], mask[i]} }) // x < low: 0 in the end
+	each("VMOVUPS ·expHigh(SB), Y%d", func(i int) []any { return []any{n[i]} })
+	each("VMINPS Y%d, Y%d, Y%d", func(i int) []any { return []any{x[i], n[i], x[i]} }) // keeps a NaN of x
+	each("VMULPS ·log2e(SB), Y%d, Y%d", func(i int) []any { return []any{x[i], n[i]} })
+	each("VROUNDPS $0, Y%d, Y%d", func(i int) []any { return []any{n[i], n[i]} })
+	each("VMULPS ·ln2High(SB), Y%d, Y%d", func(i int) []any { return []any{n[i], t[i]} })
+	each("VSUBPS Y%d, Y%d, Y%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
+	each("VMULPS ·ln2Low(SB), Y%d, Y%d", func(i int) []any { return []any{n[i], t[i]} })
+	each("VSUBPS Y%d, Y%d, Y%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
+	each("VMULPS ·taylor0(SB), Y%d, Y%d", func(i int) []any { return []any{x[i], t[i]} })
+	for c := 1; c <= 7; c++ {
+		each("VADDPS ·taylor%d(SB), Y%d, Y%d", func(i int) []any { return []any{c, t[i], t[i]} })
+		if c < 7 {
+			each("VMULPS Y%d, Y%d, Y%d", func(i int) []any { return []any{x[i], t[i], t[i]} })
+		}
+	}
+	each("VCVTPS2DQ Y%d, Y%d", func(i int) []any { return []any{n[i], n[i]} })
+	each("VPADDD ·bias127(SB), Y%d, Y%d", func(i int) []any { return []any{n[i], n[i]} })
+	each("VPSLLD $23, Y%d, Y%d", func(i int) []any { return []any{n[i], n[i]} })
+	each("VMULPS Y%d, Y%d, Y%d", func(i int) []any { return []any{n[i], t[i], x[i]} })
+	each("VANDNPS Y%d, Y%d, Y%d", func(i int) []any { return []any{x[i], mask[i], x[i]} })
 }
 
-// swiGLU512 has two chains of e^x at a time, which the AVX2 kernel has not the registers for.
+// swiGLU512 has two chains of e^x at a time.
 func swiGLU512() {
 	// swiGLUAVX512(gate, up *float32, n int); n a multiple of 32
 	text("swiGLUAVX512", 24)
@@ -53,6 +61,25 @@ func swiGLU512() {
 	p("JG swiglu512_loop")
 	p("VZEROUPPER")
 	p("RET")
+}
+
+// swiGLUY is a step of swiGLUAVX2: several vectors, one chain of e^x each.
+func swiGLUY(vectors int) {
+	x, n, t, mask := []int{0, 1, 2}[:vectors], []int{3, 4, 5}[:vectors], []int{6, 7, 8}[:vectors], []int{9, 10, 11}[:vectors]
+	for i := range vectors {
+		p("VMOVUPS %d(DI), Y%d", 32*i, 12+i)
+		p("VXORPS ·signBit(SB), Y%d, Y%d", 12+i, x[i])
+	}
+	expY(x, n, t, mask)
+	for i := range vectors {
+		p("VADDPS ·one(SB), Y%d, Y%d", x[i], x[i])
+		p("VDIVPS Y%d, Y%d, Y%d", x[i], 12+i, x[i])
+		p("VMULPS %d(SI), Y%d, Y%d", 32*i, x[i], x[i])
+		p("VMOVUPS Y%d, %d(DI)", x[i], 32*i)
+	}
+	p("ADDQ $%d, SI", 32*vectors)
+	p("ADDQ $%d, DI", 32*vectors)
+	p("SUBQ $%d, CX", 8*vectors)
 }
 
 // sumY adds the eight parts of Y register n to X register n: ((0+4)+(1+5))+((2+6)+(3+7)).
@@ -101,7 +128,7 @@ func vectors() {
 	label("exp_loop")
 	p("VMOVUPS (SI), Y0")
 	p("VSUBPS Y6, Y0, Y0")
-	expY0()
+	expY([]int{0}, []int{1}, []int{2}, []int{4})
 	p("VMOVUPS Y0, (DI)")
 	p("VADDPS Y0, Y5, Y5")
 	p("ADDQ $32, SI")
@@ -117,18 +144,18 @@ func vectors() {
 	p("MOVQ gate+0(FP), DI")
 	p("MOVQ up+8(FP), SI")
 	p("MOVQ n+16(FP), CX")
-	label("swiglu_loop")
-	p("VMOVUPS (DI), Y5")
-	p("VXORPS ·signBit(SB), Y5, Y0")
-	expY0()
-	p("VADDPS ·one(SB), Y0, Y0")
-	p("VDIVPS Y0, Y5, Y0")
-	p("VMULPS (SI), Y0, Y0")
-	p("VMOVUPS Y0, (DI)")
-	p("ADDQ $32, SI")
-	p("ADDQ $32, DI")
-	p("SUBQ $8, CX")
-	p("JG swiglu_loop")
+	p("JMP swiglu_more")
+	label("swiglu_three")
+	swiGLUY(3)
+	label("swiglu_more")
+	p("CMPQ CX, $24")
+	p("JGE swiglu_three")
+	p("TESTQ CX, CX")
+	p("JLE swiglu_done")
+	label("swiglu_one")
+	swiGLUY(1)
+	p("JG swiglu_one")
+	label("swiglu_done")
 	p("VZEROUPPER")
 	p("RET")
 
