@@ -24,7 +24,8 @@ type Options struct {
 	Tokens    int              // tokens whose keys and values are kept, over all sequences. Default 4 × Context.
 	Slots     int              // sequences that run at once. Default 64.
 	Queue     int              // requests that may wait. Default 256.
-	Budget    int              // tokens computed a step while answers are read. Default 128.
+	Budget    int              // most tokens computed a step while answers are read. Default 128.
+	Pause     time.Duration    // how long a step may take then: it computes fewer tokens on a slow machine. Default 150 ms.
 	Prompt    int              // tokens computed a step while none is. Default 512.
 	Draft     int              // guessed tokens computed a step, over all answers; negative: none. Default 15.
 	Observe   func(Step)       // called after every step, on the engine's goroutine; may be nil
@@ -47,6 +48,9 @@ func (o Options) withDefaults(c model.Config) Options {
 	set(&o.Queue, 256)
 	set(&o.Budget, 128)
 	set(&o.Prompt, 512)
+	if o.Pause <= 0 {
+		o.Pause = 150 * time.Millisecond
+	}
 	if o.Draft == 0 {
 		o.Draft = draftMost
 	}
@@ -77,6 +81,7 @@ type Engine struct {
 	parts            []part
 	embedded         []*sequence // whose hidden states are wanted, one a row of Batch.States
 	sampler          sampleTask
+	pace             pace
 	stats            stats
 }
 
@@ -249,14 +254,18 @@ func (e *Engine) makePlan(lookers int) {
 	s := &e.state
 	s.BlockTokens, s.Slots = BlockTokens, e.o.Slots
 	s.Running, s.Waiting = s.Running[:0], s.Waiting[:0]
-	budget := e.o.Prompt
+	answers := 0
 	drafts := e.o.Draft / max(1, len(e.running))
 	for _, q := range e.running {
 		q.guess(drafts)
 		s.Running = append(s.Running, q.view())
-		if len(q.tokens) > q.prompt { // an answer is being read
-			budget = e.o.Budget
+		if len(q.tokens) > q.prompt {
+			answers++
 		}
+	}
+	budget := e.o.Prompt
+	if answers > 0 {
+		budget = e.pace.tokens(e.o.Pause, answers, e.o.Budget)
 	}
 	for i, q := range e.waiting[:min(len(e.waiting), e.o.Slots)] {
 		if i < lookers {

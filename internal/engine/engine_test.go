@@ -24,8 +24,9 @@ type meanModel struct {
 	config  model.Config
 	vectors []float32 // [vocab][dim]
 	attend  kernel.Attention
-	broken  int32 // a token that makes Forward panic; -1: none
-	slow    time.Duration
+	broken  int32         // a token that makes Forward panic; -1: none
+	slow    time.Duration // a step
+	each    time.Duration // and each of its tokens
 }
 
 func newMeanModel() *meanModel {
@@ -39,7 +40,7 @@ func newMeanModel() *meanModel {
 
 func (m *meanModel) Forward(b *model.Batch) {
 	dim := m.config.Dim
-	time.Sleep(m.slow)
+	time.Sleep(m.slow + time.Duration(len(b.Tokens))*m.each)
 	q := make([]float32, len(b.Tokens)*dim)
 	row := 0
 	for _, s := range b.Spans {

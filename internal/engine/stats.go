@@ -45,6 +45,7 @@ func (s *stats) patience(queue int) time.Duration {
 
 func (e *Engine) observe(start time.Time, tokens, answers int) {
 	took := time.Since(start)
+	e.pace.learn(took, tokens)
 	e.stats.steps.Add(1)
 	e.stats.ended.Store(time.Now().UnixNano())
 	e.stats.running.Store(int64(len(e.running)))
@@ -67,4 +68,36 @@ func (e *Engine) Stats() Stats {
 		s.Stuck = time.Since(time.Unix(0, began))
 	}
 	return s
+}
+
+// pace is how long a token of a step has taken of late, in seconds, from which follows how many a step may compute if
+// readers of answers are not to wait too long for their next token.
+type pace float64
+
+const (
+	// paceTokens is the fewest tokens of a step that says something: smaller ones read all weights for hardly any work.
+	paceTokens = 16
+	// leastPrompt is how many prompt tokens every step may compute beside its answers, however slow the machine.
+	leastPrompt = 16
+)
+
+// learn takes in a step, the last ones weighing most.
+func (p *pace) learn(took time.Duration, tokens int) {
+	if tokens < paceTokens {
+		return
+	}
+	now := pace(took.Seconds() / float64(tokens))
+	if *p == 0 {
+		*p = now
+	}
+	*p += (now - *p) / 3
+}
+
+// tokens is how many a step may compute that takes as long as pause: enough for its answers and some of a prompt, most at most.
+func (p pace) tokens(pause time.Duration, answers, most int) int {
+	if p == 0 {
+		return most
+	}
+	n := int(pause.Seconds() / float64(p))
+	return min(max(n, answers+leastPrompt), most)
 }
