@@ -56,3 +56,33 @@ func RunPython(t testing.TB, script string, args ...string) []byte {
 	}
 	return out
 }
+
+// Node is the program node, and a folder with copies of the files that the patterns below the checkout
+// name: node looks for packages in the folders above a file's real place, and here it finds the vendors'.
+func Node(t testing.TB, patterns ...string) (program, folder string) {
+	t.Helper()
+	program, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("NOT TESTED: there is no node")
+	}
+	if folder, err = os.MkdirTemp(filepath.Dir(Dep(t, "node/node_modules")), "run"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	for _, p := range patterns {
+		files, err := filepath.Glob(filepath.Join(Root(t), filepath.FromSlash(p)))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("testdeps: no files %s (%v)", p, err)
+		}
+		for _, f := range files {
+			text, err := os.ReadFile(f)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(folder, filepath.Base(f)), text, 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return program, folder
+}

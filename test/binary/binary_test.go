@@ -202,18 +202,6 @@ const ask = `{"model":"default","messages":[{"role":"user","content":"Write a ve
 
 func small(t testing.TB) string { return testdeps.Dep(t, "models/smollm2-135m.gguf") }
 
-func TestTheOfficialClientTalksToARealModel(t *testing.T) {
-	s := start(t, t.TempDir(), "serve", small(t), testdeps.Dep(t, "models/qwen2.5-coder-0.5b.gguf"), testdeps.Dep(t, "models/all-minilm-l6-v2"), "--context", "2048")
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, testdeps.Python(t), "openai_real.py", s.url)
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil || !strings.Contains(string(out), "checks passed") {
-		t.Fatalf("%v\n%s", err, s.log)
-	}
-}
-
 func TestACallerWhoLeavesFreesItsPlace(t *testing.T) {
 	s := start(t, t.TempDir(), "serve", small(t), "--slots", "1")
 	for _, stream := range []bool{true, false} {

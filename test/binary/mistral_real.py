@@ -1,7 +1,10 @@
 """The official mistralai client against real models: mistral_real.py URL"""
 import sys
 
-from mistralai.client import Mistral, errors
+try:
+    from mistralai.client import Mistral, errors
+except ImportError:  # the older generation
+    from mistralai import Mistral, models as errors
 
 client = Mistral(server_url=sys.argv[1], api_key="unused")
 SMALL, CODER, VECTORS = "smollm2-135m", "qwen2.5-coder-0.5b", "all-minilm-l6-v2"

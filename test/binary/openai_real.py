@@ -2,8 +2,11 @@
 import json
 import re
 import sys
+import time
+import urllib.request
 
 import openai
+import pydantic
 
 client = openai.OpenAI(base_url=sys.argv[1] + "/v1", api_key="unused", max_retries=0)
 SMALL, CODER, EMBED = "smollm2-135m", "qwen2.5-coder-0.5b", "all-minilm-l6-v2"
@@ -43,11 +46,13 @@ def test_stop_strings_and_logprobs():
     tokens = r.choices[0].logprobs.content
     assert all(len(t.top_logprobs) == 3 and t.logprob <= 0 for t in tokens)
     assert bytes(b for t in tokens for b in t.bytes).decode().startswith(r.choices[0].message.content)
+    parts = list(ask(messages=[{"role": "user", "content": "Count from 1 to 20, with commas."}], stop=[", 7", "7"], stream=True))
+    assert "".join(p.choices[0].delta.content or "" for p in parts) == r.choices[0].message.content and parts[-1].choices[0].finish_reason == "stop"
 
 
 def test_a_prompt_that_is_too_long_is_refused():
     try:
-        ask(messages=[{"role": "user", "content": "word " * 4000}])
+        ask(messages=[{"role": "user", "content": "word " * 6000}])
     except openai.BadRequestError as e:
         assert e.code == "context_length_exceeded", e.body
     else:
@@ -101,11 +106,41 @@ def test_a_schema_is_obeyed():
     assert set(json.loads(r.choices[0].message.content)) == {"city", "inhabitants"}, r
 
 
+class City(pydantic.BaseModel):
+    name: str = pydantic.Field(max_length=20)
+    inhabitants: int
+
+
+def test_answers_are_parsed():
+    about = [{"role": "user", "content": "A large city of France, as JSON."}]
+    parsed = client.chat.completions.parse(model=SMALL, messages=about, response_format=City, temperature=0, max_tokens=100).choices[0].message.parsed
+    assert isinstance(parsed, City)
+    other = client.responses.parse(model=SMALL, input=about, text_format=City, temperature=0, max_output_tokens=100)
+    assert other.output_parsed == parsed, other
+    try:
+        client.chat.completions.parse(model=SMALL, messages=about, response_format=City, max_tokens=1)
+    except openai.LengthFinishReasonError as e:
+        assert e.completion.usage.completion_tokens == 1
+    else:
+        raise AssertionError("one token was enough")
+
+
+def tokens_of(text):
+    body = json.dumps({"model": SMALL, "inputs": text, "add_special_tokens": False}).encode()
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(urllib.request.Request(sys.argv[1] + "/hf/tokenize", body, {"Content-Type": "application/json"}), timeout=30) as r:
+        return [t["id"] for t in json.load(r)[0]]
+
+
 def test_completions_continue_and_echo():
     r = client.completions.create(model=SMALL, prompt="The capital of France is", max_tokens=5, temperature=0)
     assert "Paris" in r.choices[0].text, r
     r = client.completions.create(model=SMALL, prompt="The capital of France is", max_tokens=1, temperature=0, echo=True, logprobs=2)
     assert r.choices[0].text.startswith("The capital of France is") and r.choices[0].logprobs.token_logprobs[0] is None, r
+    # The same prompt as tokens, as evaluations send it.
+    ids = tokens_of("The capital of France is")
+    same = client.completions.create(model=SMALL, prompt=ids, max_tokens=1, temperature=0, echo=True, logprobs=2).choices[0]
+    assert (same.text, same.logprobs.token_logprobs) == (r.choices[0].text, r.choices[0].logprobs.token_logprobs), same
+    assert same.logprobs.text_offset == sorted(same.logprobs.text_offset) and len(same.logprobs.tokens) == len(ids) + 1
 
 
 def test_the_coder_fills_in_the_middle():
@@ -123,11 +158,62 @@ def test_embeddings_have_a_meaning():
     r = client.embeddings.create(model=EMBED, input=["a cat", "a kitten", "a theorem"])
     a, b, c = (d.embedding for d in r.data)
     assert sum(x * y for x, y in zip(a, b)) > sum(x * y for x, y in zip(a, c)) + 0.2
+    floats = client.embeddings.create(model=EMBED, input=["a cat", "a kitten", "a theorem"], encoding_format="float")
+    assert all(abs(x - y) < 1e-6 for d, f in zip(r.data, floats.data) for x, y in zip(d.embedding, f.embedding))
 
 
 def test_models_are_listed():
     assert {SMALL, CODER, EMBED} <= {m.id for m in client.models.list()}
-    assert client.models.retrieve("default").id
+    assert client.models.retrieve("default").id and client.models.retrieve(SMALL).id == SMALL
+    for call in (lambda: client.models.retrieve("nobody"), lambda: ask("nobody")):
+        try:
+            call()
+        except openai.NotFoundError as e:
+            assert e.code == "model_not_found"
+        else:
+            raise AssertionError("it was found")
+
+
+def test_azures_client_is_answered_the_same():
+    azure = openai.AzureOpenAI(azure_endpoint=sys.argv[1], api_version="2024-10-21", api_key="unused", max_retries=0)
+    assert azure.chat.completions.create(model=SMALL, messages=CAPITAL, temperature=0, max_tokens=40).choices[0].message.content == ask().choices[0].message.content
+    assert azure.responses.create(model=SMALL, input=CAPITAL, temperature=0, max_output_tokens=40).output_text == ask().choices[0].message.content
+    assert azure.embeddings.create(model=EMBED, input="a cat").data[0].embedding == client.embeddings.create(model=EMBED, input="a cat").data[0].embedding
+
+
+def settled(r):
+    for _ in range(600):
+        if r.status not in ("queued", "in_progress"):
+            return r
+        time.sleep(0.05)
+        r = client.responses.retrieve(r.id)
+    raise AssertionError(r)
+
+
+def test_responses_are_kept_gone_on_from_and_cancelled():
+    first = client.responses.create(model=CODER, input="My name is Anatole.", temperature=0, max_output_tokens=40)
+    assert client.responses.retrieve(first.id).output_text == first.output_text
+    assert "Anatole" in client.responses.create(model=CODER, input="What is my name?", previous_response_id=first.id, temperature=0, max_output_tokens=40).output_text
+    r = client.responses.create(model=SMALL, input=CAPITAL, temperature=0, max_output_tokens=40, background=True)
+    assert settled(r).output_text == ask().choices[0].message.content
+    r = client.responses.create(model=SMALL, input="Write a very long story.", max_output_tokens=1900, background=True)
+    assert client.responses.cancel(r.id).status == "cancelled" and settled(r).status == "cancelled"
+
+
+def test_a_batch_comes_to_its_results():
+    lines = [{"custom_id": f"c{i}", "method": "POST", "url": "/v1/chat/completions", "body": {"model": m, "messages": CAPITAL, "temperature": 0, "max_tokens": 40}}
+             for i, m in enumerate((SMALL, CODER, "nobody"))]
+    file = client.files.create(file=("in.jsonl", "\n".join(map(json.dumps, lines)).encode()), purpose="batch")
+    b = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+    for _ in range(600):
+        if b.status in ("completed", "failed"):
+            break
+        time.sleep(0.05)
+        b = client.batches.retrieve(b.id)
+    results = [json.loads(line) for id in (b.output_file_id, b.error_file_id) for line in client.files.content(id).text.splitlines()]
+    answers = {r["custom_id"]: r["response"]["body"] for r in results}
+    assert set(answers) == {"c0", "c1", "c2"} and answers["c2"]["error"]["code"] == "model_not_found"
+    assert all("Paris" in answers[id]["choices"][0]["message"]["content"] for id in ("c0", "c1")), answers
 
 
 def test_responses_are_what_chats_are():
@@ -161,15 +247,5 @@ def test_a_model_that_cannot_moderate_says_so():
 
 
 if __name__ == "__main__":
-    names = [n for n in sorted(globals()) if n.startswith("test_") and (len(sys.argv) < 3 or sys.argv[2] in n)]
-    failed = 0
-    for name in names:
-        try:
-            globals()[name]()
-            print("ok", name, flush=True)
-        except Exception as e:
-            failed += 1
-            print("FAILED", name, type(e).__name__, str(e)[:1500], flush=True)
-    if failed:
-        raise SystemExit(f"{failed} of {len(names)} checks failed")
-    print(f"{len(names)} checks passed")
+    from checks import run
+    run(globals())

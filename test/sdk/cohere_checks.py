@@ -8,7 +8,7 @@ import cohere
 import numpy as np
 from cohere.core.api_error import ApiError
 
-from common import KEYED_URL, URL, asked, get, raises, until_idle
+from common import KEYED_URL, URL, asked, get, raises, stub, until_idle
 
 old = cohere.Client(base_url=URL, api_key="any", log_warning_experimental_features=False)
 client = cohere.ClientV2(base_url=URL, api_key="any", log_warning_experimental_features=False)
@@ -275,6 +275,13 @@ def trapped(name):
 def test_trap_citations_as_a_list():
     assert [e.type for e in trapped("cohere_citations_list")] == ["message-start", "message-end"] and Skipped.records
     Skipped.records.clear()
+
+
+def test_trap_an_end_that_is_said_or_not():
+    events = b'data: {"type": "message-start", "id": "1"}\n\ndata: {"type": "message-end", "delta": {"finish_reason": "COMPLETE"}}\n\n'
+    for end in (b"", b"data: [DONE]\n\n"):
+        c = cohere.ClientV2(base_url=stub("text/event-stream", events + end), api_key="any")
+        assert [e.type for e in c.chat_stream(model="m", messages=HI)] == ["message-start", "message-end"] and not Skipped.records
 
 
 def test_trap_a_stream_of_another_type():

@@ -175,3 +175,5 @@ def test_what_the_client_must_not_be_sent():
     p = create("m")
     p.urls["stream"] = events + "/stream"
     assert [e.event.value for e in p.stream()] == ["done"]  # what has no id is dropped
+    p.urls["stream"] = stub("text/event-stream", b": ping\n\nevent: output\nid: 1\ndata: a\n\n") + "/stream"
+    assert [e.event.value for e in p.stream()] == ["output"]  # nobody misses the end: so our tests look for it

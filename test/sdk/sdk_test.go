@@ -79,30 +79,7 @@ func pythonChecks(t *testing.T, python string, vendors ...string) {
 // TestOfficialNodeClientsUnderstandUs does the same for Node: one file a vendor in node/, whose
 // exported functions are the checks.
 func TestOfficialNodeClientsUnderstandUs(t *testing.T) {
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Skip("NOT TESTED: there is no node")
-	}
-	packages := testdeps.Dep(t, "node/node_modules")
-	// Node looks for packages in the folders above a file's real place.
-	folder, err := os.MkdirTemp(filepath.Dir(packages), "run")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	files, err := filepath.Glob("node/*.mjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(folder, filepath.Base(f)), text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	node, folder := testdeps.Node(t, "test/sdk/node/*.mjs")
 	for _, vendor := range []string{"openai", "ai", "anthropic", "ollama", "mistral", "cohere", "replicate"} {
 		t.Run(vendor, func(t *testing.T) { check(t, folder, node, "run.mjs", vendor+"_checks.mjs") })
 	}

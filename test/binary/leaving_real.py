@@ -1,0 +1,113 @@
+"""Official clients that leave a server of one place: leaving_real.py URL"""
+import contextlib
+import sys
+import threading
+import time
+import urllib.request
+
+import anthropic
+import openai
+
+URL = sys.argv[1]
+client = openai.OpenAI(base_url=URL + "/v1", api_key="unused", max_retries=0)
+other = anthropic.Anthropic(base_url=URL, api_key="unused", max_retries=0)
+STORY = {"model": "smollm2-135m", "messages": [{"role": "user", "content": "Write a very long story about the sea."}]}
+
+
+def metric(name, *labels):
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(URL + "/metrics", timeout=10) as r:
+        lines = r.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((name + "{", name + " ")) and all(label in line for label in labels))
+
+
+def running():
+    return metric("galerne_sequences_running")
+
+
+def waiting():
+    return metric("galerne_requests_waiting")
+
+
+def within_a_second(what, ok):
+    """Looks are counted, not seconds: a machine that stands still is no fault of the server's."""
+    for _ in range(100):
+        if ok():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{what}: {running()} running, {waiting()} waiting")
+
+
+@contextlib.contextmanager
+def cancelled():
+    """What happens inside cancels one answer, and frees its place within a second."""
+    count = lambda: metric("galerne_model_answers_total", 'end="cancelled"')
+    before, at_work = count(), running()
+    yield
+    within_a_second("one was cancelled", lambda: count() == before + 1)
+    within_a_second("the place is free", lambda: running() == at_work and waiting() == 0)
+
+
+def timed_out(call, *kinds):
+    try:
+        call()
+    except kinds:
+        return
+    raise AssertionError("it was answered")
+
+
+def tell(c=client, **more):
+    return c.chat.completions.create(**STORY, max_tokens=4000, temperature=0, extra_body={"ignore_eos": True}, **more)
+
+
+def test_a_stream_that_is_closed():
+    with cancelled():
+        s = tell(stream=True)
+        next(iter(s))
+        assert running() == 1
+        s.close()
+
+
+def test_a_whole_answer_that_nobody_waits_for():
+    with cancelled():
+        timed_out(lambda: tell(client.with_options(timeout=0.5)), openai.APITimeoutError)
+
+
+def test_callers_who_leave_the_queue():
+    first = tell(stream=True)
+    next(iter(first))
+    read, enough = [0], threading.Event()
+
+    def read_on():
+        for _ in first:
+            read[0] += 1
+            if enough.is_set():
+                return first.close()
+
+    reader = threading.Thread(target=read_on)
+    reader.start()  # what is not read does not go on
+    impatient = client.with_options(timeout=0.5)
+    for stream in (False, True):
+        with cancelled():
+            call = threading.Thread(target=timed_out, args=(lambda: list(tell(impatient, stream=True)) if stream else tell(impatient), openai.APITimeoutError))
+            call.start()
+            within_a_second("one waits", lambda: waiting() == 1)
+            call.join()
+    with cancelled():
+        timed_out(lambda: other.with_options(timeout=0.5).messages.create(**STORY, max_tokens=4000), anthropic.APITimeoutError)
+    seen = read[0]
+    within_a_second("the answer that runs goes on", lambda: running() == 1 and read[0] > seen)
+    enough.set()
+    reader.join()
+    within_a_second("it has ended", lambda: running() == 0)
+
+
+def test_another_vendors_client_leaves():
+    with cancelled(), other.messages.stream(**STORY, max_tokens=4000) as s:
+        next(iter(s))
+    with cancelled():
+        timed_out(lambda: other.with_options(timeout=0.5).messages.create(**STORY, max_tokens=4000), anthropic.APITimeoutError)
+
+
+if __name__ == "__main__":
+    from checks import run
+    run(globals())
