@@ -31,6 +31,14 @@ type Encoder interface {
 	End(out *Frames)
 }
 
+// Framing is how a vendor streams answers that are in another vendor's form.
+type Framing interface {
+	Type() string
+	Event(out *Frames, v any) error
+	Ping(out *Frames)
+	Fail(out *Frames, f *Failure)
+}
+
 // Answer waits for the whole answer, as long as the caller does.
 func (c *Call) Answer(r *chat.Request) (*chat.Response, error) {
 	all, err := c.Answers([]*chat.Request{r})

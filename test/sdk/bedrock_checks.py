@@ -232,3 +232,19 @@ def test_a_bearer_token_is_not_sent_over_plain_http():
         raises(botocore.exceptions.InvalidEndpointConfigurationError, say, "plain", c=connect(KEYED_URL))
     finally:
         del os.environ["AWS_BEARER_TOKEN_BEDROCK"]
+
+
+def test_invoke_with_the_bodies_of_novas_and_coheres_models_and_of_a_streamed_chat():
+    nova = {"schemaVersion": "messages-v1", "messages": [{"role": "user", "content": [{"text": "hi"}]}], "inferenceConfig": {"maxTokens": 9}}
+    invoke = lambda body: json.loads(client.invoke_model(modelId="plain", body=json.dumps(body))["body"].read())
+    pieces = lambda body: [json.loads(e["chunk"]["bytes"]) for e in client.invoke_model_with_response_stream(modelId="plain", body=json.dumps(body))["body"]]
+    a = invoke(nova)
+    assert a["output"]["message"]["content"] == [{"text": "Hello, wörld 🌊."}] and a["stopReason"] == "end_turn" and a["usage"]["totalTokens"] == 8
+    events = pieces(nova)
+    assert [next(iter(e)) for e in events] == ["messageStart", *["contentBlockDelta"] * (len(events) - 4), "contentBlockStop", "messageStop", "metadata"]
+    assert "".join(e["contentBlockDelta"]["delta"]["text"] for e in events[1:-3]) == "Hello, wörld 🌊."
+    chat = pieces({"messages": [{"role": "user", "content": "hi"}]})
+    assert "".join(e["choices"][0]["delta"].get("content") or "" for e in chat) == "Hello, wörld 🌊." and chat[-1]["choices"][0]["finish_reason"] == "stop"
+    assert invoke({"message": "hi", "max_tokens": 9})["text"] == "Hello, wörld 🌊."
+    command = pieces({"message": "hi"})
+    assert "".join(e.get("text", "") for e in command) == command[-1]["response"]["text"] == "Hello, wörld 🌊."

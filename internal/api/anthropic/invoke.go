@@ -5,14 +5,6 @@ import (
 	"github.com/galerne-ai/galerne/internal/chat"
 )
 
-// Framing is how another vendor, who takes messages in Anthropic's form, streams their events.
-type Framing interface {
-	Type() string
-	Event(out *api.Frames, v any) error
-	Ping(out *api.Frames)
-	Fail(out *api.Frames, f *api.Failure)
-}
-
 // Invoke answers a request for a message that does not name its model, and says its version instead.
 func Invoke(c *api.Call, model string) error {
 	v, err := invocation(c, model)
@@ -23,7 +15,7 @@ func Invoke(c *api.Call, model string) error {
 }
 
 // InvokeStream is Invoke, streamed.
-func InvokeStream(c *api.Call, model string, f Framing) error {
+func InvokeStream(c *api.Call, model string, f api.Framing) error {
 	v, err := invocation(c, model)
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ type events struct {
 	object  api.ObjectText // of the open tool_use
 	thought strings.Builder
 	delta   messageDelta
-	framing Framing // nil: Anthropic's own, server-sent events
+	framing api.Framing // nil: Anthropic's own, server-sent events
 }
 
 // send writes one event.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/anthropic"
+	"github.com/galerne-ai/galerne/internal/api/cohere"
 	"github.com/galerne-ai/galerne/internal/api/openai"
 )
 
@@ -38,6 +39,9 @@ type shape struct {
 	Text     json.RawMessage `json:"textGenerationConfig"`
 	MaxGen   json.RawMessage `json:"max_gen_len"`
 	Nova     json.RawMessage `json:"inferenceConfig"`
+	Schema   json.RawMessage `json:"schemaVersion"`
+	Tools    json.RawMessage `json:"toolConfig"`
+	Message  json.RawMessage `json:"message"`
 	Stream   bool            `json:"stream"`
 
 	Dimensions json.RawMessage `json:"dimensions"`
@@ -62,9 +66,13 @@ func invoke(c *api.Call) error {
 	switch {
 	case !isNull(s.Version):
 		return anthropic.Invoke(c, modelOf(c))
-	case !isNull(s.Messages) && isNull(s.Nova):
+	case !isNull(s.Message):
+		return cohere.Invoke(c, modelOf(c), nil)
+	case !isNull(s.Messages) && s.isNova():
+		return invokeNova(c)
+	case !isNull(s.Messages):
 		if s.Stream {
-			return unsupported("stream", "stream is not for invoke: use converse-stream")
+			return unsupported("stream", "stream is not for invoke: use invoke-with-response-stream, or converse-stream")
 		}
 		c.R.SetPathValue("deployment", modelOf(c))
 		return openai.Chat(c)
@@ -96,6 +104,15 @@ func invokeStream(c *api.Call) error {
 	if !isNull(s.Version) {
 		return anthropic.InvokeStream(c, modelOf(c), chunks{})
 	}
+	switch {
+	case !isNull(s.Message):
+		return cohere.Invoke(c, modelOf(c), chunks{})
+	case !isNull(s.Messages) && s.isNova():
+		return streamNova(c)
+	case !isNull(s.Messages):
+		c.R.SetPathValue("deployment", modelOf(c))
+		return openai.ChatIn(c, chunks{})
+	}
 	if f := familyOf(&s); f != nil {
 		return f.stream(c)
 	}
@@ -103,5 +120,5 @@ func invokeStream(c *api.Call) error {
 }
 
 func unknownBody() error {
-	return unsupported("body", "the body is of no kind that is served: send the body of Anthropic's, Meta's, Mistral's, Titan's or Cohere's models, or a chat's messages, or use converse, which is the same for every model")
+	return unsupported("body", "the body is of no kind that is served: send the body of Anthropic's, Meta's, Mistral's, Nova's, Titan's or Cohere's models, or a chat's messages, or use converse, which is the same for every model")
 }

@@ -18,6 +18,7 @@ type events struct {
 	object  api.ObjectText // of the open call
 	input   strings.Builder
 	broken  bool // a call's input was no object
+	nova    bool // events are objects of one key in chunks of bytes
 }
 
 // The payloads of events.
@@ -88,18 +89,26 @@ func frame(out *api.Frames, name string, payload any) error {
 	return nil
 }
 
+// frame writes one event.
+func (s *events) frame(out *api.Frames, name string, payload any) error {
+	if s.nova {
+		return chunks{}.Event(out, map[string]any{name: payload})
+	}
+	return frame(out, name, payload)
+}
+
 // Event implements api.Encoder.
 func (s *events) Event(out *api.Frames, ev *chat.Event) error {
 	switch ev.Kind {
 	case chat.Started:
-		return frame(out, "messageStart", messageStart{"assistant"})
+		return s.frame(out, "messageStart", messageStart{"assistant"})
 	case chat.BlockStart:
 		s.thought.Reset()
 		s.input.Reset()
 		s.object, s.open = api.ObjectText{}, false
 		if ev.BlockKind == chat.CallBlock {
 			s.open = true
-			return frame(out, "contentBlockStart", blockStart{s.index, startOne{startToolUse{callID(ev.Call.ID), ev.Call.Name}}})
+			return s.frame(out, "contentBlockStart", blockStart{s.index, startOne{startToolUse{callID(ev.Call.ID), ev.Call.Name}}})
 		}
 	case chat.Delta:
 		return s.more(out, ev)
@@ -112,16 +121,19 @@ func (s *events) Event(out *api.Frames, ev *chat.Event) error {
 	case chat.BlockStop:
 		return s.stop(out, ev)
 	case chat.Finished:
-		return frame(out, "messageStop", messageStop{stopReason(ev.Finish, s.broken), s.view.additional(ev.Finish, ev.StopText)})
+		return s.frame(out, "messageStop", messageStop{stopReason(ev.Finish, s.broken), s.view.additional(ev.Finish, ev.StopText)})
 	case chat.Ended:
-		return frame(out, "metadata", metadata{usageOf(ev.Usage), metricsOf(ev.Timing)})
+		if s.nova {
+			return s.frame(out, "metadata", novaMetadata{novaUsageOf(ev.Usage)})
+		}
+		return s.frame(out, "metadata", metadata{usageOf(ev.Usage), metricsOf(ev.Timing)})
 	}
 	return nil
 }
 
 func (s *events) delta(out *api.Frames, delta any) error {
 	s.open = true
-	return frame(out, "contentBlockDelta", blockDelta{s.index, delta})
+	return s.frame(out, "contentBlockDelta", blockDelta{s.index, delta})
 }
 
 func (s *events) more(out *api.Frames, ev *chat.Event) error {
@@ -157,7 +169,7 @@ func (s *events) stop(out *api.Frames, ev *chat.Event) (err error) {
 		return err
 	}
 	s.index++
-	return frame(out, "contentBlockStop", blockStop{s.index - 1})
+	return s.frame(out, "contentBlockStop", blockStop{s.index - 1})
 }
 
 // Ping is an event of a type that nobody knows, which their clients pass over.

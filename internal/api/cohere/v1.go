@@ -73,13 +73,34 @@ func converseV1(c *api.Call) error {
 	if err := c.Decode(&b, chatV1Fields()); err != nil {
 		return err
 	}
-	v := viewV1{body: &b}
+	return b.converse(c, nil)
+}
+
+// Invoke answers a chat of version 1 that does not name its model; with a framing it is streamed in that.
+func Invoke(c *api.Call, model string, f api.Framing) error {
+	var b chatV1Body
+	if err := c.Decode(&b, chatV1Fields()); err != nil {
+		return err
+	}
+	if b.Stream {
+		return invalid("stream", "stream is not a field of this body: the path says whether the answer is streamed")
+	}
+	b.Model = model
+	return b.converse(c, f)
+}
+
+// converse answers; a framing is another vendor's, nil for ours.
+func (b *chatV1Body) converse(c *api.Call, f api.Framing) error {
+	v := viewV1{body: b}
 	r, sources, err := b.read()
 	if err != nil {
 		return err
 	}
 	if r.Citations != "off" && len(sources) > 0 {
 		c.Backend = cited{c.Backend, cite.Responder(c.Backend, sources)}
+	}
+	if f != nil {
+		return c.Stream(&framedV1{eventsV1{view: v, framing: f}}, r)
 	}
 	if b.Stream {
 		return c.Stream(&eventsV1{view: v, sse: c.R.Header.Get("Accepts") == "text/event-stream"}, r)

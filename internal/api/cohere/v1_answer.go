@@ -117,7 +117,16 @@ type eventsV1 struct {
 	now  int // characters of that block
 	call int // number of the call that is being written
 	said strings.Builder
+
+	framing api.Framing // another vendor's, nil for ours
 }
+
+// framedV1 is a stream in another vendor's framing, which has errors of its own.
+type framedV1 struct{ eventsV1 }
+
+func (s *framedV1) Type() string                         { return s.framing.Type() }
+func (s *framedV1) Ping(out *api.Frames)                 { s.framing.Ping(out) }
+func (s *framedV1) Fail(out *api.Frames, f *api.Failure) { s.framing.Fail(out, f) }
 
 // eventV1 is any of them. What its type has not is left out.
 type eventV1 struct {
@@ -191,6 +200,9 @@ func (s *eventsV1) end(out *api.Frames) error {
 }
 
 func (s *eventsV1) send(out *api.Frames, e eventV1) error {
+	if s.framing != nil {
+		return s.framing.Event(out, e)
+	}
 	if s.sse {
 		return out.SSE(e.Type, "", e)
 	}

@@ -84,6 +84,26 @@ func Chat(c *api.Call) error {
 	return b.answer(c, nil)
 }
 
+// ChatIn streams the answer to a chat whose path names the model, as "deployment", in another vendor's framing.
+func ChatIn(c *api.Call, f api.Framing) error {
+	var b chatBody
+	if err := c.Decode(&b, chatFields()); err != nil {
+		return err
+	}
+	b.Model, b.Stream = c.R.PathValue("deployment"), true
+	how, err := b.StreamOptions.check(b.Stream)
+	if err != nil {
+		return err
+	}
+	r, err := b.request()
+	if err != nil {
+		return err
+	}
+	out := newChunks(r, b.texts, how)
+	out.framing = f
+	return c.Stream(&framedChunks{out}, r)
+}
+
 // keptBody is the request where answers can be kept.
 type keptBody struct {
 	chatBody

@@ -210,6 +210,14 @@ func newChunks(r *chat.Request, texts custom.Names, how manner) *chunks {
 	return &chunks{sender: sender[chunkChoice]{manner: how}, r: r, texts: texts, choices: make([]chunksChoice, max(r.N, 1))}
 }
 
+// framedChunks encodes a streamed chat in another vendor's framing, whose end is the connection's.
+type framedChunks struct{ *chunks }
+
+func (s *framedChunks) Type() string                         { return s.framing.Type() }
+func (s *framedChunks) Ping(out *api.Frames)                 { s.framing.Ping(out) }
+func (s *framedChunks) Fail(out *api.Frames, f *api.Failure) { s.framing.Fail(out, f) }
+func (s *framedChunks) End(*api.Frames)                      {}
+
 // keptChunks encodes a streamed chat that is kept. Who leaves before its end has it kept by nobody.
 type keptChunks struct {
 	*chunks

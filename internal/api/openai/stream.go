@@ -26,7 +26,16 @@ type answered[C any] struct {
 // where there is none, and how the stream ends.
 type sender[C any] struct {
 	manner
-	base answered[C]
+	base    answered[C]
+	framing api.Framing // nil: OpenAI's own, server-sent events
+}
+
+// write writes one piece.
+func (s *sender[C]) write(out *api.Frames, v *answered[C]) error {
+	if s.framing != nil {
+		return s.framing.Event(out, v)
+	}
+	return out.SSE("", "", v)
 }
 
 // begin sets what every piece says.
@@ -45,7 +54,7 @@ func (s *sender[C]) send(out *api.Frames, one C) error {
 		}
 		s.base.Obfuscation = Filling(len(piece))
 	}
-	return out.SSE("", "", &s.base)
+	return s.write(out, &s.base)
 }
 
 // evenTo is what the length of a piece is a multiple of: a token's text, with its place around it, is rarely longer.
@@ -68,7 +77,7 @@ func (s *sender[C]) end(out *api.Frames, ev *chat.Event) error {
 	}
 	last := s.base
 	last.Choices, last.Usage, last.Obfuscation = []C{}, counts, ""
-	return out.SSE("", "", &last)
+	return s.write(out, &last)
 }
 
 // Type implements api.Encoder.
