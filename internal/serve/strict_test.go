@@ -287,3 +287,55 @@ func TestManyStrictToolsCompile(t *testing.T) {
 		t.Error("calls of many tools are not held")
 	}
 }
+
+// writes reports whether a mask allows a whole answer.
+func writes(t *testing.T, m *loaded, q *chat.Request, text string) bool {
+	t.Helper()
+	p, err := m.format.Render(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, err := m.mask(q, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mask := begin(200)
+	for _, id := range append(m.tokens.Encode(nil, text, tokenizer.EncodeOptions{ParseSpecial: true}), m.tokens.EndIDs()[0]) {
+		if mask.Allowed()[id>>6]>>(id&63)&1 == 0 || mask.Advance(id) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// TestCallsArePossibleBesideAResponseFormat: the answer has the format or calls, and one call where only one may be.
+func TestCallsArePossibleBesideAResponseFormat(t *testing.T) {
+	const call = "<tool_call>\n{\"name\": \"find_order\", \"arguments\": {\"number\": \"AB-1234\", \"priority\": \"low\"}}\n</tool_call>"
+	m := speaks(t, "")
+	for _, strict := range []bool{false, true} {
+		tool := orders
+		tool.Strict = strict
+		q := calling(tool, "Q", chat.ToolsAuto, 200)
+		q.Format = chat.Format{Kind: chat.JSONSchema, Schema: []byte(`{"type":"object","properties":{"answer":{"type":"string"}},"required":["answer"]}`)}
+		for text, want := range map[string]bool{`{"answer": "x"}`: true, call: true, call + "\n" + call: true, "x": false, `{"a": 1}`: false, call + "x": false, strings.Replace(call, "low", "no", 1): false} {
+			if writes(t, m, q, text) != want {
+				t.Errorf("strict %v: %v: %q", strict, !want, text)
+			}
+		}
+		q.Format, q.ParallelTools = chat.Format{}, ptr(false)
+		for text, want := range map[string]bool{"x": true, call: true, "x " + call: true, call + "\n" + call: false} {
+			if writes(t, m, q, text) != want {
+				t.Errorf("one call, strict %v: %v: %q", strict, !want, text)
+			}
+		}
+	}
+	q := calling(orders, "Q", chat.ToolsAuto, 200)
+	q.Format = chat.Format{Kind: chat.Regex, Pattern: `[\s\S]*`}
+	p, err := m.format.Render(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.mask(q, p); err == nil || !strings.Contains(err.Error(), "narrow the form") {
+		t.Errorf("a form that may begin like a call: %v", err)
+	}
+}
