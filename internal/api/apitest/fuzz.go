@@ -2,18 +2,23 @@ package apitest
 
 import (
 	"bytes"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/galerne-ai/galerne/internal/api"
 )
 
+// longest is how long an answer to any body may take, on however slow a machine.
+const longest = 30 * time.Second
+
 // FuzzBodies sends bodies to every route of a surface that reads one, seeded with those of its golden
-// files. Whatever comes, the answer is not a 500, and says nothing of what broke inside.
+// files. Whatever comes, the answer is not a 500, says nothing of what broke inside, and has an end.
 func FuzzBodies(f *testing.F, sf *api.Surface, folder string) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.txtar"))
 	if err != nil || len(files) == 0 {
@@ -41,7 +46,9 @@ func FuzzBodies(f *testing.F, sf *api.Surface, folder string) {
 				continue
 			}
 			w := httptest.NewRecorder()
+			hung := time.AfterFunc(longest, func() { panic(fmt.Sprintf("%s %s does not answer %q", rt.Method, rt.Pattern, body)) })
 			s.ServeHTTP(w, httptest.NewRequest(rt.Method, pathOf(sf, &rt), bytes.NewReader(body)))
+			hung.Stop()
 			if w.Code == 500 || bytes.Contains(w.Body.Bytes(), []byte("internal_error")) {
 				t.Errorf("%s %s: %d %s", rt.Method, rt.Pattern, w.Code, w.Body)
 			}
