@@ -90,6 +90,9 @@ func doorKey(k *govern.Key, err error) (*api.Key, error) {
 	}
 	out := &api.Key{ID: k.ID, Tenant: k.Tenant, Models: k.Models, Spent: k.Spent, SpentOn: k.SpentOn,
 		Limits: api.Limits{Requests: k.Limits.Requests, Tokens: k.Limits.Tokens, Answers: k.Limits.Answers, Daily: k.Limits.Daily}}
+	if out.From, err = k.Networks(); err != nil { // never everywhere, where somebody has said from where
+		return nil, err
+	}
 	for _, s := range k.Scopes {
 		out.Scopes = append(out.Scopes, api.Scope(s))
 	}

@@ -64,6 +64,7 @@ type keyJSON struct {
 	Tenant   string     `json:"tenant"`
 	Scopes   []string   `json:"scopes"`
 	Models   []string   `json:"models"`
+	From     []string   `json:"from"`
 	Requests int        `json:"requests_per_minute"`
 	Tokens   int        `json:"tokens_per_minute"`
 	Answers  int        `json:"answers"`
@@ -80,7 +81,7 @@ func keyOf(k govern.Key, secret string) keyJSON {
 		}
 		return &t
 	}
-	return keyJSON{ID: k.ID, Name: k.Name, Secret: secret, Tenant: k.Tenant, Scopes: append([]string{}, k.Scopes...), Models: append([]string{}, k.Models...),
+	return keyJSON{ID: k.ID, Name: k.Name, Secret: secret, Tenant: k.Tenant, Scopes: append([]string{}, k.Scopes...), Models: append([]string{}, k.Models...), From: append([]string{}, k.From...),
 		Requests: k.Limits.Requests, Tokens: k.Limits.Tokens, Answers: k.Limits.Answers, Daily: k.Limits.Daily,
 		Created: k.Created, Expires: orNil(k.Expires), Revoked: orNil(k.Revoked)}
 }
@@ -89,6 +90,7 @@ type keyAddCmd struct {
 	Name    string   `arg:"" optional:"" help:"What you call it. Default: key-ID."`
 	Scopes  []string `name:"scope" help:"What it may do: ${scopes}; may be repeated. Default: everything." placeholder:"SCOPE"`
 	Models  []string `name:"model" help:"A model that it may use, or a pattern (qwen*); may be repeated. Default: all." placeholder:"NAME"`
+	From    []string `name:"from" help:"An address or a network that its callers are in (10.0.0.0/8); may be repeated. Default: anywhere." placeholder:"NETWORK"`
 	Expires string   `help:"When it ends: after a time (90d, 12h) or at the begin of a day (2027-01-31)." placeholder:"WHEN"`
 	Tenant  string   `help:"Keys of one tenant share files, batches and cached prompts. Default: the key alone." placeholder:"NAME"`
 	limitFlags
@@ -110,7 +112,7 @@ func (c *keyAddCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	key := govern.Key{Name: c.Name, Scopes: c.Scopes, Models: c.Models, Tenant: c.Tenant, Expires: expires}
+	key := govern.Key{Name: c.Name, Scopes: c.Scopes, Models: c.Models, From: c.From, Tenant: c.Tenant, Expires: expires}
 	c.set(&key.Limits)
 	return a.withKeys(func(k *govern.Keys) error {
 		made, secret, err := k.Add(a.ctx, key)
@@ -181,9 +183,9 @@ func (c *keyListCmd) Run(a *app) error {
 			a.say("There is no key: this machine may call without one. Try: galerne key add NAME")
 			return nil
 		}
-		return table(a.out, "NAME\tID\tSCOPES\tMODELS\tLIMITS\tCREATED\tSTATE", func(row func(...string)) {
+		return table(a.out, "NAME\tID\tSCOPES\tMODELS\tFROM\tLIMITS\tCREATED\tSTATE", func(row func(...string)) {
 			for _, k := range all {
-				row(k.Name, k.ID, cmp.Or(strings.Join(k.Scopes, ","), "all"), cmp.Or(strings.Join(k.Models, ","), "all"), limitWords(k.Limits),
+				row(k.Name, k.ID, cmp.Or(strings.Join(k.Scopes, ","), "all"), cmp.Or(strings.Join(k.Models, ","), "all"), cmp.Or(strings.Join(k.From, ","), "anywhere"), limitWords(k.Limits),
 					k.Created.Local().Format(time.DateOnly), keyState(k, time.Now()))
 			}
 		})

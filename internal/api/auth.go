@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,7 +63,8 @@ type Key struct {
 	Tenant string // whose cached prefixes may be used
 	Scopes []Scope
 	Limits Limits
-	Models []string // names, or patterns as path.Match reads them; empty: every model
+	Models []string       // names, or patterns as path.Match reads them; empty: every model
+	From   []netip.Prefix // where callers are; empty: anywhere
 
 	// Spent are the tokens of the day that SpentOn is in, as far as they have been written down, by all
 	// servers of the same keys; for Limits.Daily.
@@ -78,6 +80,16 @@ func (k *Key) may(s Scope) bool {
 		}
 	}
 	return len(k.Scopes) == 0
+}
+
+// reaches reports whether the key is good for a caller at an address with a port.
+func (k *Key) reaches(remote string) bool {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return len(k.From) == 0
+	}
+	addr := at.Addr().Unmap().WithZone("")
+	return len(k.From) == 0 || slices.ContainsFunc(k.From, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // MayUse reports whether the key is good for a model.
@@ -193,6 +205,8 @@ func (s *Server) authorise(c *Call, scope Scope) (*Key, error) {
 	for _, one := range found {
 		key, err := s.o.Keys.Lookup(c.R.Context(), one)
 		switch {
+		case err == nil && !key.reaches(c.R.RemoteAddr):
+			return nil, ErrScope.Because("api: this key is not for callers at your address, %s", host(c.R.RemoteAddr))
 		case err == nil && !key.may(scope):
 			return nil, ErrScope.Because("api: this key is not for %q: use a key with that scope", scope)
 		case err == nil:
@@ -206,6 +220,14 @@ func (s *Server) authorise(c *Call, scope Scope) (*Key, error) {
 		return nil, ErrKey.Because("api: a key is needed: send it as \"Authorization: Bearer KEY\"")
 	}
 	return nil, refused
+}
+
+// host is an address without its port.
+func host(remote string) string {
+	if h, _, err := net.SplitHostPort(remote); err == nil {
+		return h
+	}
+	return remote
 }
 
 // keyless decides while no key exists: this machine may call, and web pages that it served; a page

@@ -17,6 +17,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -48,6 +49,7 @@ type Key struct {
 	Tenant  string   // whose files, batches and cached prefixes they are; "" in Add: the key's own
 	Scopes  []string // empty: all
 	Models  []string // names or patterns; empty: all
+	From    []string // addresses and networks of callers (10.0.0.0/8); empty: all
 	Limits  Limits
 	Created time.Time
 	Expires time.Time // zero: never
@@ -159,9 +161,9 @@ func (k *Keys) Add(ctx context.Context, key Key) (Key, string, error) {
 		return Key{}, "", err
 	}
 	secret, hash := newSecret(key.ID)
-	n, err := k.db.Exec(ctx, `INSERT INTO keys (id, name, hash, tenant, scopes, models, requests_minute, tokens_minute, answers, tokens_day, created, expires, revoked)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0) ON CONFLICT (name) DO NOTHING`,
-		key.ID, key.Name, hash, key.Tenant, list(key.Scopes), list(key.Models), key.Limits.Requests, key.Limits.Tokens, key.Limits.Answers,
+	n, err := k.db.Exec(ctx, `INSERT INTO keys (id, name, hash, tenant, scopes, models, networks, requests_minute, tokens_minute, answers, tokens_day, created, expires, revoked)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0) ON CONFLICT (name) DO NOTHING`,
+		key.ID, key.Name, hash, key.Tenant, list(key.Scopes), list(key.Models), list(key.From), key.Limits.Requests, key.Limits.Tokens, key.Limits.Answers,
 		key.Limits.Daily, db.Millis(key.Created), db.Millis(key.Expires))
 	if err != nil {
 		return Key{}, "", err
@@ -182,7 +184,26 @@ func (key *Key) validate() error {
 	if !key.Expires.IsZero() && !key.Expires.After(key.Created) {
 		return ErrInvalid.Because("govern: the key would have expired at %s already", key.Expires.Format(time.RFC3339))
 	}
+	if _, err := key.Networks(); err != nil {
+		return err
+	}
 	return key.Limits.validate()
+}
+
+// Networks are those that callers may come from; none means all.
+func (key *Key) Networks() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range key.From {
+		p, err := netip.ParsePrefix(text)
+		if addr, bad := netip.ParseAddr(text); bad == nil {
+			p, err = addr.Unmap().WithZone("").Prefix(addr.Unmap().BitLen())
+		}
+		if err != nil {
+			return nil, ErrInvalid.Because("govern: %.60q is neither an address nor a network: write 10.1.2.3, 10.0.0.0/8 or 2001:db8::/32", text)
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 func (l *Limits) validate() error {
@@ -202,20 +223,21 @@ func list(words []string) string {
 	return string(text)
 }
 
-const columns = `id, name, hash, tenant, scopes, models, requests_minute, tokens_minute, answers, tokens_day, created, expires, revoked`
+const columns = `id, name, hash, tenant, scopes, models, networks, requests_minute, tokens_minute, answers, tokens_day, created, expires, revoked`
 
 func scanRow(scan func(...any) error) (*row, error) {
 	var r row
-	var hash, scopes, models string
+	var hash, scopes, models, networks string
 	var created, expires, revoked int64
-	err := scan(&r.key.ID, &r.key.Name, &hash, &r.key.Tenant, &scopes, &models, &r.key.Limits.Requests, &r.key.Limits.Tokens,
+	err := scan(&r.key.ID, &r.key.Name, &hash, &r.key.Tenant, &scopes, &models, &networks, &r.key.Limits.Requests, &r.key.Limits.Tokens,
 		&r.key.Limits.Answers, &r.key.Limits.Daily, &created, &expires, &revoked)
 	if err != nil {
 		return nil, err
 	}
 	r.key.Created, r.key.Expires, r.key.Revoked = db.Time(created), db.Time(expires), db.Time(revoked)
 	r.hash, err = hex.DecodeString(hash)
-	return &r, errors.Join(err, json.Unmarshal([]byte(scopes), &r.key.Scopes), json.Unmarshal([]byte(models), &r.key.Models))
+	return &r, errors.Join(err, json.Unmarshal([]byte(scopes), &r.key.Scopes), json.Unmarshal([]byte(models), &r.key.Models),
+		json.Unmarshal([]byte(networks), &r.key.From))
 }
 
 // List gives all keys, the oldest first, revoked ones too.

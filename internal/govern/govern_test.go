@@ -191,6 +191,27 @@ func TestKeysThatCannotBeMadeSayWhy(t *testing.T) {
 }
 
 // TestUsageIsWrittenDownWhole sums random requests by itself and compares.
+func TestAKeyKnowsItsNetworks(t *testing.T) {
+	k, ctx := NewKeys(openAt(t, filepath.Join(t.TempDir(), "galerne.db")), nil), context.Background()
+	_, secret, err := k.Add(ctx, Key{Name: "near", From: []string{"10.1.2.3", "10.0.0.0/8", "2001:db8::/32", "::ffff:1.2.3.4"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := k.Check(ctx, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	networks, err := got.Networks()
+	if text := fmt.Sprint(networks); err != nil || text != "[10.1.2.3/32 10.0.0.0/8 2001:db8::/32 1.2.3.4/32]" {
+		t.Errorf("%s %v", text, err)
+	}
+	for _, bad := range []string{"", "10.0.0.0/33", "10.0.0", "example.org", "*"} {
+		if _, _, err := k.Add(ctx, Key{Name: "bad", From: []string{bad}}); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
 func TestUsageIsWrittenDownWhole(t *testing.T) {
 	d, ctx := open(t), context.Background()
 	rapid.Check(t, func(rt *rapid.T) {

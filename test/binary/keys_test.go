@@ -66,6 +66,16 @@ func TestAKeyMadeAndRevokedWhileTheServerRunsCountsWithinASecond(t *testing.T) {
 	if code, _, text := s.call("POST", "/v1/chat/completions", narrow, hello); code != 403 || !strings.Contains(text, "generate") {
 		t.Errorf("beyond its scope: %d %s", code, text)
 	}
+	far, near := addKey(t, home, "far", "--from", "192.0.2.0/24"), addKey(t, home, "near", "--from", "192.0.2.0/24", "--from", "127.0.0.1")
+	if code, _, text := s.call("GET", "/v1/models", far, ""); code != 403 || !strings.Contains(text, "127.0.0.1") {
+		t.Errorf("from another network: %d %s", code, text)
+	}
+	if code, _, text := s.call("GET", "/v1/models", near, ""); code != 200 {
+		t.Errorf("from its network: %d %s", code, text)
+	}
+	if _, errOut, code := output(t, home, "key", "add", "bad", "--from", "here"); code == 0 || !strings.Contains(errOut, "10.0.0.0/8") {
+		t.Errorf("a network that is none: %d %s", code, errOut)
+	}
 	if _, errOut, code := output(t, home, "key", "revoke", "ci"); code != 0 {
 		t.Fatal(errOut)
 	}

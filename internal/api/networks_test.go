@@ -1,0 +1,43 @@
+package api_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/api/apitest"
+)
+
+// fromNear is a key for callers in two networks.
+type fromNear struct{}
+
+func (fromNear) Any() bool { return true }
+func (fromNear) Lookup(context.Context, api.Credential) (*api.Key, error) {
+	return &api.Key{ID: "k", From: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00::/8")}}, nil
+}
+
+func TestKeysAreForCallersOfTheirNetworksOnly(t *testing.T) {
+	s, err := api.New(api.Options{Backend: &apitest.Backend{}, Keys: fromNear{}, Surfaces: []*api.Surface{plain("plain")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for remote, want := range map[string]int{"10.1.2.3:5": 200, "[::ffff:10.1.2.3]:5": 200, "[fd00::1]:5": 200, "[fd00::1%eth0]:5": 200,
+		"10.2.0.1:5": 403, "[fe80::1]:5": 403, "127.0.0.1:5": 403, "@": 403, "": 403} {
+		r := httptest.NewRequest("GET", "/plain/v1/name/m", nil)
+		r.Header.Set("Authorization", "Bearer x")
+		r.Header.Set("X-Forwarded-For", "10.1.2.3") // anybody can say so
+		r.RemoteAddr = remote
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != want || want == 403 && (!strings.Contains(w.Body.String(), "your address") || strings.Contains(w.Body.String(), "10.1")) {
+			t.Errorf("from %q: %d %s, want %d", remote, w.Code, w.Body, want)
+		}
+	}
+	// What a key's holder has left to be done is done from inside.
+	if status, _, text, err := s.Do(context.Background(), &api.Key{From: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, "GET", "/plain/v1/name/m", nil, nil); status != 200 || err != nil {
+		t.Errorf("from inside: %d %s %v", status, text, err)
+	}
+}
