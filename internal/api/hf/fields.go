@@ -34,6 +34,5 @@ func unserved() (out []api.Route) {
 func absent() []api.Absent {
 	return []api.Absent{
 		{Method: "GET", Pattern: "/metrics", Why: "it is served, by the server itself and in its own words"},
-		{Method: "POST", Pattern: "/invocations", Why: "it is Amazon SageMaker's name for the address itself: post there"},
 	}
 }

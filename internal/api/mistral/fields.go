@@ -15,7 +15,6 @@ func chatFields() []api.Field {
 	return append(shared(),
 		api.Field{Name: "prediction", Hint: true}, // may make an answer faster, never another one
 		api.Field{Name: "guardrails", Accept: []string{"[]"}, Why: "check messages with /v1/chat/moderations before you send them"},
-		api.Field{Name: "safe_prompt", Accept: []string{"false"}, Why: "say in a system message what the model must not do"},
 		api.Field{Name: "context", Why: "say it in a message"},
 	)
 }

@@ -41,7 +41,11 @@ type common struct {
 	TopPrompt       *int            `json:"top_prompt_logprobs"`
 	ReasoningEffort *string         `json:"reasoning_effort"`
 	PromptMode      *string         `json:"prompt_mode"`
+	SafePrompt      bool            `json:"safe_prompt"`
 }
+
+// safely is what safe_prompt puts in front of a conversation.
+const safely = "Help with care, respect and truth. Be as useful as is safe. Say nothing that is harmful, unethical, prejudiced or hateful, and be fair to everybody."
 
 // drawing is how any answer is drawn and where it ends.
 type drawing struct {
@@ -104,12 +108,24 @@ func (b *common) answer(c *api.Call, model string) error {
 	if r.Messages, err = readMessages(b.Messages); err != nil {
 		return err
 	}
+	if b.SafePrompt {
+		r.Messages = inFront(safely, r.Messages)
+	}
 	for _, read := range []func(*chat.Request) error{b.readTools, b.readChoice, b.drawing.read, b.readSampling, b.readFormat, b.readLogprobs, b.readReasoning} {
 		if err := read(r); err != nil {
 			return err
 		}
 	}
 	return respond(c, r, b.Stream)
+}
+
+// inFront puts a text before all that a system message says: templates know one such message only.
+func inFront(text string, all []chat.Message) []chat.Message {
+	if len(all) > 0 && all[0].Role == chat.System {
+		all[0].Parts = append([]chat.Part{{Text: text + "\n\n"}}, all[0].Parts...)
+		return all
+	}
+	return append([]chat.Message{{Role: chat.System, Parts: []chat.Part{{Text: text}}}}, all...)
 }
 
 // respond answers in one piece or in many.
