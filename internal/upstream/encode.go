@@ -3,6 +3,7 @@ package upstream
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -41,6 +42,8 @@ func encode(r *chat.Request, model string) (path string, body []byte, err error)
 	switch {
 	case r.PromptLogprobs != nil:
 		return "", nil, unsupportedField("prompt_logprobs")
+	case r.Echo:
+		return "", nil, unsupportedField("echo whose tokens a stream tells apart")
 	case r.KeepStop:
 		return "", nil, unsupportedField("stop strings that stay in the answer")
 	case len(r.Documents) > 0:
@@ -64,6 +67,7 @@ func sampling(o object, r *chat.Request) {
 	setPointer(o, "min_p", s.MinP)
 	setPointer(o, "typical_p", s.TypicalP)
 	setPointer(o, "repetition_penalty", s.Repetition)
+	setPointer(o, "repeat_last_n", s.LastN) // llama-server
 	setPointer(o, "frequency_penalty", s.Frequency)
 	setPointer(o, "presence_penalty", s.Presence)
 	setPointer(o, "seed", s.Seed)
@@ -88,6 +92,7 @@ func raw(o object, r *chat.Request) {
 		o["prompt"] = r.Raw.Tokens
 	} else {
 		o["prompt"] = r.Raw.Text
+		o.set("add_special_tokens", false, r.Raw.NoBOS) // vLLM
 	}
 	setPointer(o, "suffix", r.Raw.Suffix)
 	setPointer(o, "logprobs", r.Logprobs)
@@ -106,7 +111,8 @@ func conversation(o object, r *chat.Request) error {
 	if r.Logprobs != nil {
 		o["logprobs"], o["top_logprobs"] = true, *r.Logprobs
 	}
-	o.set("chat_template_kwargs", r.Template, len(r.Template) > 0)
+	variables := template(r)
+	o.set("chat_template_kwargs", variables, len(variables) > 0)
 	o.set("reasoning_effort", r.Reasoning.Effort, r.Reasoning.Effort != "")
 	if n := len(r.Messages); n > 0 && r.Messages[n-1].Prefix {
 		o["continue_final_message"], o["add_generation_prompt"] = true, false
@@ -128,11 +134,21 @@ func conversation(o object, r *chat.Request) error {
 	return toolChoice(o, &r.ToolChoice)
 }
 
+// template is the variables of a chat's template; those that switch reasoning have one of two names.
+func template(r *chat.Request) map[string]any {
+	out := map[string]any{}
+	if on := r.Reasoning.Enabled; on != nil {
+		out["enable_thinking"], out["thinking"] = *on, *on
+	}
+	maps.Copy(out, r.Template)
+	return out
+}
+
 func toolChoice(o object, c *chat.ToolChoice) error {
 	switch {
 	case c.Mode == chat.ToolsNamed && len(c.Names) == 1:
 		o["tool_choice"] = object{"type": "function", "function": object{"name": c.Names[0]}}
-	case len(c.Names) > 0:
+	case len(c.Names) > 0 || c.Mode == chat.ToolsNamed:
 		return unsupportedField("choice among several named tools")
 	default:
 		o["tool_choice"] = [...]string{"auto", "none", "required"}[c.Mode]

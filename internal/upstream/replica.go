@@ -50,7 +50,8 @@ func (r *replica) load() (active int, healthy bool) {
 const slack = 3
 
 // choose gives the healthy replica that the prefix belongs to, unless it is much more loaded than the
-// least loaded one. Replicas that failed their last check come last. nil: all were tried.
+// least loaded one. A prefix of 0 belongs to none. Replicas that failed their last check come last. nil: all
+// were tried.
 func (m *model) choose(prefix uint64, tried map[*replica]bool) *replica {
 	var home, least *replica
 	var highest uint64
@@ -67,7 +68,7 @@ func (m *model) choose(prefix uint64, tried map[*replica]bool) *replica {
 		if least == nil || better(load, up, leastLoad, leastUp) {
 			least, leastLoad, leastUp = r, load, up
 		}
-		if weight := rendezvous(prefix, i); up && (home == nil || weight > highest) {
+		if weight := rendezvous(prefix, i); up && prefix != 0 && (home == nil || weight > highest) {
 			home, homeLoad, highest = r, load, weight
 		}
 	}
@@ -86,10 +87,11 @@ func rendezvous(prefix uint64, replica int) uint64 {
 	return z ^ z>>31
 }
 
-// prefixBytes of a prompt's beginning decide which replica it belongs to: long enough to tell
-// applications apart, short enough that the turns of one conversation stay together.
+// prefixBytes of a prompt's beginning decide which replica it belongs to: long enough to tell applications
+// apart.
 const prefixBytes = 512
 
+// prefixOf ends with what the user said first, so that the turns of one conversation stay together.
 func prefixOf(r *chat.Request) uint64 {
 	h := fnv.New64a()
 	left := prefixBytes
@@ -108,6 +110,9 @@ func prefixOf(r *chat.Request) uint64 {
 	for _, m := range r.Messages {
 		for _, p := range m.Parts {
 			add(string(m.Role) + p.Text)
+		}
+		if m.Role == chat.User {
+			break
 		}
 	}
 	return h.Sum64()
@@ -143,24 +148,31 @@ func (m *model) send(ctx context.Context, r *replica, method, path string, body 
 	return nil, m.failure(resp)
 }
 
-// failure is what a status and OpenAI's error body mean.
-func (m *model) failure(resp *http.Response) error {
-	text, _ := outbound.ReadAll(resp.Body, 64<<10)
+// complaint is what an error body says, in OpenAI's form or in one of those that others have.
+type complaint struct {
+	Message string `json:"message"`
+	Code    any    `json:"code"`
+	Param   string `json:"param"`
+}
+
+func complaintOf(body []byte) (inner complaint) {
 	var e struct {
 		Error   json.RawMessage `json:"error"`
 		Message string          `json:"message"`
 	}
-	var inner struct {
-		Message string `json:"message"`
-		Code    any    `json:"code"`
-		Param   string `json:"param"`
-	}
-	if json.Unmarshal(text, &e) == nil && json.Unmarshal(e.Error, &inner) != nil {
+	if json.Unmarshal(body, &e) == nil && json.Unmarshal(e.Error, &inner) != nil {
 		_ = json.Unmarshal(e.Error, &inner.Message) // {"error": "text"}
 	}
 	if inner.Message == "" {
 		inner.Message = e.Message
 	}
+	return inner
+}
+
+// failure is what a status and an error body mean.
+func (m *model) failure(resp *http.Response) error {
+	text, _ := outbound.ReadAll(resp.Body, 64<<10)
+	inner := complaintOf(text)
 	if inner.Message == "" {
 		inner.Message = "status " + strconv.Itoa(resp.StatusCode)
 	}
@@ -180,28 +192,59 @@ func (m *model) failure(resp *http.Response) error {
 	return ErrDown.Because("upstream: the server of %s failed: %s", m.Name, inner.Message)
 }
 
+// attempts are the tries of one request, each at another replica.
+type attempts struct {
+	m      *model
+	prefix uint64
+	tried  map[*replica]bool
+}
+
+func (m *model) attempts(prefix uint64) *attempts {
+	return &attempts{m: m, prefix: prefix, tried: map[*replica]bool{}}
+}
+
+// do tries replicas until one does not fail, and gives it; its end must be called. A replica that says that
+// the request is wrong is the last: another would say the same.
+func (a *attempts) do(ctx context.Context, try func(*replica) error) (*replica, error) {
+	var last error
+	for {
+		rep := a.m.choose(a.prefix, a.tried)
+		if rep == nil {
+			break
+		}
+		a.tried[rep] = true
+		rep.begin()
+		if last = try(rep); last == nil {
+			return rep, nil
+		}
+		rep.end()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if kind := fault.KindOf(last); kind == fault.Invalid || kind == fault.Denied {
+			return nil, last
+		}
+		if errors.Is(last, outbound.ErrUnreachable) {
+			rep.set(false)
+		}
+	}
+	if last == nil || errors.Is(last, outbound.ErrUnreachable) {
+		return nil, ErrDown.Because("upstream: none of the %d servers of %s answers: %v", len(a.m.replicas), a.m.Name, last)
+	}
+	return nil, last
+}
+
 // call posts and decodes a whole answer, from any replica that gives one.
 func (m *model) call(ctx context.Context, path string, request, answer any) error {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return chat.ErrRequest.Because("upstream: %w", err)
 	}
-	var last error
-	tried := map[*replica]bool{}
-	for range m.replicas {
-		rep := m.choose(0, tried)
-		tried[rep] = true
-		rep.begin()
-		last = m.callOne(ctx, rep, path, body, answer)
+	rep, err := m.attempts(0).do(ctx, func(r *replica) error { return m.callOne(ctx, r, path, body, answer) })
+	if err == nil {
 		rep.end()
-		if last == nil || ctx.Err() != nil || fault.KindOf(last) == fault.Invalid {
-			return last
-		}
-		if errors.Is(last, outbound.ErrUnreachable) {
-			rep.set(false)
-		}
 	}
-	return last
+	return err
 }
 
 func (m *model) callOne(ctx context.Context, r *replica, path string, body []byte, answer any) error {

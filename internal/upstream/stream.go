@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -15,11 +16,10 @@ import (
 // stream reads one streamed answer. A goroutine reads lines, so that Next can be given up and taken up.
 type stream struct {
 	m       *model
-	replica *replica
 	request *chat.Request
-	body    io.ReadCloser
 	lines   chan line
-	closed  chan struct{}
+	leave   context.CancelFunc // ends the request behind us, and the goroutine
+	left    <-chan struct{}
 	over    bool
 
 	pending []chat.Event
@@ -40,51 +40,86 @@ type choice struct {
 	block    int // number of the open block, -1 before the first
 	open     bool
 	kind     chat.BlockKind
-	call     int // index of the open tool call
+	call     int    // index of the open tool call
+	id       string // its id
 	finished bool
 }
 
 // longestLine bounds one event of a server.
 const longestLine = 16 << 20
 
-func newStream(m *model, r *replica, req *chat.Request, body io.ReadCloser) *stream {
-	s := &stream{m: m, replica: r, request: req, body: body, lines: make(chan line), closed: make(chan struct{}),
-		choices: make([]choice, max(req.N, 1)), born: time.Now()}
+// stream sends a request to a replica, and to another where the first cannot be reached, is overloaded, or
+// breaks off before it has said anything.
+func (m *model) stream(ctx context.Context, r *chat.Request, path string, body []byte) (chat.Stream, error) {
+	ctx, leave := context.WithCancel(ctx)
+	tries := m.attempts(prefixOf(r))
+	open := func() (rep *replica, answer io.ReadCloser, err error) {
+		rep, err = tries.do(ctx, func(rep *replica) error {
+			resp, err := m.send(ctx, rep, http.MethodPost, path, body)
+			if err == nil {
+				answer = resp.Body
+			}
+			return err
+		})
+		return rep, answer, err
+	}
+	rep, answer, err := open()
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	s := &stream{m: m, request: r, lines: make(chan line), leave: leave, left: ctx.Done(), choices: make([]choice, max(r.N, 1)), born: time.Now()}
 	for i := range s.choices {
 		s.choices[i].block = -1
 	}
-	go s.read()
-	return s
+	go func() {
+		for {
+			said, err := s.read(answer)
+			answer.Close()
+			rep.end()
+			if !said && ctx.Err() == nil {
+				if next, again, failed := open(); failed == nil {
+					rep, answer = next, again
+					continue
+				}
+			}
+			s.hand(line{err: err})
+			return
+		}
+	}()
+	return s, nil
 }
 
-// read hands over the data lines of server-sent events.
-func (s *stream) read() {
-	defer s.replica.end()
-	defer s.body.Close()
-	in := bufio.NewScanner(s.body)
+// read hands over the data lines of server-sent events. said: there was one. The error is never nil.
+func (s *stream) read(answer io.Reader) (said bool, err error) {
+	in := bufio.NewScanner(answer)
 	in.Buffer(make([]byte, 64<<10), longestLine)
-	give := func(l line) bool {
-		select {
-		case s.lines <- l:
-			return true
-		case <-s.closed:
-			return false
-		}
-	}
 	for in.Scan() {
 		data, ok := bytes.CutPrefix(in.Bytes(), []byte("data:"))
 		if !ok {
 			continue
 		}
-		if data = bytes.TrimSpace(data); len(data) > 0 && !give(line{data: bytes.Clone(data)}) {
-			return
+		if data = bytes.TrimSpace(data); len(data) > 0 {
+			said = true
+			if !s.hand(line{data: bytes.Clone(data)}) {
+				return said, context.Canceled
+			}
 		}
 	}
-	err := in.Err()
-	if err == nil {
+	if err = in.Err(); err == nil {
 		err = io.ErrUnexpectedEOF
 	}
-	give(line{err: err})
+	return said, err
+}
+
+// hand gives a line to Next, unless the stream is closed.
+func (s *stream) hand(l line) bool {
+	select {
+	case s.lines <- l:
+		return true
+	case <-s.left:
+		return false
+	}
 }
 
 // Next implements chat.Stream.
@@ -101,6 +136,8 @@ func (s *stream) Next(ctx context.Context) (chat.Event, error) {
 		select {
 		case l := <-s.lines:
 			s.take(l)
+		case <-s.left:
+			return chat.Event{}, context.Canceled
 		case <-ctx.Done():
 			return chat.Event{}, ctx.Err()
 		}
@@ -113,8 +150,7 @@ func (s *stream) Close() {
 		return
 	}
 	s.over = true
-	close(s.closed)
-	s.body.Close()
+	s.leave()
 	if s.err == nil {
 		s.err, s.pending = io.EOF, nil
 	}
@@ -134,6 +170,10 @@ func (s *stream) take(l line) {
 		var c chunk
 		if err := json.Unmarshal(l.data, &c); err != nil {
 			s.err = ErrAnswer.Because("upstream: %s sent what is no JSON: %w", s.m.Name, err)
+			return
+		}
+		if c.Object == "error" || len(c.Error) > 0 && string(c.Error) != "null" {
+			s.err = ErrAnswer.Because("upstream: %s failed in the middle of its answer: %s", s.m.Name, complaintOf(l.data).Message)
 			return
 		}
 		s.chunk(&c)
@@ -162,9 +202,8 @@ func (s *stream) end() {
 
 // chunk is an event of OpenAI's chat or completions stream, with the names that others use for reasoning.
 type chunk struct {
-	Error *struct {
-		Message string `json:"message"`
-	} `json:"error"`
+	Object  string          `json:"object"`
+	Error   json.RawMessage `json:"error"`
 	Choices []struct {
 		Index int     `json:"index"`
 		Text  *string `json:"text"`
@@ -208,10 +247,6 @@ type logprob struct {
 }
 
 func (s *stream) chunk(c *chunk) {
-	if c.Error != nil {
-		s.err = ErrAnswer.Because("upstream: %s failed in the middle of its answer: %s", s.m.Name, c.Error.Message)
-		return
-	}
 	if u := c.Usage; u != nil {
 		s.usage = chat.Usage{Prompt: u.Prompt, Answer: u.Answer}
 		if u.Details != nil {
@@ -294,9 +329,10 @@ func (s *stream) delta(i int, kind chat.BlockKind, text string, tokens []chat.To
 
 func (s *stream) call(i, index int, id, name, arguments string) {
 	c := &s.choices[i]
-	if !c.open || c.kind != chat.CallBlock || c.call != index || name != "" && id != "" {
+	// Some servers repeat the id with each piece, and some give every call the index 0.
+	if !c.open || c.kind != chat.CallBlock || c.call != index || id != "" && id != c.id {
 		s.openBlock(i, chat.CallBlock, &chat.Call{ID: id, Name: name})
-		c.call = index
+		c.call, c.id = index, id
 	}
 	if arguments != "" {
 		s.give(chat.Event{Kind: chat.Delta, Choice: i, Block: c.block, BlockKind: chat.CallBlock, Text: arguments})

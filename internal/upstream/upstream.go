@@ -5,7 +5,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -160,40 +159,7 @@ func (s *Server) Respond(ctx context.Context, r *chat.Request) (chat.Stream, err
 	if err != nil {
 		return nil, err
 	}
-	return m.begin(ctx, r, path, body)
-}
-
-// begin sends a request to a replica, and to another where the first cannot be reached or is overloaded:
-// nothing has been answered yet.
-func (m *model) begin(ctx context.Context, r *chat.Request, path string, body []byte) (chat.Stream, error) {
-	var last error
-	tried := map[*replica]bool{}
-	for range m.replicas {
-		rep := m.choose(prefixOf(r), tried)
-		if rep == nil {
-			break
-		}
-		tried[rep] = true
-		rep.begin()
-		resp, err := m.send(ctx, rep, http.MethodPost, path, body)
-		if err == nil {
-			return newStream(m, rep, r, resp.Body), nil
-		}
-		rep.end()
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if last = err; fault.KindOf(err) == fault.Invalid || fault.KindOf(err) == fault.Denied {
-			return nil, err
-		}
-		if errors.Is(err, outbound.ErrUnreachable) {
-			rep.set(false)
-		}
-	}
-	if last == nil || errors.Is(last, outbound.ErrUnreachable) {
-		return nil, ErrDown.Because("upstream: none of the %d servers of %s answers: %v", len(m.replicas), m.Name, last)
-	}
-	return nil, last
+	return m.stream(ctx, r, path, body)
 }
 
 // Models implements chat.Library.
