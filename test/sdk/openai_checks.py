@@ -564,3 +564,11 @@ def test_what_is_not_there_is_told_by_its_name():
             assert (e.code, e.type) == ("unknown_url", "invalid_request_error"), absent
     for a in (lambda: client.conversations.create(), lambda: client.vector_stores.list(), lambda: client.fine_tuning.jobs.list(), lambda: client.evals.list()):
         assert raises(openai.NotFoundError, a).code == "unknown_url"
+
+
+def test_a_conversation_that_is_too_long_is_shortened():
+    long = [{"role": "user", "content": "x" * 3000}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "y" * 3000}]
+    r = client.responses.create(model="m", input=long, truncation="auto", store=False)
+    assert r.truncation == "auto" and [m["Parts"][0]["Text"][0] for m in asked()["Messages"]] == ["y"]
+    client.responses.create(model="m", input=long, store=False)
+    assert len(asked()["Messages"]) == 3

@@ -156,6 +156,9 @@ func begin(b *body, r *chat.Request, id, model string, created time.Time) *respo
 	if !openai.IsNull(b.ToolChoice) {
 		out.ToolChoice = b.ToolChoice
 	}
+	if b.Truncation != nil {
+		out.Truncation = *b.Truncation
+	}
 	if out.Metadata == nil {
 		out.Metadata = map[string]string{}
 	}

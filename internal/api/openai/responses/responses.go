@@ -39,7 +39,6 @@ func (h *handler) fields() []api.Field {
 		"prompt_cache_retention", "prompt_cache_options", "service_tier", "max_tool_calls"),
 		openai.Refused("conversation", "go on from an answer with previous_response_id, or send the whole conversation as input"),
 		openai.Refused("prompt", "prompts are not stored here: send input and instructions"),
-		openai.Refused("truncation", "input is never cut: send less", `"disabled"`),
 		openai.Refused("context_management", "input is never compacted by itself: call /v1/responses/compact", "[]"),
 		openai.Refused("moderation", "call a moderation model yourself"),
 		openai.Refused("n", "ask several times", "1"),
@@ -76,6 +75,7 @@ type body struct {
 	StreamOptions   *struct {
 		IncludeObfuscation *bool `json:"include_obfuscation"`
 	} `json:"stream_options"`
+	Truncation *string `json:"truncation"`
 	Store      *bool   `json:"store"`
 	Background *bool   `json:"background"`
 	PreviousID *string `json:"previous_response_id"`
@@ -102,6 +102,11 @@ func (h *handler) create(c *api.Call) error {
 		return err
 	}
 	sink := jobs.SinkOf(c.R.Context())
+	if sink != nil || !b.background() {
+		if err := b.shorten(c, r); err != nil {
+			return err
+		}
+	}
 	switch {
 	case sink != nil: // we are called by ourselves, for an answer in the background
 		return c.Stream(&stream{b: b, r: r, sink: sink, as: sink.ID()}, r)
@@ -128,7 +133,10 @@ func (h *handler) create(c *api.Call) error {
 
 // count answers POST /v1/responses/input_tokens.
 func (h *handler) count(c *api.Call) error {
-	_, r, err := h.read(c)
+	b, r, err := h.read(c)
+	if err == nil {
+		err = b.shorten(c, r)
+	}
 	if err != nil {
 		return err
 	}
@@ -167,6 +175,9 @@ func (b *body) request() (*chat.Request, error) {
 	r := &chat.Request{Model: b.Model, ParallelTools: b.ParallelCalls}
 	err := openai.CheckMetadata(b.Metadata)
 	if err != nil {
+		return nil, err
+	}
+	if err = b.checkTruncation(); err != nil {
 		return nil, err
 	}
 	if r.Messages, err = readInput(b.Instructions, b.heard); err != nil {
