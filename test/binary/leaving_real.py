@@ -1,5 +1,6 @@
 """Official clients that leave a server of one place: leaving_real.py URL"""
 import contextlib
+import json
 import sys
 import threading
 import time
@@ -72,7 +73,9 @@ def test_a_whole_answer_that_nobody_waits_for():
         timed_out(lambda: tell(client.with_options(timeout=0.5)), openai.APITimeoutError)
 
 
-def test_callers_who_leave_the_queue():
+@contextlib.contextmanager
+def busy():
+    """The server's one place is taken inside. Gives how many pieces came so far."""
     first = tell(stream=True)
     next(iter(first))
     read, enough = [0], threading.Event()
@@ -85,6 +88,20 @@ def test_callers_who_leave_the_queue():
 
     reader = threading.Thread(target=read_on)
     reader.start()  # what is not read does not go on
+    try:
+        yield lambda: read[0]
+    finally:
+        enough.set()
+        reader.join()
+
+
+def test_callers_who_leave_the_queue():
+    with busy() as pieces:
+        leave_the_queue(pieces)
+    within_a_second("it has ended", lambda: running() == 0)
+
+
+def leave_the_queue(pieces):
     impatient = client.with_options(timeout=0.5)
     for stream in (False, True):
         with cancelled():
@@ -94,11 +111,23 @@ def test_callers_who_leave_the_queue():
             call.join()
     with cancelled():
         timed_out(lambda: other.with_options(timeout=0.5).messages.create(**STORY, max_tokens=4000), anthropic.APITimeoutError)
-    seen = read[0]
-    within_a_second("the answer that runs goes on", lambda: running() == 1 and read[0] > seen)
-    enough.set()
-    reader.join()
-    within_a_second("it has ended", lambda: running() == 0)
+    seen = pieces()
+    within_a_second("the answer that runs goes on", lambda: running() == 1 and pieces() > seen)
+
+
+def test_who_waits_hears_that_the_server_lives():
+    ask = {"model": STORY["model"], "messages": [{"role": "user", "content": "What is the capital of France? Answer in one word."}], "temperature": 0, "max_tokens": 40}
+    whole = client.chat.completions.create(**ask).choices[0].message.content
+    with client.chat.completions.with_streaming_response.create(**ask, stream=True) as free:
+        assert not any(line.startswith(":") for line in free.iter_lines())
+    with contextlib.ExitStack() as place:
+        place.enter_context(busy())
+        with client.chat.completions.with_streaming_response.create(**ask, stream=True) as waits:
+            lines = waits.iter_lines()
+            assert next(lines) == ": keep-alive" and waiting() == 1  # after ten seconds, in silence up to then
+            place.close()
+            text = [json.loads(line[6:])["choices"][0]["delta"].get("content") or "" for line in lines if line.startswith("data: {")]
+    assert "".join(text) == whole and "Paris" in whole
 
 
 def test_another_vendors_client_leaves():
