@@ -75,8 +75,9 @@ type usage struct {
 }
 
 type promptDetails struct {
-	Cached int `json:"cached_tokens"`
-	Audio  int `json:"audio_tokens"`
+	Cached     int `json:"cached_tokens"`
+	CacheWrite int `json:"cache_write_tokens"` // writing costs nothing, so none are told apart
+	Audio      int `json:"audio_tokens"`
 }
 
 type answerDetails struct {

@@ -1,10 +1,12 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/openai/custom"
@@ -189,27 +191,72 @@ func readPart(at string, p *part) (chat.Part, error) {
 	}
 	switch p.Type {
 	case "image_url":
-		return Media(at+".image_url", "image", p.ImageURL)
+		return media(at+".image_url", "image", p.ImageURL)
 	case "video_url":
-		return Media(at+".video_url", "video", p.VideoURL)
+		return media(at+".video_url", "video", p.VideoURL)
 	case "input_audio":
-		return Media(at+".input_audio", "audio", p.InputAudio)
+		return media(at+".input_audio", "audio", p.InputAudio)
 	case "file":
-		return Media(at+".file", "file", p.File)
+		return file(at+".file", p.File)
 	case "":
 		return chat.Part{}, Missing(at + ".type")
 	}
 	return chat.Part{}, Invalid(at+".type", "%s.type is %q: it must be text, refusal, image_url, input_audio or file", at, p.Type)
 }
 
-// Media reads what is not text: a URL, or base64 data.
-func Media(at, kind string, raw json.RawMessage) (chat.Part, error) {
+// file reads a file of a message: one of text as what it says.
+func file(at string, raw json.RawMessage) (chat.Part, error) {
+	var f struct {
+		Name string `json:"filename"`
+		Data string `json:"file_data"`
+	}
+	if !IsNull(raw) {
+		if err := api.Decode(at, raw, &f, false); err != nil {
+			return chat.Part{}, err
+		}
+	}
+	if f.Data == "" {
+		return media(at, "file", raw)
+	}
+	return File(at+".file_data", f.Name, f.Data)
+}
+
+// File reads a file's data, as base64 or as a data URL. What it says stands behind its name; a file that is not
+// text is media.
+func File(at, name, data string) (chat.Part, error) {
+	kind := ""
+	if rest, ok := strings.CutPrefix(data, "data:"); ok {
+		var head string
+		head, data, ok = strings.Cut(rest, ",")
+		if kind, _, _ = strings.Cut(head, ";"); !ok || !strings.HasSuffix(head, ";base64") {
+			return chat.Part{}, Invalid(at, "%s is no data URL: write data:text/plain;base64, and the data", at)
+		}
+	}
+	content, err := base64.StdEncoding.DecodeString(data)
+	if err != nil {
+		return chat.Part{}, Invalid(at, "%s is not base64", at)
+	}
+	switch {
+	case strings.HasPrefix(kind, "text/"), kind == "application/json", kind == "application/xml":
+		if !utf8.Valid(content) {
+			return chat.Part{}, Invalid(at, "%s is of the type %s, and is not text in UTF-8", at, kind)
+		}
+	case kind != "" && kind != "application/octet-stream", !utf8.Valid(content), bytes.IndexByte(content, 0) >= 0, bytes.HasPrefix(content, []byte("%PDF")):
+		return chat.Part{Kind: chat.MediaPart, Media: &chat.Media{Type: "file", Data: content}}, nil
+	}
+	if name != "" {
+		name += "\n"
+	}
+	return chat.Part{Text: name + string(content) + "\n"}, nil
+}
+
+// media reads what is not text: a URL, or base64 data.
+func media(at, kind string, raw json.RawMessage) (chat.Part, error) {
 	var v struct {
-		URL      string `json:"url"`
-		Data     string `json:"data"`
-		FileData string `json:"file_data"`
-		FileID   string `json:"file_id"`
-		Format   string `json:"format"`
+		URL    string `json:"url"`
+		Data   string `json:"data"`
+		FileID string `json:"file_id"`
+		Format string `json:"format"`
 	}
 	if IsNull(raw) {
 		return chat.Part{}, Missing(at)
@@ -221,12 +268,11 @@ func Media(at, kind string, raw json.RawMessage) (chat.Part, error) {
 	if v.FileID != "" {
 		m.URL = "file:" + v.FileID
 	}
-	if data := v.Data + v.FileData; data != "" {
-		bytes, err := base64.StdEncoding.DecodeString(data)
-		if err != nil {
+	if v.Data != "" {
+		var err error
+		if m.Data, err = base64.StdEncoding.DecodeString(v.Data); err != nil {
 			return chat.Part{}, Invalid(at+".data", "%s has data that is not base64", at)
 		}
-		m.Data = bytes
 	}
 	return chat.Part{Kind: chat.MediaPart, Media: m}, nil
 }

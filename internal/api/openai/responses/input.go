@@ -177,6 +177,8 @@ type content struct {
 	Refusal    *string         `json:"refusal"`
 	ImageURL   string          `json:"image_url"`
 	InputAudio json.RawMessage `json:"input_audio"`
+	Filename   string          `json:"filename"`
+	FileData   string          `json:"file_data"`
 }
 
 // readContent reads a string or a list of parts.
@@ -193,7 +195,15 @@ func readContent(at string, raw json.RawMessage) ([]chat.Part, error) {
 				return chat.Part{}, openai.Missing(at + ".refusal")
 			}
 			return chat.Part{Kind: chat.RefusalPart, Text: *p.Refusal}, nil
-		case "input_image", "input_file", "input_audio":
+		case "input_file":
+			if p.FileData != "" {
+				part, err := openai.File(at+".file_data", p.Filename, p.FileData)
+				if err != nil || part.Kind == chat.TextPart {
+					return part, err
+				}
+			}
+			return chat.Part{}, openai.Unsupported(at+".type", "%s is no file of text in file_data, and the models here read text only: send what it says", at)
+		case "input_image", "input_audio":
 			return chat.Part{}, openai.Unsupported(at+".type", "%s is not text, and the models here read text only: leave it out or describe it", at)
 		}
 		return chat.Part{}, openai.Invalid(at+".type", "%s.type is %q: it must be input_text, output_text or refusal", at, p.Type)
