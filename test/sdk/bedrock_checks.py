@@ -5,6 +5,7 @@ import os
 
 import boto3
 import botocore
+import botocore.eventstream
 from botocore.config import Config
 
 from common import KEYED_URL, URL, asked, raises, stub, until_idle
@@ -218,12 +219,12 @@ def test_what_the_client_takes_without_a_word():
     c = connect(stub("application/vnd.amazon.eventstream", start + start[:-5]))
     assert stream("m", c=c) == [{"messageStart": {"role": "assistant"}}]
     wrong = connect(stub("application/vnd.amazon.eventstream", start[:-1] + b"\0"))
-    raises(Exception, stream, "m", c=wrong)  # sums are checked
+    raises(botocore.eventstream.ChecksumMismatch, stream, "m", c=wrong)  # sums are checked
     # Events of kinds that are unknown, which is what a keep-alive is, other content types, and events of another form.
     other = frame(b"{}", event_type="keepAlive", content_type="application/json", message_type="event")
     assert stream("m", c=connect(stub("text/plain", other + start + other))) == [{"messageStart": {"role": "assistant"}}]
     assert stream("m", c=connect(stub("text/event-stream", b"data: {}\n\n"))) == []  # too short for the sum of an event's head
-    raises(Exception, stream, "m", c=connect(stub("text/event-stream", b'data: {"messageStart": {"role": "assistant"}}\n\n')))
+    raises(botocore.eventstream.ChecksumMismatch, stream, "m", c=connect(stub("text/event-stream", b'data: {"messageStart": {"role": "assistant"}}\n\n')))
 
 
 def test_a_bearer_token_is_not_sent_over_plain_http():

@@ -5,6 +5,7 @@ import logging
 import struct
 
 import cohere
+import httpx
 import numpy as np
 from cohere.core.api_error import ApiError
 
@@ -285,4 +286,4 @@ def test_trap_an_end_that_is_said_or_not():
 
 
 def test_trap_a_stream_of_another_type():
-    raises(Exception, lambda: list(trapped("cohere_no_stream_type")))
+    assert "text/event-stream" in str(raises(httpx.TransportError, lambda: list(trapped("cohere_no_stream_type"))))

@@ -1,11 +1,14 @@
 """What Ollama's own Python client makes of the Ollama surface."""
 import asyncio
+import json
 import os
 import urllib.request
 
+import httpx
 import ollama
+import pydantic
 
-from common import KEYED_URL, URL, asked, get, raises, until_idle
+from common import KEYED_URL, URL, asked, get, raises, stub, until_idle
 
 client = ollama.Client(host=URL, trust_env=False)
 HI = [{"role": "user", "content": "hi"}]
@@ -186,7 +189,7 @@ def test_who_leaves_frees_the_slot():
     s.close()
     until_idle()
     for model in ("hangs_early", "hangs"):
-        raises(Exception, ollama.Client(host=URL, trust_env=False, timeout=0.3).chat, model, messages=HI)
+        raises(httpx.ReadTimeout, ollama.Client(host=URL, trust_env=False, timeout=0.3).chat, model, messages=HI)
         until_idle()
 
 
@@ -210,7 +213,9 @@ def trap(name):
 
 
 def test_traps_are_still_there():
-    raises(Exception, lambda: list(trap("ollama_blank_line").chat("m", messages=HI, stream=True)))
-    raises(Exception, trap("ollama_text_arguments").chat, "m", messages=HI)
-    raises(Exception, trap("ollama_no_message").chat, "m", messages=HI)
-    raises(Exception, trap("ollama_no_model_info").show, "m")
+    good = b'{"model":"m","message":{"role":"assistant","content":"a"},"done":false}\n{"model":"m","message":{"role":"assistant","content":""},"done":true}\n'
+    assert len(list(ollama.Client(host=stub("application/x-ndjson", good), trust_env=False).chat("m", messages=HI, stream=True))) == 2
+    raises(json.JSONDecodeError, lambda: list(trap("ollama_blank_line").chat("m", messages=HI, stream=True)))
+    raises(pydantic.ValidationError, trap("ollama_text_arguments").chat, "m", messages=HI)
+    raises(pydantic.ValidationError, trap("ollama_no_message").chat, "m", messages=HI)
+    raises(pydantic.ValidationError, trap("ollama_no_model_info").show, "m")
