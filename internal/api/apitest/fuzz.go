@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -16,6 +17,10 @@ import (
 
 // longest is how long an answer to any body may take, on however slow a machine.
 const longest = 30 * time.Second
+
+// patience is how long a caller here waits: streams of answers that are made in the background would never end,
+// since nobody makes them.
+const patience = time.Second
 
 // FuzzBodies sends bodies to every route of a surface that reads one, seeded with those of its golden
 // files. Whatever comes, the answer is not a 500, says nothing of what broke inside, and has an end.
@@ -47,7 +52,9 @@ func FuzzBodies(f *testing.F, sf *api.Surface, folder string) {
 			}
 			w := httptest.NewRecorder()
 			hung := time.AfterFunc(longest, func() { panic(fmt.Sprintf("%s %s does not answer %q", rt.Method, rt.Pattern, body)) })
-			s.ServeHTTP(w, httptest.NewRequest(rt.Method, pathOf(sf, &rt), bytes.NewReader(body)))
+			ctx, leave := context.WithTimeout(context.Background(), patience)
+			s.ServeHTTP(w, httptest.NewRequest(rt.Method, pathOf(sf, &rt), bytes.NewReader(body)).WithContext(ctx))
+			leave()
 			hung.Stop()
 			if w.Code == 500 || bytes.Contains(w.Body.Bytes(), []byte("internal_error")) {
 				t.Errorf("%s %s: %d %s", rt.Method, rt.Pattern, w.Code, w.Body)
