@@ -59,7 +59,7 @@ export async function openai_who_leaves_frees_the_slot() {
   for (const stream of [true, false]) {
     const left = new AbortController();
     const answer = (async () => {
-      const got = await openai.chat.completions.create({ model: SMALL, messages, max_tokens: 4000, stream }, { signal: left.signal });
+      const got = await openai.chat.completions.create({ model: SMALL, messages, max_tokens: 4000, stream, temperature: 0, ignore_eos: true }, { signal: left.signal });
       if (stream) for await (const _ of got);
     })();
     while ((await running()) === 0) await new Promise((done) => setTimeout(done, 5));
@@ -106,7 +106,7 @@ export async function anthropic_messages() {
   const used = (u) => u.input_tokens + u.cache_read_input_tokens;
   assert.equal((await client.messages.countTokens({ model: SMALL, messages })).input_tokens, used(whole.usage));
   const tools = [{ name: weather.name, description: weather.description, input_schema: weather.parameters }];
-  const m = await client.messages.stream({ model: CODER, messages: [{ role: "user", content: WEATHER }], tools, tool_choice: { type: "any" }, max_tokens: 60 }).finalMessage();
+  const m = await client.messages.stream({ model: CODER, messages: [{ role: "user", content: WEATHER }], tools, tool_choice: { type: "any" }, max_tokens: 60, temperature: 0 }).finalMessage();
   assert.equal(typeof m.content.find((b) => b.type === "tool_use").input.city, "string");
 }
 
