@@ -5,12 +5,12 @@
     python3 bench/bench.py --peers                builds llama.cpp if needed and measures both in turn
     python3 bench/bench.py --peers --parts server,prefix --models smollm2-135m
     python3 bench/bench.py --peers --large        also a file that is larger than memory (28 GB, made once)
-    python3 bench/bench.py --table FILE           only rewrites the table from a result
+    python3 bench/bench.py --table                only rewrites the tables from the results
 
 Programs take turns, ours and theirs (A B A B), so that a machine that slows down slows both; each number is
 the median of all rounds, and the lowest and highest are kept beside it. The result goes to
-bench/results/<date>-<processor>.json, where a part that is measured again on that day replaces itself
-alone, and with --peers the table to bench/README.md.
+bench/results/<date>-<processor>-<its best unit>.json, where a part that is measured again on that day replaces itself
+alone, and with --peers the tables of all machines, of the latest result of each, to bench/README.md.
 
     speed      prompts, one answer, 16 answers at once (galerne bench, llama-bench, llama-batched-bench)
     server     16 chats at once: tokens a second, first token, longest pause
@@ -28,7 +28,6 @@ library only.
 import argparse
 import json
 import os
-import re
 import signal
 import sys
 import time
@@ -44,6 +43,7 @@ from parts import Setting, measure, part_of
 from programs import Failed, run, say
 
 README = models.ROOT / "bench" / "README.md"
+RESULTS = models.ROOT / "bench" / "results"
 PARTS = speed.PARTS[:1] + serving.PARTS + rounding.PARTS + speed.PARTS[1:]
 
 
@@ -58,7 +58,7 @@ def options():
     p.add_argument("--runs", type=int, default=5, help="rounds, of which the median counts (default 5; large at most 3)")
     p.add_argument("--timeout", type=int, default=900, help="seconds that one program or one answer may take (default 900)")
     p.add_argument("--binary", type=Path, default=models.ROOT / "bin" / "galerne")
-    p.add_argument("--table", type=Path, metavar="FILE", help="write the table from this result and measure nothing")
+    p.add_argument("--table", action="store_true", help="write the tables from the results and measure nothing")
     o = p.parse_args()
     if o.runs < 1 or o.threads < 1 or o.timeout < 1:
         p.error("--runs, --threads and --timeout are at least 1")
@@ -89,10 +89,15 @@ def peers(o):
 
 def result_file():
     """Today's result of this processor: its path, and what is in it so far."""
-    name = re.sub(r"[^a-z0-9]+", "-", machine.cpu().lower().replace("(r)", "").replace("(tm)", "")).strip("-")
-    path = models.ROOT / "bench" / "results" / f"{time.strftime('%Y-%m-%d')}-{name}.json"
+    path = RESULTS / f"{time.strftime('%Y-%m-%d')}-{machine.name()}.json"
     facts = {"cpu": machine.cpu(), "flags": machine.flags(), "cpus": os.cpu_count(), "memory_bytes": machine.memory()}
     return path, facts | {"parts": read_result(path)["parts"] if path.exists() else {}}
+
+
+def latest(folder):
+    """The latest result of each machine, the machine measured last first."""
+    machines = {path.name[len("2026-11-29-"):]: path for path in sorted(folder.glob("*.json"))}
+    return [read_result(path) for path in sorted(machines.values(), key=lambda p: (p.name[:10], p.stat().st_mtime), reverse=True)]
 
 
 def read_result(path):
@@ -120,7 +125,7 @@ def keep(result, part, model, entry, path):
 def main():
     o = options()
     if o.table:
-        table.write(read_result(o.table), README)
+        table.write(latest(RESULTS), README)
         return 0
     begin, failures = time.monotonic(), []
     if not o.binary.exists():
@@ -140,8 +145,8 @@ def main():
     if result["parts"]:
         print(table.table(result))
         if setting.peers:
-            table.write(result, README)
-    say(f"{(time.monotonic() - begin) / 60:.0f} minutes; {path.relative_to(models.ROOT)}" + (" and the table in bench/README.md" if setting.peers else ""))
+            table.write(latest(RESULTS), README)
+    say(f"{(time.monotonic() - begin) / 60:.0f} minutes; {path.relative_to(models.ROOT)}" + (" and the tables in bench/README.md" if setting.peers else ""))
     for f in failures:
         say(f"NOT MEASURED: {f}")
     return 1 if failures else 0

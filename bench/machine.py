@@ -21,13 +21,19 @@ def cpu():
 
 
 def flags():
-    """What of the processor matters here."""
+    """What of the processor matters here, the best unit for products last."""
     wanted = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "amx_bf16", "asimddp", "i8mm")
     try:
         words = set(re.findall(r"[a-z0-9_]+", Path("/proc/cpuinfo").read_text()))
     except OSError:
         return []
     return [w for w in wanted if w in words]
+
+
+def name():
+    """The processor for a file's name: machines that call themselves the same may differ in what they can."""
+    words = cpu().lower().replace("(r)", "").replace("(tm)", "") + " " + "".join(flags()[-1:])
+    return re.sub(r"[^a-z0-9]+", "-", words).strip("-")
 
 
 def memory():

@@ -1,4 +1,4 @@
-"""The table of bench/README.md, from a result alone."""
+"""The tables of bench/README.md, from results alone."""
 from parts import BUSY
 from targets import EVERY, ROWS
 
@@ -7,10 +7,10 @@ BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 def table(result):
     """The result in Markdown: what was measured, what should be, and plainly where it is not."""
-    head = f"{result['cpu']} ({', '.join(result['flags'])}), {result['cpus']} CPUs"
+    head = f"## {result['cpu']} ({', '.join(result['flags'])}), {result['cpus']} CPUs"
     if result.get("memory_bytes"):
         head += f", {result['memory_bytes'] / 2**30:.0f} GiB of memory"
-    lines = [head + ".", "", "| model | what | galerne | llama.cpp | ratio | target | |", "|---|---|---|---|---|---|---|"]
+    lines = [head, "", "| model | what | galerne | llama.cpp | ratio | target | |", "|---|---|---|---|---|---|---|"]
     short, reached, alone = [], 0, []
     for row in ROWS:
         entries = result["parts"].get(row.part, {})
@@ -129,11 +129,11 @@ def provenance(result):
     return [f"{', '.join(what)}: {text}." for text, what in out.items()]
 
 
-def write(result, readme):
-    """Puts the table between the two marks of the page."""
+def write(results, readme):
+    """Puts the tables between the two marks of the page."""
     text = readme.read_text()
     before, mark, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not mark or not end:
         raise ValueError(f"{readme} has lost its marks {BEGIN} and {END}")
-    readme.write_text(before + BEGIN + "\n" + table(result) + "\n" + END + after)
+    readme.write_text(before + BEGIN + "\n" + "\n\n".join(map(table, results)) + "\n" + END + after)

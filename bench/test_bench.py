@@ -94,11 +94,11 @@ class Table(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             page = Path(folder) / "README.md"
             page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
-            table.write(result(), page)
+            table.write([result(), result()], page)
             text = page.read_text()
-            self.assertTrue(text.startswith(f"before\n{table.BEGIN}\nA CPU") and text.endswith(f"{table.END}\nafter\n") and "old" not in text, text)
+            self.assertTrue(text.startswith(f"before\n{table.BEGIN}\n## A CPU") and text.count("## A CPU") == 2 and text.endswith(f"{table.END}\nafter\n") and "old" not in text, text)
             page.write_text("no marks")
-            self.assertRaises(ValueError, table.write, result(), page)
+            self.assertRaises(ValueError, table.write, [result()], page)
 
     def test_every_target_is_of_a_part_and_a_model_that_are_measured(self):
         measured = {p.name: set(p.models) for p in bench.PARTS}
@@ -134,6 +134,13 @@ class Rounds(unittest.TestCase):
             self.assertEqual(list(again["parts"]), ["speed", "server"])
             path.write_text("{}")
             self.assertRaises(Failed, bench.read_result, path)
+
+    def test_each_machine_has_its_latest_result(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            for name in ("2026-11-24-a", "2026-11-29-a", "2026-11-28-b"):
+                (folder / f"{name}.json").write_text(json.dumps({"cpu": name, "parts": {}}))
+            self.assertEqual([r["cpu"] for r in bench.latest(folder)], ["2026-11-29-a", "2026-11-28-b"])
 
     def test_own_programs_are_not_others(self):
         others = machine.Others()
