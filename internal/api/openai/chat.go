@@ -90,16 +90,11 @@ func ChatIn(c *api.Call, f api.Framing) error {
 	if err := c.Decode(&b, chatFields()); err != nil {
 		return err
 	}
-	b.Model, b.Stream = c.R.PathValue("deployment"), true
-	how, err := b.StreamOptions.check(b.Stream)
+	b.Stream = true
+	r, out, err := b.begin(c)
 	if err != nil {
 		return err
 	}
-	r, err := b.request()
-	if err != nil {
-		return err
-	}
-	out := newChunks(r, b.texts, how)
 	out.framing = f
 	return c.Stream(&framedChunks{out}, r)
 }
@@ -154,18 +149,10 @@ func CheckMetadata(m map[string]string) error {
 
 // answer answers; keep stores the whole answer, nil if that is not wanted.
 func (b *chatBody) answer(c *api.Call, keep func(*completion) error) error {
-	if id := c.R.PathValue("deployment"); id != "" {
-		b.Model = id // the path names the model
-	}
-	how, err := b.StreamOptions.check(b.Stream)
+	r, out, err := b.begin(c)
 	if err != nil {
 		return err
 	}
-	r, err := b.request()
-	if err != nil {
-		return err
-	}
-	out := newChunks(r, b.texts, how)
 	if b.Stream && keep != nil {
 		return c.Stream(&keptChunks{chunks: out, as: c.ID, keep: keep}, r)
 	}
@@ -185,6 +172,22 @@ func (b *chatBody) answer(c *api.Call, keep func(*completion) error) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, whole)
+}
+
+// begin is what is asked, and who tells the answer if it is streamed.
+func (b *chatBody) begin(c *api.Call) (*chat.Request, *chunks, error) {
+	if id := c.R.PathValue("deployment"); id != "" {
+		b.Model = id // the path names the model
+	}
+	how, err := b.StreamOptions.check(b.Stream)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := b.request()
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, newChunks(r, b.texts, how), nil
 }
 
 // request is what is asked, in package chat's words.

@@ -52,6 +52,15 @@ func joined(own, more []api.Route) []api.Route {
 	return own
 }
 
+// Deleted answers that something is no longer kept.
+func Deleted(c *api.Call, id, object string) error {
+	return c.JSON(http.StatusOK, struct {
+		ID      string `json:"id"`
+		Object  string `json:"object"`
+		Deleted bool   `json:"deleted"`
+	}{id, object, true})
+}
+
 func head(c *api.Call, h http.Header) {
 	h.Set("Openai-Processing-Ms", strconv.FormatInt(time.Since(c.Began()).Milliseconds(), 10))
 	h.Set("Openai-Version", "2020-10-01")

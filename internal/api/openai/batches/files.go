@@ -196,11 +196,7 @@ func (h *handler) deleteFile(c *api.Call) error {
 	if err := h.s.DeleteFile(c.R.Context(), c.Owner(), id); err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, struct {
-		ID      string `json:"id"`
-		Object  string `json:"object"`
-		Deleted bool   `json:"deleted"`
-	}{"file-" + id, "file", true})
+	return openai.Deleted(c, "file-"+id, "file")
 }
 
 // content answers GET /v1/files/{id}/content with the file as it came.

@@ -386,11 +386,7 @@ func (h *handler) remove(c *api.Call) error {
 	if err := h.s.Drop(c.R.Context(), k.Owner, dialect, k.ID); err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, struct {
-		ID      string `json:"id"`
-		Object  string `json:"object"`
-		Deleted bool   `json:"deleted"`
-	}{"resp_" + k.ID, "response", true})
+	return openai.Deleted(c, "resp_"+k.ID, "response")
 }
 
 func (h *handler) cancel(c *api.Call) error {
