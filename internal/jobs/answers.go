@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -89,39 +90,44 @@ func addLabels(ctx context.Context, tx *sql.Tx, id string, labels map[string]str
 
 // Label gives an answer labels in the place of those that it has.
 func (s *Store) Label(ctx context.Context, owner, dialect, id string, labels map[string]string) (Kept, error) {
-	if _, err := s.Kept(ctx, owner, dialect, id); err != nil {
+	k, err := s.Kept(ctx, owner, dialect, id)
+	if err != nil {
 		return Kept{}, err
 	}
-	err := s.db.Tx(ctx, func(tx *sql.Tx) error {
+	k.Labels = labels
+	return k, s.db.Tx(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM answer_labels WHERE answer = $1`, id); err != nil {
 			return err
 		}
 		return addLabels(ctx, tx, id, labels)
 	})
-	if err != nil {
-		return Kept{}, err
-	}
-	return s.Kept(ctx, owner, dialect, id)
 }
 
-// label reads the labels of answers.
+// label reads the labels of answers, of all at once.
 func (s *Store) label(ctx context.Context, all []Kept) error {
+	if len(all) == 0 {
+		return nil
+	}
+	by := map[string]*Kept{}
+	var places []string
+	var ids []any
 	for i := range all {
-		k := &all[i]
-		err := s.db.Each(ctx, `SELECT name, value FROM answer_labels WHERE answer = $1`, []any{k.ID}, func(scan func(...any) error) error {
-			var name, value string
-			err := scan(&name, &value)
-			if k.Labels == nil {
-				k.Labels = map[string]string{}
-			}
-			k.Labels[name] = value
-			return err
-		})
-		if err != nil {
+		by[all[i].ID] = &all[i]
+		ids = append(ids, all[i].ID)
+		places = append(places, fmt.Sprintf("$%d", i+1))
+	}
+	return s.db.Each(ctx, `SELECT answer, name, value FROM answer_labels WHERE answer IN (`+strings.Join(places, ", ")+`)`, ids, func(scan func(...any) error) error {
+		var id, name, value string
+		if err := scan(&id, &name, &value); err != nil {
 			return err
 		}
-	}
-	return nil
+		k := by[id]
+		if k.Labels == nil {
+			k.Labels = map[string]string{}
+		}
+		k.Labels[name] = value
+		return nil
+	})
 }
 
 const keptColumns = `id, owner, key, dialect, previous, model, status, path, request, input, answer, failure, created, expires, ended`

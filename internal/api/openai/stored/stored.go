@@ -194,12 +194,10 @@ func (h *handler) update(c *api.Call) error {
 	if err := openai.CheckMetadata(notes); err != nil {
 		return err
 	}
-	k, err := h.kept(c)
+	id := c.R.PathValue("id")
+	k, err := h.s.Label(c.R.Context(), c.Owner(), dialect, strings.TrimPrefix(id, prefix), notes)
 	if err != nil {
-		return err
-	}
-	if k, err = h.s.Label(c.R.Context(), k.Owner, dialect, k.ID, notes); err != nil {
-		return err
+		return missing(err, id, "completion_id")
 	}
 	return tell(c, &k)
 }
@@ -212,11 +210,7 @@ func (h *handler) remove(c *api.Call) error {
 	if err := h.s.Drop(c.R.Context(), k.Owner, dialect, k.ID); err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, struct {
-		ID      string `json:"id"`
-		Object  string `json:"object"`
-		Deleted bool   `json:"deleted"`
-	}{prefix + k.ID, "chat.completion.deleted", true})
+	return openai.Deleted(c, prefix+k.ID, "chat.completion.deleted")
 }
 
 // messages answers GET /v1/chat/completions/{id}/messages: what was asked, the first message first.
