@@ -117,6 +117,14 @@ type Tool struct {
 	Strict      bool            // the arguments are forced to fit the schema
 }
 
+// Parameters is the schema, spelt out where there is none.
+func (t *Tool) Parameters() json.RawMessage {
+	if len(t.Schema) == 0 {
+		return json.RawMessage(`{"type":"object"}`)
+	}
+	return t.Schema
+}
+
 // ToolMode says whether the model may, must or must not call.
 type ToolMode uint8
 

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/galerne-ai/galerne/internal/fault"
+	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 // tryOut takes some random answers of a grammar, by bytes.
@@ -33,7 +34,7 @@ func tryOut(t *testing.T, g *Grammar, err error, valid func([]byte) bool) {
 			if Count(mask) == 0 {
 				t.Fatalf("nothing is allowed behind %q", text)
 			}
-			id := pick(mask, r)
+			id := testdeps.OneOf(mask, r)
 			if err := m.Advance(id); err != nil {
 				t.Fatal(err)
 			}

@@ -435,7 +435,7 @@ func (s *store) until(triggers []Trigger, then []term, after term, end bool) ter
 		}
 	}
 	r := newReading(triggers)
-	r.rules = append(r.rules, s.rule("text"))
+	rules := []term{s.rule("text")} // of points
 	for i := 0; i < len(r.points) && !s.full; i++ {
 		var list []term
 		to := map[int]*byteSet{}
@@ -451,18 +451,18 @@ func (s *store) until(triggers []Trigger, then []term, after term, end bool) ter
 			}
 			to[n].add(byte(b), byte(b))
 		}
-		for len(r.rules) < len(r.points) {
-			r.rules = append(r.rules, s.rule("text"))
+		for len(rules) < len(r.points) {
+			rules = append(rules, s.rule("text"))
 		}
 		for n, set := range to {
-			list = append(list, s.cat(s.set(*set), r.rules[n]))
+			list = append(list, s.cat(s.set(*set), rules[n]))
 		}
 		if end {
 			list = append(list, empty)
 		}
-		s.define(r.rules[i], s.alt(list...))
+		s.define(rules[i], s.alt(list...))
 	}
-	return r.rules[0]
+	return rules[0]
 }
 
 // reading is the automaton that finds triggers: of their texts as Aho and Corasick do it, and beside it, of the
@@ -474,8 +474,7 @@ type reading struct {
 	jumps    map[string]*[256]jump
 	points   []point
 	number   map[string]int
-	rules    []term // of points
-	full     bool   // a lead has too many states
+	full     bool // a lead has too many states
 }
 
 // point is what was read: the longest end that begins a text, and what is left of leads.

@@ -3,7 +3,6 @@ package grammar
 import (
 	"errors"
 	"fmt"
-	"math/bits"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -87,22 +86,6 @@ func checkMask(t testing.TB, m *Matcher, r *rand.Rand) {
 	}
 }
 
-// pick draws an allowed token.
-func pick(mask []uint64, r *rand.Rand) int32 {
-	n := r.IntN(Count(mask))
-	for i, w := range mask {
-		if k := bits.OnesCount64(w); n >= k {
-			n -= k
-			continue
-		}
-		for ; n > 0; n-- {
-			w &= w - 1
-		}
-		return int32(i*64 + bits.TrailingZeros64(w))
-	}
-	panic("no bit")
-}
-
 const jsonGBNF = `root ::= value
 value ::= object | array | string | number | "true" | "false" | "null"
 object ::= "{" (string ":" value ("," string ":" value)*)? "}"
@@ -132,7 +115,7 @@ func TestMasksAllowExactlyWhatReads(t *testing.T) {
 			m := g.Mask(v)
 			for range 30 {
 				checkMask(t, m, r)
-				id := pick(m.Allowed(), r)
+				id := testdeps.OneOf(m.Allowed(), r)
 				if err := m.Advance(id); err != nil {
 					t.Fatal(err)
 				}
@@ -166,7 +149,7 @@ func TestMasksOfRealVocabulariesAllowExactlyWhatReads(t *testing.T) {
 				m := g.Mask(v)
 				for range 12 {
 					checkMask(t, m, r)
-					id := pick(m.Allowed(), r)
+					id := testdeps.OneOf(m.Allowed(), r)
 					if err := m.Advance(id); err != nil {
 						t.Fatal(err)
 					}
@@ -189,7 +172,7 @@ func TestMasksOfBoundedPatternsAllowExactlyWhatReads(t *testing.T) {
 				m := g.Mask(v)
 				for range 20 {
 					checkMask(t, m, r)
-					id := pick(m.Allowed(), r)
+					id := testdeps.OneOf(m.Allowed(), r)
 					if err := m.Advance(id); err != nil {
 						t.Fatal(err)
 					}
@@ -284,7 +267,7 @@ func TestAnswersShareAGrammarAcrossGoroutinesAndGenerations(t *testing.T) {
 					t.Errorf("nothing allowed: %v", m.Err())
 					return
 				}
-				id := pick(mask, r)
+				id := testdeps.OneOf(mask, r)
 				if err := m.Advance(id); err != nil {
 					t.Error(err)
 					return
@@ -447,7 +430,7 @@ func BenchmarkAnswers(b *testing.B) {
 				m := mustSchema(b, schema, Options{}).Mask(v)
 				m.Within(60)
 				for id := int32(-1); !v.isEnd(id) && m.left > 0; tokens++ {
-					id = pick(m.Allowed(), r)
+					id = testdeps.OneOf(m.Allowed(), r)
 					if err := m.Advance(id); err != nil {
 						b.Fatal(err)
 					}

@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -31,10 +28,10 @@ func walk(t testing.TB, g *Grammar, v *Vocabulary, r *rand.Rand, checked bool) (
 		if checked && i%7 == 0 {
 			checkMask(t, m, r)
 		}
-		id := pick(mask, r)
+		id := testdeps.OneOf(mask, r)
 		if i > 20 || r.IntN(3) == 0 { // towards an end: what closes things, or a short token
 			for range 60 {
-				other := pick(mask, r)
+				other := testdeps.OneOf(mask, r)
 				if a, b := m.v.pieces[other], m.v.pieces[id]; bytes.ContainsAny(a, "\"]}") && !bytes.ContainsAny(b, "\"]}") || len(a) < len(b) {
 					id = other
 				}
@@ -93,34 +90,11 @@ func (m *maker) mutate(v *value) {
 	}
 }
 
-// answers are lines for the oracle.
-type answers struct {
-	lines bytes.Buffer
-	count int
-}
+// answers are what Python's jsonschema judges.
+type answers struct{ testdeps.Claims }
 
 func (a *answers) add(t testing.TB, schema, text string, match, narrow bool) {
-	line, err := json.Marshal(map[string]any{"schema": json.RawMessage(schema), "text": text, "match": match, "narrow": narrow})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.lines.Write(append(line, '\n'))
-	a.count++
-}
-
-// check lets Python's jsonschema judge the lines.
-func (a *answers) check(t testing.TB) {
-	file := filepath.Join(t.TempDir(), "answers")
-	if err := os.WriteFile(file, a.lines.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out := strings.Split(strings.TrimSpace(string(testdeps.RunPython(t, "internal/grammar/testdata/validate.py", file))), "\n")
-	if got := out[len(out)-1]; got != strconv.Itoa(a.count) {
-		t.Fatalf("the oracle read %s answers, not %d", got, a.count)
-	}
-	for _, wrong := range out[:len(out)-1] {
-		t.Errorf("wrong: %s", wrong)
-	}
+	a.Add(t, testdeps.Claim{Schema: json.RawMessage(schema), Text: text, Match: match, Narrow: narrow})
 }
 
 // mutants adds changed forms of an answer: whether they match must be whether they are valid.
@@ -179,5 +153,5 @@ func TestRandomAnswersToRandomSchemasAreValid(t *testing.T) {
 	if accepted < 1000 || unfinished > accepted/10 {
 		t.Errorf("%d schemas, %d of them unfinished: too few answers", accepted, unfinished)
 	}
-	a.check(t)
+	a.Check(t)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/sample"
+	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 // babble draws tokens that keep an answer from ending where they can, as a weak model does, until the
@@ -19,9 +20,9 @@ func babble(t testing.TB, m *Matcher, r *rand.Rand, tokens int) (text []byte, na
 				t.Fatalf("behind %q %d of %d tokens are allowed", text, Count(mask), Count(wide))
 			}
 		}
-		id := pick(mask, r)
+		id := testdeps.OneOf(mask, r)
 		for range 40 {
-			if other := pick(mask, r); m.v.isEnd(id) || bytes.ContainsAny(m.v.pieces[id], `"]}`) || bytes.ContainsAny(m.v.pieces[other], "[{,") {
+			if other := testdeps.OneOf(mask, r); m.v.isEnd(id) || bytes.ContainsAny(m.v.pieces[id], `"]}`) || bytes.ContainsAny(m.v.pieces[other], "[{,") {
 				id = other
 			}
 		}

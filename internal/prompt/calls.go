@@ -56,7 +56,7 @@ func (r *Reader) head() bool {
 	case coder, glm, seed:
 		v, name, at = r.f.family.syntax.valuesHead(r.held)
 	}
-	if v == more && r.over || v == yes && r.bare && r.unheld && r.strict[name] {
+	if v == more && r.over || v == yes && r.bare && r.unheld && r.strict(name) {
 		v = no // the whole call is looked at
 	}
 	switch v {
@@ -82,7 +82,7 @@ func (r *Reader) head() bool {
 	r.state = inArguments
 	if r.f.family.syntax.tagged() {
 		r.state = inValues
-		r.call.texts = grammar.TextProperties(r.tools[name])
+		r.call.texts = grammar.TextProperties(r.schema(name))
 	} else {
 		r.held = strings.TrimLeft(r.held, blank)
 	}
@@ -190,7 +190,18 @@ func (r *Reader) jsonHead() (v verdict, name string, at int) {
 	return more, "", 0
 }
 
-func (r *Reader) offers(name string) bool { _, ok := r.tools[name]; return ok }
+func (r *Reader) offers(name string) bool { return r.tools[name] != nil }
+
+// schema is that of a tool; nil: anything, or the tool is none that was offered.
+func (r *Reader) schema(name string) json.RawMessage {
+	if !r.offers(name) {
+		return nil
+	}
+	return r.tools[name].Schema
+}
+
+// strict reports whether the arguments of a tool must fit its schema.
+func (r *Reader) strict(name string) bool { return r.offers(name) && r.tools[name].Strict }
 
 // scanner walks over a beginning of a JSON text. Where the text ends too early it stops without failing.
 type scanner struct {
@@ -430,12 +441,8 @@ func (r *Reader) whole() bool {
 
 // fits reports whether the arguments of a call, which no grammar held, are what a strict tool takes.
 func (r *Reader) fits(name, arguments string) bool {
-	if !r.strict[name] {
+	if !r.strict(name) {
 		return true
-	}
-	schema := []byte(r.tools[name])
-	if len(schema) == 0 {
-		schema = []byte(`{"type":"object"}`)
 	}
 	value, err := jinja.FromJSON([]byte(arguments))
 	if err != nil {
@@ -445,7 +452,7 @@ func (r *Reader) fits(name, arguments string) bool {
 	if err != nil {
 		return false
 	}
-	g, err := grammar.CompileSchema(schema, grammar.Options{})
+	g, err := grammar.CompileSchema(r.tools[name].Parameters(), grammar.Options{})
 	return err == nil && g.Match([]byte(text))
 }
 

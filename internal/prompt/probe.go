@@ -151,7 +151,7 @@ func (p *probing) pairForm(s syntax) CallForm {
 
 // reads reports whether a syntax understands that.
 func (s syntax) reads(written string) bool {
-	r := &Reader{f: &Format{family: &family{syntax: s}}, tools: map[string]json.RawMessage{"needle_tool": nil}, newID: func() string { return "" }}
+	r := &Reader{f: &Format{family: &family{syntax: s}}, tools: map[string]*chat.Tool{"needle_tool": {}}, newID: func() string { return "" }}
 	r.over = true
 	r.feed(written)
 	name, arguments := "", ""

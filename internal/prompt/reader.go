@@ -2,7 +2,6 @@ package prompt
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"strings"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -27,12 +26,11 @@ type Piece struct {
 type Reader struct {
 	f       *Format
 	decoder *tokenizer.Decoder
-	tools   map[string]json.RawMessage // schemas by name; nil: calls are not looked for
-	strict  map[string]bool            // of tools: the arguments must fit the schema
-	form    *CallForm                  // of an answer that a grammar forces to call; nil: it may call
-	single  bool                       // one call at most
-	formed  bool                       // the answer is text of a form or calls, never both
-	unheld  bool                       // no grammar holds calls without a mark
+	tools   map[string]*chat.Tool // by name; nil: calls are not looked for
+	form    *CallForm             // of an answer that a grammar forces to call; nil: it may call
+	single  bool                  // one call at most
+	formed  bool                  // the answer is text of a form or calls, never both
+	unheld  bool                  // no grammar holds calls without a mark
 	state   state
 	held    string // read and not given out
 	over    bool   // nothing comes behind held
@@ -86,9 +84,9 @@ func (f *Format) NewReader(r *chat.Request, p *Prompt) *Reader {
 }
 
 func (r *Reader) offer(tools []chat.Tool) {
-	r.tools, r.strict = map[string]json.RawMessage{}, map[string]bool{}
-	for _, t := range tools {
-		r.tools[t.Name], r.strict[t.Name] = t.Schema, t.Strict
+	r.tools = map[string]*chat.Tool{}
+	for i := range tools {
+		r.tools[tools[i].Name] = &tools[i]
 	}
 }
 

@@ -17,7 +17,7 @@ func parse(syn syntax, think pair, thinking bool, stretches ...string) string {
 	n := 0
 	r := &Reader{f: &Format{family: &family{syntax: syn, think: think}}, newID: func() string { n++; return fmt.Sprintf("id%d", n) }}
 	if syn != none {
-		r.tools = map[string]json.RawMessage{"get_weather": weather.Schema, "clock": nil}
+		r.offer([]chat.Tool{weather, {Name: "clock"}})
 	}
 	if thinking {
 		r.state, r.skip = inThinking, true
@@ -164,7 +164,7 @@ func TestArgumentsAreGivenOutAsTheyCome(t *testing.T) {
 		hermes: "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"", coder: "<tool_call>\n<function=get_weather>\n<parameter=city>\n", seed: "<seed:tool_call><function=get_weather><parameter=city>", glm: "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>",
 		llama: "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"", mistral: "[TOOL_CALLS][{\"name\": \"get_weather\", \"arguments\": {\"city\": \"", mistralArgs: "[TOOL_CALLS]get_weather[ARGS]{\"city\": \"", functionary: "<function=get_weather>{\"city\": \"",
 	} {
-		r := &Reader{f: &Format{family: &family{syntax: syn}}, tools: map[string]json.RawMessage{"get_weather": weather.Schema}, newID: func() string { return "id" }}
+		r := &Reader{f: &Format{family: &family{syntax: syn}}, tools: map[string]*chat.Tool{"get_weather": &weather}, newID: func() string { return "id" }}
 		r.feed(begin)
 		r.out = nil
 		r.feed("a long text")

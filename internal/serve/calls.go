@@ -127,7 +127,7 @@ func (b *builder) free(think, end string) *grammar.Grammar {
 // calls is one to most calls; read is their beginning that has been written already.
 func (b *builder) calls(read string) *grammar.Grammar {
 	arguments := b.arguments(grammar.Options{Pairs: b.form.Pairs})
-	call := func(before string) *grammar.Grammar {
+	call := func(before, read string) *grammar.Grammar {
 		var any []*grammar.Grammar
 		for i := range b.tools {
 			head := strings.TrimPrefix(before+b.form.Head(b.tools[i].Name), read)
@@ -135,9 +135,7 @@ func (b *builder) calls(read string) *grammar.Grammar {
 		}
 		return b.alt(any...)
 	}
-	first := call(b.form.Open)
-	read = ""
-	return b.seq(first, b.further(call(b.form.Between)), b.literal(b.form.Close))
+	return b.seq(call(b.form.Open, read), b.further(call(b.form.Between, "")), b.literal(b.form.Close))
 }
 
 // bare are the beginnings of answers that are calls without a mark.
@@ -178,10 +176,7 @@ func (b *builder) arguments(o grammar.Options) []*grammar.Grammar {
 // argumentsOf is the form of a tool's arguments. A schema that cannot be enforced is an error only where
 // the tool is strict; else what is known of them is which are texts.
 func argumentsOf(t *chat.Tool, o grammar.Options) (*grammar.Grammar, error) {
-	schema := []byte(t.Schema)
-	if len(schema) == 0 {
-		schema = []byte(`{"type":"object"}`)
-	}
+	schema := t.Parameters()
 	g, err := grammar.CompileSchema(schema, o)
 	if err == nil || t.Strict {
 		if err != nil {
