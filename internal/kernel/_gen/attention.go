@@ -188,43 +188,6 @@ func (a isa) mixColumns(name string, half bool, rows, width, shift, size int) {
 	label("%s_done", name)
 }
 
-// expConstants loads what exp needs to Z16-Z29.
-func expConstants() {
-	for i, name := range []string{"expLow", "expHigh", "log2e", "ln2High", "ln2Low", "bias127",
-		"taylor0", "taylor1", "taylor2", "taylor3", "taylor4", "taylor5", "taylor6", "taylor7"} {
-		p("VBROADCASTSS ·%s(SB), Z%d", name, 16+i)
-	}
-}
-
-// expZ replaces each register x of several by e^x, as expY does, with constants in registers.
-func expZ(x, n, t, mask []int) {
-	each := func(format string, pick func(i int) []any) {
-		for i := range x {
-			p(format, pick(i)...)
-		}
-	}
-	each("VCMPPS $0x11, Z16, Z%d, K%d", func(i int) []any { return []any{x[i], mask[i]} }) // x < low: 0 in the end
-	each("VMINPS Z%d, Z17, Z%d", func(i int) []any { return []any{x[i], x[i]} })           // keeps a NaN of x
-	each("VMULPS Z18, Z%d, Z%d", func(i int) []any { return []any{x[i], n[i]} })
-	each("VRNDSCALEPS $0, Z%d, Z%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VMULPS Z19, Z%d, Z%d", func(i int) []any { return []any{n[i], t[i]} })
-	each("VSUBPS Z%d, Z%d, Z%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
-	each("VMULPS Z20, Z%d, Z%d", func(i int) []any { return []any{n[i], t[i]} })
-	each("VSUBPS Z%d, Z%d, Z%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
-	each("VMULPS Z22, Z%d, Z%d", func(i int) []any { return []any{x[i], t[i]} })
-	for c := 1; c <= 7; c++ {
-		each("VADDPS Z%d, Z%d, Z%d", func(i int) []any { return []any{22 + c, t[i], t[i]} })
-		if c < 7 {
-			each("VMULPS Z%d, Z%d, Z%d", func(i int) []any { return []any{x[i], t[i], t[i]} })
-		}
-	}
-	each("VCVTPS2DQ Z%d, Z%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VPADDD Z21, Z%d, Z%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VPSLLD $23, Z%d, Z%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VMULPS Z%d, Z%d, Z%d", func(i int) []any { return []any{n[i], t[i], x[i]} })
-	each("VPXORD Z%d, Z%d, K%d, Z%d", func(i int) []any { return []any{x[i], x[i], mask[i], x[i]} })
-}
-
 // highest leaves the greatest number of X or Y register n in X register n, using register t.
 func highest(n, t int) {
 	p("VEXTRACTF128 $1, Y%d, X%d", n, t)
@@ -283,7 +246,7 @@ func softenAVX512() {
 	softenStart()
 	label("soften512_shrink") // rows are padded to a multiple of 16
 	p("VMOVUPS (DX), Z0")
-	expZ([]int{0}, []int{1}, []int{2}, []int{3})
+	exp("Z", []int{0}, []int{1}, []int{2}, []int{3})
 	p("VMOVUPS Z0, (DX)")
 	p("ADDQ $64, DX")
 	p("SUBQ $16, CX")
@@ -298,7 +261,7 @@ func softenAVX512() {
 	p("VMOVUPS 64(SI), Z1")
 	p("VSUBPS Z6, Z0, Z0")
 	p("VSUBPS Z6, Z1, Z1")
-	expZ([]int{0, 1}, []int{2, 3}, []int{4, 5}, []int{3, 4})
+	exp("Z", []int{0, 1}, []int{2, 3}, []int{4, 5}, []int{3, 4})
 	p("VMOVAPS.Z Z0, K1, Z0")
 	p("VMOVAPS.Z Z1, K2, Z1")
 	p("VMOVUPS Z0, (SI)")
@@ -344,7 +307,7 @@ func softenAVX2() {
 	softenStart()
 	label("soften2_shrink")
 	p("VMOVUPS (DX), Y0")
-	expY([]int{0}, []int{1}, []int{2}, []int{4})
+	exp("Y", []int{0}, []int{1}, []int{2}, []int{4})
 	p("VMOVUPS Y0, (DX)")
 	p("ADDQ $32, DX")
 	p("SUBQ $8, CX")
@@ -357,7 +320,7 @@ func softenAVX2() {
 		p("VMOVUPS %d(SI), Y%d", 32*v, v)
 		p("VSUBPS Y4, Y%d, Y%d", v, v)
 	}
-	expY([]int{0, 1, 2, 3}, []int{4, 5, 6, 7}, []int{8, 9, 10, 11}, []int{12, 13, 14, 15})
+	exp("Y", []int{0, 1, 2, 3}, []int{4, 5, 6, 7}, []int{8, 9, 10, 11}, []int{12, 13, 14, 15})
 	for v := range 4 {
 		mask(v)
 		p("VANDPS Y7, Y%d, Y%d", v, v)

@@ -1,36 +1,70 @@
 package main
 
-import "math"
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
 
-// expY replaces each register x of several by e^x: the operations of kernel.exp32, in its order. n, t and mask are registers
-// it may use. Several chains at a time keep the processor busy while each waits for its last operation.
-func expY(x, n, t, mask []int) {
+// exp replaces each register x of several by e^x: the operations of kernel.exp32, in its order. n, t and mask are registers
+// it may use. Several chains at a time keep the processor busy while each waits for its last operation. Constants are
+// in memory for AVX2, and for AVX-512, whose masks are K registers, where expConstants puts them.
+func exp(v string, x, n, t, mask []int) {
+	wide := v == "Z"
+	constant := func(name string) string {
+		if wide {
+			return fmt.Sprintf("Z%d", 16+slices.Index(expNames, name))
+		}
+		return "·" + name + "(SB)"
+	}
 	each := func(format string, pick func(i int) []any) {
 		for i := range x {
-			p(format, pick(i)...)
+			p(strings.ReplaceAll(format, "V%", v+"%"), pick(i)...)
 		}
 	}
-	each("VCMPPS $0x11, ·expLow(SB), Y%d, Y%d", func(i int) []any { return []any{x[i], mask[i]} }) // x < low: 0 in the end
-	each("VMOVUPS ·expHigh(SB), Y%d", func(i int) []any { return []any{n[i]} })
-	each("VMINPS Y%d, Y%d, Y%d", func(i int) []any { return []any{x[i], n[i], x[i]} }) // keeps a NaN of x
-	each("VMULPS ·log2e(SB), Y%d, Y%d", func(i int) []any { return []any{x[i], n[i]} })
-	each("VROUNDPS $0, Y%d, Y%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VMULPS ·ln2High(SB), Y%d, Y%d", func(i int) []any { return []any{n[i], t[i]} })
-	each("VSUBPS Y%d, Y%d, Y%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
-	each("VMULPS ·ln2Low(SB), Y%d, Y%d", func(i int) []any { return []any{n[i], t[i]} })
-	each("VSUBPS Y%d, Y%d, Y%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
-	each("VMULPS ·taylor0(SB), Y%d, Y%d", func(i int) []any { return []any{x[i], t[i]} })
+	if wide {
+		each("VCMPPS $0x11, "+constant("expLow")+", V%d, K%d", func(i int) []any { return []any{x[i], mask[i]} }) // x < low: 0 in the end
+		each("VMINPS V%d, "+constant("expHigh")+", V%d", func(i int) []any { return []any{x[i], x[i]} })          // keeps a NaN of x
+	} else {
+		each("VCMPPS $0x11, "+constant("expLow")+", V%d, V%d", func(i int) []any { return []any{x[i], mask[i]} })
+		each("VMOVUPS "+constant("expHigh")+", V%d", func(i int) []any { return []any{n[i]} })
+		each("VMINPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], n[i], x[i]} })
+	}
+	round := map[bool]string{true: "VRNDSCALEPS", false: "VROUNDPS"}[wide]
+	each("VMULPS "+constant("log2e")+", V%d, V%d", func(i int) []any { return []any{x[i], n[i]} })
+	each(round+" $0, V%d, V%d", func(i int) []any { return []any{n[i], n[i]} })
+	each("VMULPS "+constant("ln2High")+", V%d, V%d", func(i int) []any { return []any{n[i], t[i]} })
+	each("VSUBPS V%d, V%d, V%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
+	each("VMULPS "+constant("ln2Low")+", V%d, V%d", func(i int) []any { return []any{n[i], t[i]} })
+	each("VSUBPS V%d, V%d, V%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
+	each("VMULPS "+constant("taylor0")+", V%d, V%d", func(i int) []any { return []any{x[i], t[i]} })
 	for c := 1; c <= 7; c++ {
-		each("VADDPS ·taylor%d(SB), Y%d, Y%d", func(i int) []any { return []any{c, t[i], t[i]} })
+		each(fmt.Sprintf("VADDPS %s, V%%d, V%%d", constant(fmt.Sprintf("taylor%d", c))), func(i int) []any { return []any{t[i], t[i]} })
 		if c < 7 {
-			each("VMULPS Y%d, Y%d, Y%d", func(i int) []any { return []any{x[i], t[i], t[i]} })
+			each("VMULPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], t[i], t[i]} })
 		}
 	}
-	each("VCVTPS2DQ Y%d, Y%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VPADDD ·bias127(SB), Y%d, Y%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VPSLLD $23, Y%d, Y%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VMULPS Y%d, Y%d, Y%d", func(i int) []any { return []any{n[i], t[i], x[i]} })
-	each("VANDNPS Y%d, Y%d, Y%d", func(i int) []any { return []any{x[i], mask[i], x[i]} })
+	each("VCVTPS2DQ V%d, V%d", func(i int) []any { return []any{n[i], n[i]} })
+	each("VPADDD "+constant("bias127")+", V%d, V%d", func(i int) []any { return []any{n[i], n[i]} })
+	each("VPSLLD $23, V%d, V%d", func(i int) []any { return []any{n[i], n[i]} })
+	each("VMULPS V%d, V%d, V%d", func(i int) []any { return []any{n[i], t[i], x[i]} })
+	if wide {
+		each("VPXORD V%d, V%d, K%d, V%d", func(i int) []any { return []any{x[i], x[i], mask[i], x[i]} })
+	} else {
+		each("VANDNPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], mask[i], x[i]} })
+	}
+}
+
+// expNames are the constants that exp needs.
+var expNames = []string{"expLow", "expHigh", "log2e", "ln2High", "ln2Low", "bias127",
+	"taylor0", "taylor1", "taylor2", "taylor3", "taylor4", "taylor5", "taylor6", "taylor7"}
+
+// expConstants loads them to Z16-Z29.
+func expConstants() {
+	for i, name := range expNames {
+		p("VBROADCASTSS ·%s(SB), Z%d", name, 16+i)
+	}
 }
 
 // swiGLU512 has two chains of e^x at a time.
@@ -48,7 +82,7 @@ func swiGLU512() {
 		p("VMOVUPS %d(DI), Z%d", 64*i, 6+i)
 		p("VPXORD Z30, Z%d, Z%d", 6+i, i)
 	}
-	expZ([]int{0, 1}, []int{2, 3}, []int{4, 5}, []int{3, 4})
+	exp("Z", []int{0, 1}, []int{2, 3}, []int{4, 5}, []int{3, 4})
 	for i := range 2 {
 		p("VADDPS Z31, Z%d, Z%d", i, i)
 		p("VDIVPS Z%d, Z%d, Z%d", i, 6+i, i)
@@ -70,7 +104,7 @@ func swiGLUY(vectors int) {
 		p("VMOVUPS %d(DI), Y%d", 32*i, 12+i)
 		p("VXORPS ·signBit(SB), Y%d, Y%d", 12+i, x[i])
 	}
-	expY(x, n, t, mask)
+	exp("Y", x, n, t, mask)
 	for i := range vectors {
 		p("VADDPS ·one(SB), Y%d, Y%d", x[i], x[i])
 		p("VDIVPS Y%d, Y%d, Y%d", x[i], 12+i, x[i])
@@ -128,7 +162,7 @@ func vectors() {
 	label("exp_loop")
 	p("VMOVUPS (SI), Y0")
 	p("VSUBPS Y6, Y0, Y0")
-	expY([]int{0}, []int{1}, []int{2}, []int{4})
+	exp("Y", []int{0}, []int{1}, []int{2}, []int{4})
 	p("VMOVUPS Y0, (DI)")
 	p("VADDPS Y0, Y5, Y5")
 	p("ADDQ $32, SI")
