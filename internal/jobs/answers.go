@@ -144,7 +144,8 @@ func scanKept(scan func(...any) error) (k Kept, err error) {
 	return k, err
 }
 
-// Kept gives one answer of an owner and a dialect.
+// Kept gives one answer of an owner and a dialect, without its labels: most who ask, and all who ask again and again,
+// have no use for them.
 func (s *Store) Kept(ctx context.Context, owner, dialect, id string) (Kept, error) {
 	out, err := s.selectKept(ctx, `id = $1 AND owner = $2 AND dialect = $3 AND (expires = 0 OR expires > $4)`, id, owner, dialect, db.Millis(s.now()))
 	if err == nil && len(out) == 0 {
@@ -153,7 +154,18 @@ func (s *Store) Kept(ctx context.Context, owner, dialect, id string) (Kept, erro
 	if err != nil {
 		return Kept{}, err
 	}
-	return out[0], s.label(ctx, out)
+	return out[0], nil
+}
+
+// Labelled is Kept with labels.
+func (s *Store) Labelled(ctx context.Context, owner, dialect, id string) (Kept, error) {
+	k, err := s.Kept(ctx, owner, dialect, id)
+	if err != nil {
+		return Kept{}, err
+	}
+	one := []Kept{k}
+	err = s.label(ctx, one)
+	return one[0], err
 }
 
 func (s *Store) selectKept(ctx context.Context, where string, args ...any) ([]Kept, error) {

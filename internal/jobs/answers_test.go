@@ -78,7 +78,10 @@ func TestAnswersAreLabelledAnewAndForgottenWithTheirLabels(t *testing.T) {
 	if k, err := s.Label(ctx, "me", "plain", "1", map[string]string{"b": "3"}); err != nil || !maps.Equal(k.Labels, map[string]string{"b": "3"}) {
 		t.Errorf("%v %v", k.Labels, err)
 	}
-	if k, err := s.Kept(ctx, "me", "plain", "2"); err != nil || !maps.Equal(k.Labels, old) {
+	if k, err := s.Labelled(ctx, "me", "plain", "1"); err != nil || !maps.Equal(k.Labels, map[string]string{"b": "3"}) {
+		t.Errorf("%v %v", k.Labels, err)
+	}
+	if k, err := s.Labelled(ctx, "me", "plain", "2"); err != nil || !maps.Equal(k.Labels, old) {
 		t.Errorf("the other one: %v %v", k.Labels, err)
 	}
 	if err := s.Drop(ctx, "me", "plain", "1"); err != nil {

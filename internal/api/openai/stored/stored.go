@@ -104,7 +104,7 @@ func render(k *jobs.Kept) (map[string]json.RawMessage, error) {
 
 func (h *handler) kept(c *api.Call) (jobs.Kept, error) {
 	id := c.R.PathValue("id")
-	k, err := h.s.Kept(c.R.Context(), c.Owner(), dialect, strings.TrimPrefix(id, prefix))
+	k, err := h.s.Labelled(c.R.Context(), c.Owner(), dialect, strings.TrimPrefix(id, prefix))
 	return k, missing(err, id, "completion_id")
 }
 
