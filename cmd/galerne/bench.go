@@ -437,13 +437,17 @@ func (r *benchResult) print(a *app) error {
 	if err := r.Profile.Prompt.print(a, fmt.Sprintf("Reading %d tokens", r.PromptTokens)); err != nil {
 		return err
 	}
-	return r.Profile.Generate.print(a, fmt.Sprintf("Writing %d tokens", r.GenerateTokens))
+	if err := r.Profile.Generate.print(a, fmt.Sprintf("Writing %d tokens", r.GenerateTokens)); err != nil || r.Profile.Batch == nil {
+		return err
+	}
+	return r.Profile.Batch.print(a, fmt.Sprintf("Writing %d tokens, %d times at once", r.GenerateTokens, slices.MaxFunc(r.Batch, func(x, y batchSpeed) int { return x.N - y.N }).N))
 }
 
 // profiles tell where the time of one reading and of one writing went.
 type profiles struct {
 	Prompt   *profile `json:"prompt"`
 	Generate *profile `json:"generate"`
+	Batch    *profile `json:"batch,omitempty"` // as many answers at once as the largest batch has
 }
 
 // profile is the steps of one request, by kinds of work, the longest first.
@@ -538,6 +542,13 @@ func (b *bench) profile(bandwidth float64) (*profiles, error) {
 	}
 	b.settle()
 	p.Generate = b.steps.take(bandwidth)
+	if n := slices.Max(append([]int{1}, b.Batch...)); n > 1 {
+		if _, err := b.writeOnce(n); err != nil {
+			return nil, err
+		}
+		b.settle()
+		p.Batch = b.steps.take(bandwidth)
+	}
 	return p, nil
 }
 
