@@ -67,8 +67,9 @@ def bandwidth_share(got):
 
 
 def short_profile(profile):
-    """[kind of work, share of the time, share of the memory's bandwidth] of the longest few, for prompt and generate."""
-    return {what: [[w["name"], w["share"], w["bandwidth_share"]] for w in profile[what]["work"][:5]] for what in ("prompt", "generate")}
+    """[kind of work, share of the time, of the memory's bandwidth, of the unit's operations] of the longest few."""
+    return {what: [[w["name"], w["share"], w["bandwidth_share"], w["unit_share"]] for w in profile[what]["work"][:6]]
+            for what in ("prompt", "generate", "batch") if what in profile}
 
 
 def residency(got):

@@ -107,13 +107,17 @@ def profiles(result):
     """Of the speeds that are short of a target, the kinds of work that take the most time."""
     out = []
     for model, entry in result["parts"].get("speed", {}).items():
-        for what in ("prompt", "generate"):
-            rows = [r for r in ROWS if r.part == "speed" and r.name.startswith(what) and r.name in entry["galerne"]]
+        for what, names, called in (("prompt", "prompt", "a prompt"), ("generate", ("generate", "bandwidth"), "one answer"), ("batch", "batch", "16 answers at once")):
+            rows = [r for r in ROWS if r.part == "speed" and r.name.startswith(names) and r.name in entry["galerne"]]
             if any(Line(r, model, entry).verdict == SHORT for r in rows) and what in entry.get("profile", {}):
-                work = [f"{name} {100 * share:.0f} %" + (f" (memory at {100 * memory:.0f} %)" if memory > 0.01 else "")
-                        for name, share, memory in entry["profile"][what]]
-                out.append(f"{model}, {'a prompt' if what == 'prompt' else 'one answer'}: " + ", ".join(work) + ".")
+                out.append(f"{model}, {called}: " + ", ".join(worked(*w) for w in entry["profile"][what]) + ".")
     return out
+
+
+def worked(name, share, memory, unit=0):
+    """A kind of work, and how near it comes to the machine's limits; results of before had no unit's."""
+    limits = [f"{what} at {100 * of:.0f} %" for what, of in (("memory", memory), ("its unit", unit)) if of > 0.05]
+    return f"{name} {100 * share:.0f} %" + (f" ({', '.join(limits)})" if limits else "")
 
 
 def provenance(result):

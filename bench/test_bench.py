@@ -85,9 +85,9 @@ class Table(unittest.TestCase):
         self.assertIn(f"* load {MIXTRAL}: 2026-11-29, commit abc1234, 2 threads, medians of 5 rounds.", text)
 
     def test_what_is_short_comes_with_its_profile(self):
-        profile = {"generate": [["product", 0.9, 0.7], ["between tasks", 0.1, 0]], "prompt": [["attention", 0.5, 0.2]]}
+        profile = {"generate": [["product", 0.9, 0.7, 0.1], ["between tasks", 0.1, 0, 0]], "prompt": [["attention", 0.5, 0.2, 0.4]]}
         text = table.table(result(speed={HALF: entry({"generate": 10, "prompt 512": 80}, {"generate": 10, "prompt 512": 10}, profile=profile)}))
-        self.assertIn(f"Where the time goes there: {HALF}, one answer: product 90 % (memory at 70 %), between tasks 10 %.", text)
+        self.assertIn(f"Where the time goes there: {HALF}, one answer: product 90 % (memory at 70 %, its unit at 10 %), between tasks 10 %.", text)
         self.assertNotIn("attention", text)
 
     def test_the_page_keeps_what_stands_around_the_table(self):

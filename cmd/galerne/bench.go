@@ -32,7 +32,7 @@ type benchCmd struct {
 	Runs     int      `help:"Runs of each measurement, of which the median is printed." default:"5" placeholder:"N"`
 	Cache    string   `help:"How keys and values are kept: f16 or q8." enum:"f16,q8" default:"f16"`
 	Guess    bool     `help:"Let the engine guess tokens from the answer's own text, as serving does: the random prompts here make answers that repeat themselves, so that it flatters."`
-	Profile  bool     `help:"Show where the time of reading and writing goes: a line for each kind of work, with what it reads and computes."`
+	Profile  bool     `help:"Show where the time of reading and writing goes: a line for each kind of work, with what it reads and computes, and how near to the machine's limits."`
 	JSON     bool     `name:"json" help:"Print JSON."`
 }
 
@@ -161,11 +161,13 @@ func (b *bench) measure() (*benchResult, error) {
 		}
 	}
 	r.Load = median(loads)
-	b.progress("measuring the memory's bandwidth")
-	if r.Bandwidth, err = kernel.Bandwidth(b.pool, bandwidthBytes); err != nil || !b.Profile {
+	b.progress("measuring the machine's limits")
+	limits, err := b.pool.Measure(bandwidthBytes)
+	r.Bandwidth = limits.Bytes
+	if err != nil || !b.Profile {
 		return r, err
 	}
-	r.Profile, err = b.profile(r.Bandwidth)
+	r.Profile, err = b.profile(limits)
 	return r, err
 }
 
@@ -467,6 +469,8 @@ type workTime struct {
 	BytesPerSecond float64 `json:"bytes_per_s"`
 	OpsPerSecond   float64 `json:"ops_per_s"`
 	BandwidthShare float64 `json:"bandwidth_share"` // of the memory's, as measured; beyond 1 the caches help
+	UnitShare      float64 `json:"unit_share"`      // of the operations that the units for integers, or floats, make at most
+	floats         bool
 }
 
 // stepTimes gathers what the engine's goroutine tells, between two looks.
@@ -491,11 +495,11 @@ func (s *stepTimes) trace(w kernel.Work, took time.Duration) {
 		i, s.work = len(s.work), append(s.work, workTime{Name: w.Name})
 	}
 	t := &s.work[i]
-	t.Calls, t.Seconds, t.Bytes, t.Ops = t.Calls+1, t.Seconds+took.Seconds(), t.Bytes+w.Bytes, t.Ops+w.Ops
+	t.Calls, t.Seconds, t.Bytes, t.Ops, t.floats = t.Calls+1, t.Seconds+took.Seconds(), t.Bytes+w.Bytes, t.Ops+w.Ops, w.Floats
 }
 
 // take gives what was gathered and begins anew.
-func (s *stepTimes) take(bandwidth float64) *profile {
+func (s *stepTimes) take(limits kernel.Limits) *profile {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := &profile{Seconds: s.took.Seconds(), Steps: s.steps, Work: s.work}
@@ -510,7 +514,10 @@ func (s *stepTimes) take(bandwidth float64) *profile {
 			"*engine.sampleTask": "choosing tokens"}[t.Name], t.Name)
 		if t.Seconds > 0 {
 			t.Share, t.BytesPerSecond, t.OpsPerSecond = t.Seconds/p.Seconds, float64(t.Bytes)/t.Seconds, float64(t.Ops)/t.Seconds
-			t.BandwidthShare = t.BytesPerSecond / bandwidth
+			t.BandwidthShare = t.BytesPerSecond / limits.Bytes
+			if unit := map[bool]float64{false: limits.Integers, true: limits.Floats}[t.floats]; unit > 0 {
+				t.UnitShare = t.OpsPerSecond / unit
+			}
 		}
 	}
 	slices.SortFunc(p.Work, func(x, y workTime) int { return cmp.Compare(y.Seconds, x.Seconds) })
@@ -519,7 +526,7 @@ func (s *stepTimes) take(bandwidth float64) *profile {
 }
 
 // profile runs once more with every task traced, which costs a little time itself.
-func (b *bench) profile(bandwidth float64) (*profiles, error) {
+func (b *bench) profile(limits kernel.Limits) (*profiles, error) {
 	b.progress("looking where the time goes")
 	b.steps = &stepTimes{}
 	b.pool.SetTrace(b.steps.trace)
@@ -530,24 +537,24 @@ func (b *bench) profile(bandwidth float64) (*profiles, error) {
 	}
 	defer closeModel()
 	for range 2 { // the first is a warm-up
-		b.steps.take(bandwidth)
+		b.steps.take(limits)
 		if _, err := b.readOnce(); err != nil {
 			return nil, err
 		}
 		b.settle()
 	}
-	p := &profiles{Prompt: b.steps.take(bandwidth)}
+	p := &profiles{Prompt: b.steps.take(limits)}
 	if _, err := b.writeOnce(1); err != nil {
 		return nil, err
 	}
 	b.settle()
-	p.Generate = b.steps.take(bandwidth)
+	p.Generate = b.steps.take(limits)
 	if n := slices.Max(append([]int{1}, b.Batch...)); n > 1 {
 		if _, err := b.writeOnce(n); err != nil {
 			return nil, err
 		}
 		b.settle()
-		p.Batch = b.steps.take(bandwidth)
+		p.Batch = b.steps.take(limits)
 	}
 	return p, nil
 }
@@ -561,14 +568,17 @@ func (b *bench) settle() {
 
 func (p *profile) print(a *app, what string) error {
 	fmt.Fprintf(a.out, "\n%s: %d steps in %.3f s\n", what, p.Steps, p.Seconds)
-	return table(a.out, "WORK\tCALLS\tSHARE\tGB/S\tOF THE MEMORY'S\tGOP/S", func(row func(...string)) {
+	return table(a.out, "WORK\tCALLS\tSHARE\tGB/S\tOF THE MEMORY'S\tGOP/S\tOF THE UNIT'S", func(row func(...string)) {
 		for _, t := range p.Work {
-			cells := []string{t.Name, strconv.Itoa(t.Calls), fmt.Sprintf("%.1f %%", 100*t.Share), "", "", ""}
+			cells := []string{t.Name, strconv.Itoa(t.Calls), fmt.Sprintf("%.1f %%", 100*t.Share), "", "", "", ""}
 			if t.Bytes > 0 {
 				cells[3], cells[4] = fmt.Sprintf("%.1f", t.BytesPerSecond/1e9), fmt.Sprintf("%.0f %%", 100*t.BandwidthShare)
 			}
 			if t.Ops > 0 {
 				cells[5] = fmt.Sprintf("%.1f", t.OpsPerSecond/1e9)
+			}
+			if t.UnitShare > 0 {
+				cells[6] = fmt.Sprintf("%.0f %%", 100*t.UnitShare)
 			}
 			row(cells...)
 		}

@@ -38,9 +38,9 @@ func TestATraceIsToldWhatEveryTaskReadsAndComputes(t *testing.T) {
 	p.Run(4, nothing{})
 	seen := int64(4 + 4 + 1) // by the window of 4, by the first position
 	want := []Work{
-		{"product F32", 48 * 32 * 4, 2 * 3 * 48 * 32},
-		{"attention", (5 + 1) * int64(layout.TokenBytes()), 4 * 4 * 16 * seen},
-		{"kernel.nothing", 0, 0},
+		{"product F32", 48 * 32 * 4, 2 * 3 * 48 * 32, true},
+		{"attention", (5 + 1) * int64(layout.TokenBytes()), 4 * 4 * 16 * seen, true},
+		{"kernel.nothing", 0, 0, false},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("told of %v, want %v", got, want)
@@ -49,5 +49,28 @@ func TestATraceIsToldWhatEveryTaskReadsAndComputes(t *testing.T) {
 		if got[i] != want[i] {
 			t.Errorf("told of %+v, want %+v", got[i], want[i])
 		}
+	}
+}
+func TestTheMachinesLimitsAreMeasured(t *testing.T) {
+	p := NewPool(2)
+	defer p.Close()
+	l, err := p.Measure(8 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Bytes <= 0 {
+		t.Errorf("memory gives %v bytes a second", l.Bytes)
+	}
+	if len(Implementations()) == 1 {
+		if l.Integers != 0 || l.Floats != 0 {
+			t.Errorf("limits of instructions that are not used: %+v", l)
+		}
+		return
+	}
+	if l.Floats <= 0 {
+		t.Errorf("floats are not measured: %+v", l)
+	}
+	if quantized := Implementations(); quantized[len(quantized)-1] != "neon" && l.Integers <= l.Floats {
+		t.Errorf("integers of 8 bits are no faster than floats: %+v", l)
 	}
 }

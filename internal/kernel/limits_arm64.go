@@ -1,0 +1,14 @@
+//go:build !purego
+
+package kernel
+
+func integersNEON(n int)
+func fmaNEON(n int)
+
+// limits are the loops of the units that are used.
+func limits() (integers, floats limit) {
+	if useDot {
+		integers = limit{integersNEON, 2 * 16 * 16}
+	}
+	return integers, limit{fmaNEON, 2 * 16 * 4}
+}
