@@ -74,6 +74,7 @@ func (a *Attention) describe() Work {
 	}
 	return w
 }
+
 // Limits are what this machine can do at most with a pool's threads. Operations are multiplications and additions, two a
 // product that is added; 0 where no instruction of ours can be timed.
 type Limits struct {
