@@ -34,12 +34,14 @@ type product struct {
 	perPart int // panels, of one job, each with partRows rows at most
 	scratch []tile
 	calls   []dotCall
+	copies  []panelCopy // of matrices that are not packed yet
 }
 
 // maxRows is the most input rows of one kernel call.
 const maxRows = 32
 
-type tile [maxRows * 2 * panelRows]float32
+// tile is a kernel's scratch: sums of rows, and behind them what tiles of AMX want unpacked.
+type tile [maxRows*2*panelRows + 2048]float32
 
 // dotCall is what a kernel is given: some input rows against neighbouring panels. Strides are in bytes.
 type dotCall struct {
@@ -78,7 +80,7 @@ func (p *Pool) MatMul(jobs []Job) {
 		return
 	}
 	if len(t.scratch) < p.threads {
-		t.scratch, t.calls = make([]tile, p.threads), make([]dotCall, p.threads)
+		t.scratch, t.calls, t.copies = make([]tile, p.threads), make([]dotCall, p.threads), make([]panelCopy, p.threads)
 	}
 	t.perPart = max(1, min(units/(p.threads*8), partBytes/most))
 	if t.perPart > 1 {
@@ -110,7 +112,8 @@ func (t *product) Part(part, worker int) {
 		if part < n {
 			panel, row := part/j.chunks()*t.perPart, part%j.chunks()*partRows
 			to := min(panel+t.perPart, j.W.panels())
-			j.compute(panel, to, row, min(row+partRows, j.rows()), &t.scratch[worker], &t.calls[worker])
+			w := j.W.open(panel, to, &t.copies[worker])
+			j.compute(w, to, row, min(row+partRows, j.rows()), &t.scratch[worker], &t.calls[worker])
 			return
 		}
 		part -= n
@@ -119,40 +122,40 @@ func (t *product) Part(part, worker int) {
 
 // compute runs output rows [row, end) tile by tile past the panels, which stay in the second-level cache
 // meanwhile.
-func (j *Job) compute(from, to, row, end int, out *tile, call *dotCall) {
+func (j *Job) compute(w panels, to, row, end int, out *tile, call *dotCall) {
 	whole := min(to, j.W.Rows/panelRows)
 	for row < end {
 		n := j.W.form.tileRows(end - row)
-		if whole > from {
-			j.tile(from, whole, row, n, out, call)
+		if whole > w.first {
+			j.tile(w, whole, row, n, out, call)
 		}
 		if to > whole { // the last panel has fewer rows than lanes
-			j.ragged(row, n, out, call)
+			j.ragged(w, row, n, out, call)
 		}
 		row += n
 	}
 }
 
 // tile computes n rows from output row i on against whole panels.
-func (j *Job) tile(from, to, i, n int, out *tile, call *dotCall) {
-	call.dst, call.dstStride = unsafe.Pointer(&j.Dst[i*j.Stride+from*panelRows]), uintptr(4*j.Stride)
-	j.call(from, to, i, n, out, call)
+func (j *Job) tile(w panels, to, i, n int, out *tile, call *dotCall) {
+	call.dst, call.dstStride = unsafe.Pointer(&j.Dst[i*j.Stride+w.first*panelRows]), uintptr(4*j.Stride)
+	j.call(w, to, i, n, out, call)
 }
 
-func (j *Job) ragged(i, n int, out *tile, call *dotCall) {
+func (j *Job) ragged(w panels, i, n int, out *tile, call *dotCall) {
 	call.dst, call.dstStride = unsafe.Pointer(&out[0]), 4*panelRows // no row's place is behind that of its sums
 	last := j.W.panels() - 1
-	j.call(last, last+1, i, n, out, call)
+	j.call(w.from(last, j.W), last+1, i, n, out, call)
 	first := last * panelRows
 	for r := range n {
 		copy(j.Dst[(i+r)*j.Stride+first:][:j.W.Rows-first], out[r*panelRows:])
 	}
 }
 
-func (j *Job) call(from, to, i, n int, sums *tile, call *dotCall) {
+func (j *Job) call(w panels, to, i, n int, sums *tile, call *dotCall) {
 	row, m, in := j.First+i, j.W, j.In
 	call.sums = unsafe.Pointer(sums)
-	call.w, call.panels, call.rows, call.size = m.panel(from), uintptr(to-from), uintptr(n), uintptr(m.panelBytes)
+	call.w, call.panels, call.rows, call.size = w.at, uintptr(to-w.first), uintptr(n), uintptr(m.panelBytes)
 	if m.form.bits == 0 {
 		call.x, call.xStride, call.blocks = unsafe.Pointer(&in.x[row*in.Cols]), uintptr(4*in.Cols), uintptr(in.Cols)
 	} else {

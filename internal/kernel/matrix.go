@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/galerne-ai/galerne/internal/dtype"
@@ -120,7 +121,8 @@ func formOf(t dtype.Type) form {
 	return form{kind: kindF32}
 }
 
-// Matrix is a weight matrix [Rows][Cols], packed for matrix products. It is read-only.
+// Matrix is a weight matrix [Rows][Cols], packed for matrix products. It is read-only. One that Defer made may be
+// used before it is packed: every use packs what it needs for itself, which takes longer and gives the same bits.
 type Matrix struct {
 	Rows, Cols int
 	Type       dtype.Type
@@ -128,6 +130,11 @@ type Matrix struct {
 	panelBytes int
 	data       []byte // [panels][panelBytes], 64-byte aligned
 	free       func()
+
+	deferred atomic.Bool  // data is not whole: the weights are in rows
+	readers  atomic.Int32 // of rows
+	rows     []byte       // [Rows][rowBytes], the caller's
+	next     int          // panel that PackSome begins with
 }
 
 // PackedBytes is the memory that a packed matrix of this type and shape takes.
@@ -204,6 +211,9 @@ func (f form) get(panel []byte, g, lane int, b *block) {
 
 // Row decodes row i to dst [Cols].
 func (m *Matrix) Row(i int, dst []float32) {
+	if m.deferred.Load() && m.rowAsItCame(i, dst) {
+		return
+	}
 	panel, lane := m.data[i/panelRows*m.panelBytes:][:m.panelBytes], i%panelRows
 	if m.form.bits == 0 {
 		n := m.Type.Bytes()
@@ -219,4 +229,23 @@ func (m *Matrix) Row(i int, dst []float32) {
 	}
 }
 
-func (m *Matrix) panel(i int) unsafe.Pointer { return unsafe.Pointer(&m.data[i*m.panelBytes]) }
+// panels is where packed panels are, from the first on.
+type panels struct {
+	first int
+	at    unsafe.Pointer
+}
+
+// from is the same without those before panel i.
+func (p panels) from(i int, m *Matrix) panels {
+	return panels{i, unsafe.Add(p.at, (i-p.first)*m.panelBytes)}
+}
+
+// open gives panels [from, to): in place, or of a deferred matrix in c, until c is used again.
+func (m *Matrix) open(from, to int, c *panelCopy) panels {
+	if m.deferred.Load() {
+		if at := m.panelsInto(c, from, to); at != nil {
+			return panels{from, at}
+		}
+	}
+	return panels{from, unsafe.Pointer(&m.data[from*m.panelBytes])}
+}

@@ -3,6 +3,8 @@ package kernel
 import (
 	"encoding/binary"
 	"math"
+	"runtime"
+	"unsafe"
 
 	"github.com/galerne-ai/galerne/internal/dtype"
 	"github.com/galerne-ai/galerne/internal/fault"
@@ -38,6 +40,17 @@ func newMatrix(t dtype.Type, rows, cols int, allocate func(bytes int) ([]byte, f
 // Pack copies rows of type t into a new matrix; data holds rows × t.RowBytes(cols) bytes and is not
 // kept. The pool, which may be nil, shares the work.
 func Pack(p *Pool, t dtype.Type, rows, cols int, data []byte) (*Matrix, error) {
+	m, err := Defer(p, t, rows, cols, data)
+	if err != nil {
+		return nil, err
+	}
+	m.PackAll(p)
+	return m, nil
+}
+
+// Defer is Pack without the work: until PackAll or PackSome has done it, the matrix is computed with from data, which
+// must stay. It fails now rather than later where memory is missing. Matrices of one pool stand side by side.
+func Defer(p *Pool, t dtype.Type, rows, cols int, data []byte) (*Matrix, error) {
 	room := allocate
 	if p != nil {
 		room = p.shelf.take
@@ -50,24 +63,88 @@ func Pack(p *Pool, t dtype.Type, rows, cols int, data []byte) (*Matrix, error) {
 		m.Close()
 		return nil, errShape.Because("kernel: a %s matrix of %d×%d takes %d bytes, got %d", t, rows, cols, want, len(data))
 	}
-	if p == nil {
-		m.PackRows(0, data)
-	} else {
-		p.Run(m.panels(), &packTask{m, data})
-	}
+	m.rows = data
+	m.deferred.Store(true)
 	return m, nil
 }
 
-// packTask is a whole matrix, a part a panel.
-type packTask struct {
-	m    *Matrix
-	data []byte
+// PackAll packs a deferred matrix that nobody computes with meanwhile. The pool, which may be nil, shares the work.
+func (m *Matrix) PackAll(p *Pool) {
+	if p == nil {
+		m.PackRows(0, m.rows)
+	} else {
+		p.Run(m.panels(), &packTask{m})
+	}
+	m.deferred.Store(false)
 }
 
+// packTask is a whole deferred matrix, a part a panel.
+type packTask struct{ m *Matrix }
+
 // Part packs one panel.
-func (t *packTask) Part(panel, _ int) {
-	size := panelRows * t.m.rowBytes()
-	t.m.PackRows(panel*panelRows, t.data[panel*size:min((panel+1)*size, len(t.data))])
+func (t *packTask) Part(panel, _ int) { t.m.PackRows(panel*panelRows, t.m.rowsOf(panel, panel+1)) }
+
+// rowsOf is the caller's rows of panels [from, to).
+func (m *Matrix) rowsOf(from, to int) []byte {
+	size := panelRows * m.rowBytes()
+	return m.rows[from*size : min(to*size, len(m.rows))]
+}
+
+// PackSome packs some more of a deferred matrix, on the calling goroutine, whatever others compute with it, and
+// reports whether more is left. When nothing is, nobody reads Defer's data any more.
+func (m *Matrix) PackSome() (more bool) {
+	to := min(m.next+max(1, partBytes/m.panelBytes), m.panels())
+	m.PackRows(m.next*panelRows, m.rowsOf(m.next, to))
+	if m.next = to; to < m.panels() {
+		return true
+	}
+	m.deferred.Store(false)
+	for m.readers.Load() > 0 { // a reader counts itself and looks again, so that later ones find the packed weights
+		runtime.Gosched()
+	}
+	return false
+}
+
+// panelsInto packs panels [from, to) of a deferred matrix for one worker; nil: it is packed by now.
+func (m *Matrix) panelsInto(c *panelCopy, from, to int) unsafe.Pointer {
+	m.readers.Add(1)
+	defer m.readers.Add(-1) // a read may fault
+	if !m.deferred.Load() {
+		return nil
+	}
+	if c.of != m || c.from != from || c.to != to {
+		c.of = nil
+		n := (to - from) * m.panelBytes
+		if len(c.panels) < n {
+			b := make([]byte, n+lineBytes)
+			skip := int(-uintptr(unsafe.Pointer(&b[0])) & (lineBytes - 1))
+			c.panels = b[skip : skip+n]
+		}
+		if to == m.panels() {
+			clear(c.panels[n-m.panelBytes : n]) // lanes without a row
+		}
+		m.packTo(c.panels, m.rowsOf(from, to))
+		c.of, c.from, c.to = m, from, to
+	}
+	return unsafe.Pointer(&c.panels[0])
+}
+
+// panelCopy is a worker's own copy of some panels of a deferred matrix.
+type panelCopy struct {
+	of       *Matrix // nil: none
+	from, to int
+	panels   []byte // 64-byte aligned
+}
+
+// rowAsItCame is Row from the caller's rows; false: the matrix is packed by now.
+func (m *Matrix) rowAsItCame(i int, dst []float32) bool {
+	m.readers.Add(1)
+	defer m.readers.Add(-1)
+	if !m.deferred.Load() {
+		return false
+	}
+	Dequantize(m.Type, dst[:m.Cols], m.rows[i*m.rowBytes():])
+	return true
 }
 
 func (m *Matrix) rowBytes() int {
@@ -77,15 +154,17 @@ func (m *Matrix) rowBytes() int {
 
 // PackRows packs rows of the matrix's type from row on, a multiple of PanelRows; so is their number, unless they
 // reach to the last row.
-func (m *Matrix) PackRows(row int, data []byte) {
+func (m *Matrix) PackRows(row int, data []byte) { m.packTo(m.data[row/panelRows*m.panelBytes:], data) }
+
+// packTo packs rows to panels that begin at out, in which lanes without a row keep what they have.
+func (m *Matrix) packTo(out, data []byte) {
 	stride := m.rowBytes()
-	for panel := row / panelRows; len(data) > 0; panel++ {
+	for len(data) > 0 {
 		rows := data[:min(len(data), panelRows*stride)]
-		data = data[len(rows):]
-		out := m.data[panel*m.panelBytes:][:m.panelBytes]
-		if len(rows) < panelRows*stride || !m.packWhole(out, rows, stride) {
-			m.packLanes(out, rows, stride)
+		if len(rows) < panelRows*stride || !m.packWhole(out[:m.panelBytes], rows, stride) {
+			m.packLanes(out[:m.panelBytes], rows, stride)
 		}
+		data, out = data[len(rows):], out[m.panelBytes:]
 	}
 }
 

@@ -2,8 +2,11 @@ package kernel
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/galerne-ai/galerne/internal/dtype"
 )
@@ -65,5 +68,109 @@ func TestTransposeMovesWordsAlone(t *testing.T) {
 	transposeGeneric(want, rows, stride, runs)
 	if !bytes.Equal(got, want) {
 		t.Error("the lines differ, or the guard behind them")
+	}
+}
+
+// TestADeferredMatrixComputesAsThePackedOne: the same bits before it is packed, while it is, and then, of every type, of
+// few rows and many, of panels that fill a part and of a last one that is not whole.
+func TestADeferredMatrixComputesAsThePackedOne(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 11))
+	for _, threads := range []int{1, 3} {
+		p := NewPool(threads)
+		defer p.Close()
+		for _, kind := range dtype.All() {
+			for _, shape := range [][2]int{{3, 256}, {7*panelRows + 5, 512}, {panelRows, 256 * 129}} {
+				rows, cols := shape[0], shape[1]
+				data := randomWeights(rng, kind, rows, cols)
+				packed := mustPack(t, p, kind, rows, cols, data)
+				m, err := Defer(p, kind, rows, cols, data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if m.Bytes() != packed.Bytes() {
+					t.Fatalf("%d bytes, %d when packed", m.Bytes(), packed.Bytes())
+				}
+				for more, round := true, 0; ; round++ {
+					n := []int{1, 2, 17, 130}[round%4] // more rows than a part has
+					x := randomFloats(rng, n*cols)
+					how := fmt.Sprintf("%d×%d, %d rows, %d threads, round %d", rows, cols, n, threads, round)
+					same(t, kind, how, products(p, m, x, n), products(p, packed, x, n))
+					got, want := make([]float32, cols), make([]float32, cols)
+					m.Row(rows-1, got)
+					packed.Row(rows-1, want)
+					same(t, kind, how+" Row", got, want)
+					if !more {
+						break
+					}
+					if round >= 3 {
+						more = m.PackSome()
+					}
+				}
+				clear(data) // nobody needs it now
+				x := randomFloats(rng, cols)
+				same(t, kind, "without its data", products(p, m, x, 1), products(p, packed, x, 1))
+				m.Close()
+				packed.Close()
+			}
+		}
+	}
+}
+
+// products is a matrix times rows, twice in one phase, since parts keep what they packed.
+func products(p *Pool, m *Matrix, x []float32, n int) []float32 {
+	var in Input
+	p.Set(&in, x, n, m.Cols)
+	out := make([]float32, 2*n*m.Rows)
+	p.MatMul([]Job{{W: m, In: &in, Dst: out[:n*m.Rows], Stride: m.Rows}, {W: m, In: &in, Dst: out[n*m.Rows:], Stride: m.Rows}})
+	return out
+}
+
+// TestAMatrixIsPackedBesideProducts packs while others compute: every product has the packed one's bits.
+func TestAMatrixIsPackedBesideProducts(t *testing.T) {
+	const rows, cols, n = 512, 8192, 2
+	rng := rand.New(rand.NewPCG(5, 5))
+	p := NewPool(2)
+	defer p.Close()
+	data, x := randomWeights(rng, dtype.Q4_K, rows, cols), randomFloats(rng, n*cols)
+	want := products(p, mustPack(t, p, dtype.Q4_K, rows, cols, data), x, n)
+	for range 5 {
+		mapped := bytes.Clone(data)
+		m, err := Defer(p, dtype.Q4_K, rows, cols, mapped)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var packed atomic.Bool
+		go func() {
+			for m.PackSome() {
+			}
+			clear(mapped)
+			packed.Store(true)
+		}()
+		for before := false; !before; {
+			before = packed.Load()
+			same(t, dtype.Q4_K, "beside packing", products(p, m, x, n), want)
+		}
+		m.Close()
+	}
+}
+
+// TestPackingEndsAfterTheLastReader: what Defer was given may be unmapped when PackSome says that nothing is left.
+func TestPackingEndsAfterTheLastReader(t *testing.T) {
+	m, err := Defer(nil, dtype.F32, 16, 4, make([]byte, 16*16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	m.readers.Add(1)
+	ended := make(chan bool)
+	go func() { ended <- m.PackSome() }()
+	select {
+	case <-ended:
+		t.Fatal("it ended while somebody read")
+	case <-time.After(20 * time.Millisecond):
+	}
+	m.readers.Add(-1)
+	if <-ended {
+		t.Error("more is left of one panel")
 	}
 }
