@@ -19,7 +19,7 @@ def open_rounding(setting, model):
         text = run([setting.binary, "inspect", "divergence", path, "--exact", exact, "--context", CHUNK, "--chunks", CHUNKS, "--threads", setting.threads],
                    setting.timeout, stdin=TEXT.read_text())
         got = json.loads(text)
-        return {"mean divergence": got["mean_divergence"], "same first": got["same_first"], "perplexity": got["perplexity"]}
+        return {"mean divergence": got["mean_divergence"], "error": got["mean_error"], "same first": got["same_first"], "perplexity": got["perplexity"]}
 
     def theirs(i):
         with tempfile.TemporaryDirectory(dir=models.folder()) as place:
@@ -45,7 +45,8 @@ def perplexity(setting, path, *more, wanted="Final estimate"):
 
 
 def read_divergence(text):
-    found = {"mean divergence": re.search(r"Mean +KLD: +([-0-9.]+)", text), "same first": re.search(r"Same top p: +([0-9.]+)", text),
+    found = {"mean divergence": re.search(r"Mean +KLD: +([-0-9.]+)", text), "error": re.search(r"Mean +KLD: .*± +([0-9.]+)", text),
+             "same first": re.search(r"Same top p: +([0-9.]+)", text),
              "perplexity": re.search(r"Mean PPL\(Q\) +: +([0-9.]+)", text)}
     out = {name: float(m[1]) for name, m in found.items() if m}
     if "same first" in out:

@@ -10,6 +10,8 @@ from programs import Failed, Server, json_of
 
 CLIENTS = 16
 ANSWERS = {models.SMALL: 128, models.HALF: 64}      # tokens of an answer at 16 chats
+# The control tokens of each vocabulary, kept out of answers of a fixed length: they have no text, and a reader takes that for a pause.
+SILENT = {models.SMALL: range(0, 3), models.HALF: range(151643, 151646)}
 PROMPT_LETTERS, SHARED_LETTERS = 780, 8400          # of the text: about 220 and 2,000 tokens
 SCHEMA_ANSWER, GUESS_ANSWER, FIRST_ANSWER = 128, 256, 8
 LOAD_CONTEXT = 4096                                 # tokens that are planned for where loading is measured
@@ -52,11 +54,12 @@ def alike(ours, theirs, round_of, extra=dict):
 @contextmanager
 def open_server(setting, model):
     path, tokens = models.file_of(model), ANSWERS[model]
+    spoken = {str(token): -100 for token in SILENT[model]}
 
     def load(server, i):
         prompts = [f"Case {i}.{c}. What does this say?\n\n{passage(i * CLIENTS + c, PROMPT_LETTERS)}" for c in range(CLIENTS)]
         begin = time.perf_counter()
-        answers = chats.together(server.port, [chats.request(p, tokens, ignore_eos=True) for p in prompts], setting.timeout)
+        answers = chats.together(server.port, [chats.request(p, tokens, ignore_eos=True, logit_bias=spoken) for p in prompts], setting.timeout)
         took = time.perf_counter() - begin
         server.alive()
         chats.need_tokens(answers, tokens)

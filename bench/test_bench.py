@@ -204,6 +204,7 @@ class LlamaCpp(unittest.TestCase):
         text = "Mean PPL(Q)                   :   9.208253 ±   0.694995\nMean    KLD:   0.005270 ±   0.000246\nSame top p: 96.176 ± 0.601 %\n"
         got = rounding.read_divergence(text)
         self.assertEqual(got["mean divergence"], 0.00527)
+        self.assertEqual(got["error"], 0.000246)
         self.assertEqual(got["perplexity"], 9.208253)
         self.assertAlmostEqual(got["same first"], 0.96176)
 

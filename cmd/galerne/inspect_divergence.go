@@ -25,6 +25,7 @@ type divergences struct {
 	Tokens     int     `json:"tokens"`          // read
 	Compared   int     `json:"compared"`        // positions
 	Mean       float64 `json:"mean_divergence"` // Kullback-Leibler, of MODEL from the exact one, in nats
+	Error      float64 `json:"mean_error"`      // the mean's standard error
 	Worst      float64 `json:"worst_divergence"`
 	SameFirst  float64 `json:"same_first"` // share of positions whose most likely token is the same
 	Perplexity float64 `json:"perplexity"`
@@ -141,7 +142,7 @@ func (d *divergences) compare(got, want, scratch []float32, next int32) {
 		sum += float64(v) * (float64(want[i]) - p - (float64(got[i]) - q))
 	}
 	d.Compared++
-	d.Mean += sum
+	d.Mean, d.Error = d.Mean+sum, d.Error+sum*sum
 	d.Worst = max(d.Worst, sum)
 	d.Perplexity += q - float64(got[next])
 	d.Exact += p - float64(want[next])
@@ -150,10 +151,11 @@ func (d *divergences) compare(got, want, scratch []float32, next int32) {
 	}
 }
 
-// finish makes means of the sums.
+// finish makes means of the sums; that of Error is of squares.
 func (d *divergences) finish() {
 	n := float64(d.Compared)
 	d.Mean, d.SameFirst = d.Mean/n, d.SameFirst/n
+	d.Error = math.Sqrt(max(0, d.Error/n-d.Mean*d.Mean) / max(1, n-1))
 	d.Perplexity, d.Exact = math.Exp(d.Perplexity/n), math.Exp(d.Exact/n)
 }
 

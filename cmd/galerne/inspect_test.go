@@ -178,3 +178,16 @@ func TestMedians(t *testing.T) {
 		}
 	}
 }
+
+func TestTheErrorOfAMeanIsThatOfItsSample(t *testing.T) {
+	// Of 1, 2, 3, 4 the sample's deviation is sqrt(5/3), and the error of the mean half of that.
+	d := &divergences{Compared: 4, Mean: 1 + 2 + 3 + 4, Error: 1 + 4 + 9 + 16}
+	d.finish()
+	if d.Mean != 2.5 || math.Abs(d.Error-math.Sqrt(5.0/3)/2) > 1e-12 {
+		t.Errorf("%v, give or take %v", d.Mean, d.Error)
+	}
+	d = &divergences{Compared: 1, Mean: 3, Error: 9}
+	if d.finish(); d.Mean != 3 || d.Error != 0 {
+		t.Errorf("one position: %v, give or take %v", d.Mean, d.Error)
+	}
+}

@@ -15,6 +15,7 @@ type divergence struct {
 	Tokens     int
 	Compared   int
 	Mean       float64 `json:"mean_divergence"`
+	Error      float64 `json:"mean_error"`
 	Worst      float64 `json:"worst_divergence"`
 	SameFirst  float64 `json:"same_first"`
 	Perplexity float64
@@ -67,6 +68,9 @@ func TestDivergenceIsWhatLlamaPerplexityFinds(t *testing.T) {
 	if !(d.Mean > theirs.Divergence/2 && d.Mean < 2*theirs.Divergence) || d.Worst < d.Mean {
 		t.Errorf("mean divergence is %v, the worst %v, llama.cpp's mean %v", d.Mean, d.Worst, theirs.Divergence)
 	}
+	if !(d.Error > d.Mean/100 && d.Error < d.Mean/5) {
+		t.Errorf("the mean of %d positions is %v, give or take %v", d.Compared, d.Mean, d.Error)
+	}
 	if d.SameFirst < 0.9 || d.SameFirst >= 1 {
 		t.Errorf("%v of the most likely tokens are the same", d.SameFirst)
 	}
@@ -75,7 +79,7 @@ func TestDivergenceIsWhatLlamaPerplexityFinds(t *testing.T) {
 func TestAModelDoesNotDivergeFromItself(t *testing.T) {
 	text := read(t, "test/testdata/declaration.txt")
 	d := divergenceOf(t, text, small(t), "--exact", small(t), "--context", "100", "--chunks", "2")
-	if d.Compared != 2*49 || d.Mean != 0 || d.Worst != 0 || d.SameFirst != 1 || d.Perplexity != d.Exact {
+	if d.Compared != 2*49 || d.Mean != 0 || d.Error != 0 || d.Worst != 0 || d.SameFirst != 1 || d.Perplexity != d.Exact {
 		t.Errorf("%+v", d)
 	}
 }
