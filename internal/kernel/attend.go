@@ -28,6 +28,15 @@ type Attention struct {
 	SoftCap float32 // 0: none; else scores are SoftCap·tanh(score/SoftCap)
 	Window  int     // 0: all earlier positions
 	scratch []attendScratch
+	pieces  []piece // one a part
+}
+
+// piece is rows [from, to) of a span with some of the query heads that share a key head.
+type piece struct {
+	span        *Span
+	from, to    int
+	kvHead      int
+	first, many int // query heads
 }
 
 // maxBlock is the most tokens a block may have: a kernel's row of scores.
@@ -67,6 +76,8 @@ type attendCall struct {
 	dim         uintptr
 	first, many uintptr // slots of the block that some query reads
 	block       uintptr // BlockTokens
+	nextK       uintptr // how far behind k and v stand those that the worker most likely reads next,
+	nextV       uintptr // which kernels of f16 ask for meanwhile
 	wide        bool    // k and v are float32
 }
 
@@ -78,11 +89,8 @@ func (p *Pool) Attend(a *Attention) {
 	for len(a.scratch) < p.threads {
 		a.scratch = append(a.scratch, a.newScratch())
 	}
-	parts := 0
-	for i := range a.Spans {
-		parts += a.tiles(&a.Spans[i]) * a.Layout.KVHeads
-	}
-	p.Run(parts, a)
+	a.cut()
+	p.Run(len(a.pieces), a)
 }
 
 func (a *Attention) newScratch() attendScratch {
@@ -105,54 +113,87 @@ func (a *Attention) group() int { return a.Heads / a.Layout.KVHeads }
 // tileRows is how many rows of a span are worked on together.
 func (a *Attention) tileRows() int { return max(1, tileFloats/(a.Layout.HeadDim*a.group())) }
 
-func (a *Attention) tiles(s *Span) int { return (s.Rows + a.tileRows() - 1) / a.tileRows() }
-
-// Part is one tile of rows of one span with one key head. The longest work of a span comes first.
-func (a *Attention) Part(part, worker int) {
+// cut makes the pieces: a tile of rows and a key head each, the longest work of a span first. Those that would be left over when
+// every worker has had as many as the others are cut once more, by their query heads.
+func (a *Attention) cut() {
+	a.pieces = a.pieces[:0]
+	group, rows := a.group(), a.tileRows()
 	for i := range a.Spans {
 		s := &a.Spans[i]
-		n := a.tiles(s) * a.Layout.KVHeads
-		if part < n {
-			rows := a.tileRows()
-			from := (a.tiles(s) - 1 - part/a.Layout.KVHeads) * rows
-			a.tile(s, from, min(from+rows, s.Rows), part%a.Layout.KVHeads, &a.scratch[worker])
-			return
-		}
-		part -= n
-	}
-}
-
-func (a *Attention) tile(s *Span, from, to, kvHead int, t *attendScratch) {
-	group, dim, size := a.group(), a.Layout.HeadDim, a.Layout.BlockTokens
-	a.begin(s, from, to, kvHead, t)
-	for b := a.oldest(s.Pos+from) / size; b*size < s.Pos+to; b++ {
-		first, last := max(0, a.oldest(s.Pos+from)-b*size), min(size, s.Pos+to-b*size)
-		for r := from; r < to; r++ {
-			pos := s.Pos + r
-			m := maskOf(max(0, a.oldest(pos)-b*size), min(size, pos+1-b*size))
-			for g := range group {
-				t.mask[(r-from)*group+g] = m
+		for from := (s.Rows - 1) / rows * rows; from >= 0; from -= rows {
+			for h := range a.Layout.KVHeads {
+				a.pieces = append(a.pieces, piece{s, from, min(from+rows, s.Rows), h, h * group, group})
 			}
 		}
-		a.block(s.Table[b], kvHead, first, last, t)
 	}
-	for r := from; r < to; r++ {
-		for g := range group {
-			i := (r-from)*group + g
-			out := a.Out[((s.Start+r)*a.Heads+kvHead*group+g)*dim:][:dim]
-			copy(out, t.acc[i*dim:])
-			Scale(out, 1/sumLanes(t.sum[16*i:]))
+	whole, workers := len(a.pieces), len(a.scratch)
+	over := whole % workers
+	for i := whole - over; i < whole; i++ {
+		p, shares := a.pieces[i], min(workers/over, group)
+		for k := range shares {
+			share := p
+			share.first, share.many = p.first+k*group/shares, (k+1)*group/shares-k*group/shares
+			if k == 0 {
+				a.pieces[i] = share
+			} else {
+				a.pieces = append(a.pieces, share)
+			}
 		}
 	}
 }
 
-// begin takes the tile's queries and clears its sums.
-func (a *Attention) begin(s *Span, from, to, kvHead int, t *attendScratch) {
-	group, dim := a.group(), a.Layout.HeadDim
-	n := (to - from) * group
-	for r := from; r < to; r++ {
-		q := a.Q[((s.Start+r)*a.Heads+kvHead*group)*dim:][:group*dim]
-		copy(t.q[(r-from)*group*dim:], q)
+// Part is one piece.
+func (a *Attention) Part(part, worker int) {
+	next := min(part+len(a.scratch), len(a.pieces)-1) // all workers take turns, more or less
+	a.attend(&a.pieces[part], &a.pieces[next], &a.scratch[worker])
+}
+
+func (a *Attention) attend(p, next *piece, t *attendScratch) {
+	s, dim, size := p.span, a.Layout.HeadDim, a.Layout.BlockTokens
+	a.begin(p, t)
+	end := s.Pos + p.to
+	for b := a.firstBlock(p); b*size < end; b++ {
+		first, last := max(0, a.oldest(s.Pos+p.from)-b*size), min(size, end-b*size)
+		for r := range p.to - p.from {
+			pos := s.Pos + p.from + r
+			m := maskOf(max(0, a.oldest(pos)-b*size), min(size, pos+1-b*size))
+			for g := range p.many {
+				t.mask[r*p.many+g] = m
+			}
+		}
+		if (b+1)*size < end {
+			a.point(t, s.Table[b], s.Table[b+1], p.kvHead, p.kvHead)
+		} else {
+			a.point(t, s.Table[b], next.span.Table[a.firstBlock(next)], p.kvHead, next.kvHead)
+		}
+		a.block(s.Table[b], p.kvHead, first, last, t)
+	}
+	for r := range p.to - p.from {
+		out := a.Out[((s.Start+p.from+r)*a.Heads+p.first)*dim:]
+		for g := range p.many {
+			i := r*p.many + g
+			copy(out[g*dim:][:dim], t.acc[i*dim:])
+			Scale(out[g*dim:][:dim], 1/sumLanes(t.sum[16*i:]))
+		}
+	}
+}
+
+func (a *Attention) firstBlock(p *piece) int {
+	return a.oldest(p.span.Pos+p.from) / a.Layout.BlockTokens
+}
+
+// point tells the kernels where the next block stands.
+func (a *Attention) point(t *attendScratch, block, next int32, kvHead, nextHead int) {
+	t.call.nextK = uintptr(a.Layout.at(next, false, nextHead) - a.Layout.at(block, false, kvHead))
+	t.call.nextV = uintptr(a.Layout.at(next, true, nextHead) - a.Layout.at(block, true, kvHead))
+}
+
+// begin takes the piece's queries and clears its sums.
+func (a *Attention) begin(p *piece, t *attendScratch) {
+	dim := a.Layout.HeadDim
+	width, n := p.many*dim, (p.to-p.from)*p.many
+	for r := range p.to - p.from {
+		copy(t.q[r*width:][:width], a.Q[((p.span.Start+p.from+r)*a.Heads+p.first)*dim:])
 	}
 	Scale(t.q[:n*dim], a.Scale)
 	clear(t.acc[:n*dim])

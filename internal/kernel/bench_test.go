@@ -152,3 +152,66 @@ func BenchmarkAttend(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAnswers is the attention of answers under way, one row each, on one thread: with keys and values in a cache, and
+// with those of 30 layers in turn, which are in memory.
+func BenchmarkAnswers(b *testing.B) {
+	for _, c := range []struct {
+		name            string
+		heads, kv, dim  int
+		spans, from, to int
+	}{{"135M", 9, 3, 64, 16, 16, 127}, {"0.5B", 14, 2, 64, 16, 16, 127}, {"8B", 32, 8, 128, 16, 16, 127},
+		{"135Mlong", 9, 3, 64, 1, 4000, 4000}, {"0.5Blong", 14, 2, 64, 1, 4000, 4000}, {"MHA", 8, 8, 64, 16, 16, 127}} {
+		for _, layers := range []int{1, 30} {
+			for _, kind := range []CacheType{CacheF16, CacheQ8} {
+				b.Run(fmt.Sprintf("%s/%s/layers=%d", c.name, kind, layers), func(b *testing.B) {
+					pool := NewPool(1)
+					defer pool.Close()
+					rng := rand.New(rand.NewPCG(1, 1))
+					l := CacheLayout{KVHeads: c.kv, HeadDim: c.dim, BlockTokens: maxBlock, Type: kind}
+					blocks := c.spans * (c.to/maxBlock + 1)
+					a := &Attention{Layout: l, Heads: c.heads, Scale: 0.125, Q: randomFloats(rng, c.spans*c.heads*c.dim)}
+					a.Out = make([]float32, len(a.Q))
+					for s := range c.spans {
+						span := Span{Start: s, Rows: 1, Pos: c.from + (c.to-c.from)*s/max(1, c.spans-1)}
+						for i := range c.to/maxBlock + 1 {
+							span.Table = append(span.Table, int32(i*c.spans+s))
+						}
+						a.Spans = append(a.Spans, span)
+					}
+					arenas := make([][]byte, layers)
+					all := mustAllocate(b, layers*blocks*l.BlockBytes()+4<<20) // on large pages, as an engine's
+					for i := range arenas {
+						arenas[i] = all[i*blocks*l.BlockBytes():][:blocks*l.BlockBytes()]
+						x := randomFloats(rng, c.kv*c.dim)
+						for block := range blocks {
+							for slot := range maxBlock {
+								l.Store(arenas[i], int32(block), slot, x, x)
+							}
+						}
+					}
+					n := 0
+					before := cpuSeconds()
+					for b.Loop() {
+						a.Arena = arenas[n%layers]
+						n++
+						pool.Attend(a)
+					}
+					seconds := (cpuSeconds() - before) / float64(b.N)
+					b.ReportMetric(float64(a.describe().Ops)/seconds/1e9, "GOP/s")
+					b.ReportMetric(float64(a.describe().Bytes)/seconds/1e9, "GB/s")
+					b.ReportMetric(seconds*1e6/float64(c.spans), "µs/span")
+				})
+			}
+		}
+	}
+}
+
+func mustAllocate(b *testing.B, bytes int) []byte {
+	data, free, err := Allocate(bytes)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(free)
+	return data
+}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/galerne-ai/galerne/internal/dtype"
 )
@@ -54,5 +55,13 @@ func TestSwiGLUOfEveryWidth(t *testing.T) {
 			swiGLUAVX512(&got[0], &up[0], n)
 			same(t, dtype.F32, fmt.Sprint("avx512 ", n), got, want)
 		}
+	}
+}
+
+// TestNextBlockIsWhereKernelsLookForIt: an offset that is wrong would only be slow.
+func TestNextBlockIsWhereKernelsLookForIt(t *testing.T) {
+	var c attendCall
+	if k, v := unsafe.Offsetof(c.nextK), unsafe.Offsetof(c.nextV); k != 112 || v != 120 {
+		t.Errorf("nextK is at %d, nextV at %d: _gen/attention.go has 112 and 120", k, v)
 	}
 }

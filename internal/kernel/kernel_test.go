@@ -539,3 +539,36 @@ func TestBadShapesAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestAttentionOnAnyNumberOfWorkers: pieces that are cut once more, so that no worker waits, have the same bits.
+func TestAttentionOnAnyNumberOfWorkers(t *testing.T) {
+	rng := rand.New(rand.NewPCG(25, 26))
+	const tokens, dim, heads, kv = 75, 16, 9, 3
+	l := CacheLayout{KVHeads: kv, HeadDim: dim, BlockTokens: maxBlock}
+	arena := make([]byte, 3*l.BlockBytes())
+	for i := range tokens {
+		l.Store(arena, int32(i/maxBlock), i%maxBlock, randomFloats(rng, kv*dim), randomFloats(rng, kv*dim))
+	}
+	table := []int32{0, 1, 2}
+	spans := []Span{{Start: 0, Rows: 1, Pos: tokens - 1, Table: table}, {Start: 1, Rows: 5, Pos: 60, Table: table}}
+	q := randomFloats(rng, 6*heads*dim)
+	for n := 1; n <= len(spans); n++ {
+		var want []float32
+		for _, threads := range []int{1, 2, 4, 5, 16} {
+			pool := NewPool(threads)
+			a := Attention{Layout: l, Arena: arena, Heads: heads, Scale: 0.2, Q: q, Out: make([]float32, len(q)), Spans: spans[:n]}
+			for i := range a.Out {
+				a.Out[i] = nan32()
+			}
+			pool.Attend(&a)
+			pool.Close()
+			if pieces := len(a.pieces); threads == 2 && pieces != 3*n+n%2 {
+				t.Errorf("%d spans of three key heads are %d pieces for two workers", n, pieces)
+			}
+			if want == nil {
+				want = a.Out
+			}
+			same(t, dtype.F32, fmt.Sprintf("%d spans on %d workers", n, threads), a.Out, want)
+		}
+	}
+}

@@ -14,7 +14,7 @@ type isa struct {
 }
 
 var isas = []isa{
-	{"AVX2", "Y", 8, 8, 12, []int{2, 1}, []int{2, 1}},
+	{"AVX2", "Y", 8, 12, 13, []int{3, 2, 1}, []int{3, 2, 1}},
 	{"AVX512", "Z", 16, 24, 28, []int{12, 4, 3, 2, 1}, []int{6, 4, 3, 2, 1}},
 }
 
@@ -34,9 +34,55 @@ func (a isa) kind(half bool) string {
 	return "F32" + a.name
 }
 
+// narrow vectors are short of registers: their passes take three rows at most.
+func (a isa) narrow() bool { return a.lanes == 8 }
+
+// startPass goes on to passes of fewer rows where not so many are left, and of narrow vectors lets the last four pass by twos.
+func (a isa) startPass(name string, rows int) {
+	label("%s_rows%d", name, rows)
+	p("CMPQ R14, $%d", rows)
+	p("JLT %s_below%d", name, rows)
+	if a.narrow() && rows == 3 {
+		p("CMPQ R14, $4")
+		p("JEQ %s_below3", name)
+	}
+	p("MOVQ R15, SI")
+}
+
+// products adds to each row's accumulators the vectors of a cache row at BX, times the row's own number. Narrow ones come to one
+// register each for all rows, whose numbers stay; of others a row's number comes to one for all vectors.
+func (a isa) products(half bool, rows, vectors int, number func(row int) string) {
+	multiply := func(r, v, loaded, one int) {
+		p("VFMADD231PS %s%d, %s%d, %s%d", a.v, loaded, a.v, one, a.v, r*vectors+v)
+	}
+	if a.narrow() {
+		for r := range rows {
+			p("VBROADCASTSS %s, %s%d", number(r), a.v, a.broadcast+r)
+		}
+		for v := range vectors {
+			a.widen(half, 4*a.lanes*v, "BX", a.loaded)
+			for r := range rows {
+				multiply(r, v, a.loaded, a.broadcast+r)
+			}
+		}
+		return
+	}
+	for v := range vectors {
+		a.widen(half, 4*a.lanes*v, "BX", a.loaded+v)
+	}
+	for r := range rows {
+		one := a.broadcast + r%4
+		p("VBROADCASTSS %s, %s%d", number(r), a.v, one)
+		for v := range vectors {
+			multiply(r, v, a.loaded+v, one)
+		}
+	}
+}
+
 // scores is scoresGeneric: for each row a chain of fused multiply-adds over the dimensions, lanes are slots.
 //
 //	R15 q of the pass   DI score   R14 rows left   BX keys   CX dimensions left   bases, R11, R12: see rowAt
+//	R13 from keys to the next ones, which are asked for meanwhile
 func (a isa) scores(half bool) {
 	name := "scores" + a.kind(half)
 	vectors, step := 32/a.lanes, 64
@@ -52,29 +98,23 @@ func (a isa) scores(half bool) {
 	p("SHLQ $2, R11")
 	p("LEAQ (R11)(R11*2), R12")
 	for _, rows := range a.scoreRows {
-		label("%s_rows%d", name, rows)
-		p("CMPQ R14, $%d", rows)
-		p("JLT %s_below%d", name, rows)
-		p("MOVQ R15, SI")
+		a.startPass(name, rows)
 		for b := 1; b < (rows+3)/4; b++ {
 			p("LEAQ (%s)(R11*4), %s", bases[b-1], bases[b])
 		}
 		p("MOVQ 8(AX), BX")
 		p("MOVQ 80(AX), CX")
+		if half {
+			p("MOVQ 112(AX), R13")
+		}
 		for i := range rows * vectors {
 			p("VXORPS %s%d, %s%d, %s%d", a.v, i, a.v, i, a.v, i)
 		}
 		label("%s_dim%d", name, rows)
-		for v := range vectors {
-			a.widen(half, 4*a.lanes*v, "BX", a.loaded+v)
+		if half {
+			p("PREFETCHT0 (BX)(R13*1)")
 		}
-		for r := range rows {
-			one := a.broadcast + r%4
-			p("VBROADCASTSS %s, %s%d", rowAt(0, r), a.v, one)
-			for v := range vectors {
-				p("VFMADD231PS %s%d, %s%d, %s%d", a.v, a.loaded+v, a.v, one, a.v, r*vectors+v)
-			}
-		}
+		a.products(half, rows, vectors, func(r int) string { return rowAt(0, r) })
 		p("ADDQ $%d, BX", step)
 		for b := range (rows + 3) / 4 {
 			p("ADDQ $4, %s", bases[b])
@@ -99,6 +139,7 @@ func (a isa) scores(half bool) {
 //
 //	R15 acc of the pass   DX weights of the pass   R13 shrink of the pass   R14 rows left
 //	AX bytes of a value row   R9 values' column   R10 dimensions left   BX value   DI weight   CX slots left
+//	R8 from values to the next ones, which are asked for meanwhile where no row needs it
 func (a isa) mix(half bool) {
 	name := "mix" + a.kind(half)
 	shift, size := 1, 2
@@ -115,17 +156,18 @@ func (a isa) mix(half bool) {
 	p("SHLQ $2, R11")
 	p("LEAQ (R11)(R11*2), R12")
 	for _, rows := range a.mixRows {
-		label("%s_rows%d", name, rows)
-		p("CMPQ R14, $%d", rows)
-		p("JLT %s_below%d", name, rows)
-		p("MOVQ R15, SI")
+		a.startPass(name, rows)
 		if rows > 4 {
 			p("LEAQ (SI)(R11*4), R8")
 		}
 		p("MOVQ c+0(FP), AX")
 		p("MOVQ 16(AX), R9")
 		p("MOVQ 80(AX), R10")
-		for _, width := range []int{4, 1} {
+		widths := []int{4, 1}
+		if rows == 1 && a.narrow() { // chains enough to hide the instruction's latency
+			widths = []int{8, 4, 1}
+		}
+		for _, width := range widths {
 			a.mixColumns(fmt.Sprintf("%s_r%dw%d", name, rows, width), half, rows, width, shift, size)
 		}
 		p("ADDQ $%d, DX", 128*rows)
@@ -159,17 +201,17 @@ func (a isa) mixColumns(name string, half bool, rows, width, shift, size int) {
 	p("IMULQ AX, BX")
 	p("ADDQ R9, BX")
 	p("MOVQ 96(CX), CX")
+	ahead := 0
+	if half && rows <= 4 {
+		ahead = a.lanes * width * size / lineBytes
+		p("MOVQ c+0(FP), R8")
+		p("MOVQ 120(R8), R8")
+	}
 	label("%s_slot", name)
-	for w := range width {
-		a.widen(half, 4*a.lanes*w, "BX", a.loaded+w)
+	for line := range ahead {
+		p("PREFETCHT0 %d(BX)(R8*1)", lineBytes*line)
 	}
-	for r := range rows {
-		one := a.broadcast + r%4
-		p("VBROADCASTSS %d(DI), %s%d", 128*r, a.v, one)
-		for w := range width {
-			p("VFMADD231PS %s%d, %s%d, %s%d", a.v, a.loaded+w, a.v, one, a.v, r*width+w)
-		}
-	}
+	a.products(half, rows, width, func(r int) string { return fmt.Sprintf("%d(DI)", 128*r) })
 	p("ADDQ $4, DI")
 	p("ADDQ AX, BX")
 	p("DECQ CX")
