@@ -13,6 +13,7 @@ import (
 var (
 	useAVX2   = hasAVX2() && trial(dotAVX2)
 	useAVX512 = useAVX2 && hasAVX512() && trial(dotAVX512)
+	useTiles  = useAVX512 && hasTiles() && trial(dotTiles)
 )
 
 func hasAVX2() bool { return cpu.X86.HasAVX2 && cpu.X86.HasFMA && hasF16C() }
@@ -30,6 +31,9 @@ func Implementations() []string {
 	if useAVX512 {
 		names = append(names, "avx512")
 	}
+	if useTiles {
+		names = append(names, "amx")
+	}
 	return names
 }
 
@@ -40,6 +44,9 @@ func (f *form) tileRows(left int) int {
 	}
 	if !useAVX512 {
 		return max(1, min(left, maxRows)&^1)
+	}
+	if useTiles && left >= tileLeast {
+		return min(left, tileMost) &^ (tileLeast - 1)
 	}
 	if left >= 4 {
 		return min(left, maxRows) &^ 3
@@ -63,6 +70,8 @@ func dot(f *form, c *dotCall, n int) {
 	switch {
 	case f.bits == 0 && useAVX2:
 		dotFloats(f, c, n)
+	case useTiles:
+		dotTiles(f, c, n)
 	case useAVX512:
 		dotAVX512(f, c, n)
 	case useAVX2:

@@ -13,8 +13,9 @@
 //
 // # Implementations
 //
-// Pure Go (xGeneric) is always compiled and is the oracle. Assembly (xAVX2, xAVX512, xNEON) is generated
-// by _gen and chosen once, by probing: the CPU's flags, then a trial run against generic Go. An arm64
+// Pure Go (xGeneric) is always compiled and is the oracle. Assembly (xAVX2, xAVX512, xAMX, xNEON) is generated
+// by _gen and chosen once, by probing: the CPU's flags, for AMX the system's permission, then a trial run against
+// generic Go. GODEBUG=cpu.amxtile=off, cpu.avx512vnni=off or cpu.avx2=off does without one. An arm64
 // without dot product instructions (before ARMv8.2) has NEON for all but quantized products. The build
 // tag purego turns all of it off.
 package kernel

@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"fmt"
 	"slices"
 	"unsafe"
 
@@ -12,7 +13,13 @@ import (
 // trial runs every quantized form once and compares bits with generic Go, since machines advertise
 // what they do not do.
 func trial(run func(f *form, c *dotCall, n int)) bool {
-	const cols, panels, most = 256, 3, 16
+	return tryForms(run, 256, 1, 2, 4, 8, 12, 16) == ""
+}
+
+// tryForms compares every quantized form that so many columns suit, in all these numbers of rows, and says what differs.
+func tryForms(run func(f *form, c *dotCall, n int), cols int, rows ...int) (fault string) {
+	const panels = 3
+	most := slices.Max(rows)
 	random := lcg(1)
 	x := make([]float32, cols)
 	in := Input{Rows: most, Cols: cols}
@@ -25,7 +32,7 @@ func trial(run func(f *form, c *dotCall, n int)) bool {
 	}
 	for _, t := range dtype.All() {
 		f := formOf(t)
-		if f.bits == 0 {
+		if f.bits == 0 || cols%(f.headerGroups()*f.group) != 0 {
 			continue
 		}
 		size := panelSize(t, f, cols)
@@ -34,24 +41,24 @@ func trial(run func(f *form, c *dotCall, n int)) bool {
 			random.fill(f, w[i*size:(i+1)*size], cols)
 		}
 		var sums tile
-		var got, want [most * panels * panelRows]float32
+		got, want := make([]float32, most*panels*panelRows), make([]float32, most*panels*panelRows)
 		c := dotCall{w: unsafe.Pointer(&w[0]), x: unsafe.Pointer(&in.lines[0]), dst: unsafe.Pointer(&want[0]),
-			xStride: uintptr(in.stride), dstStride: 4 * panels * panelRows, blocks: cols / 32, panels: panels,
+			xStride: uintptr(in.stride), dstStride: 4 * panels * panelRows, blocks: uintptr(cols / 32), panels: panels,
 			sums: unsafe.Pointer(&sums), size: uintptr(size)}
 		again := c
 		dotGeneric(&f, &again, most)
-		for _, n := range []int{1, 2, 4, 8, 12, most} {
-			clear(got[:])
+		for _, n := range rows {
+			clear(got)
 			again = c
 			again.dst, again.rows = unsafe.Pointer(&got[0]), uintptr(n)
 			run(&f, &again, n)
 			end := n * panels * panelRows
 			if !slices.Equal(got[:end], want[:end]) || slices.ContainsFunc(got[end:], func(v float32) bool { return v != 0 }) {
-				return false
+				return fmt.Sprintf("%s, %d rows of %d columns", t, n, cols)
 			}
 		}
 	}
-	return true
+	return ""
 }
 
 // lcg is a small generator of numbers that look random.
