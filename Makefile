@@ -5,7 +5,9 @@ export CGO_ENABLED=0
 build: ## a static binary in bin/
 	go build -trimpath -ldflags "-s -w" -o bin/galerne ./cmd/galerne
 
-test: deps build lint cross unit blackbox ## everything, in about 15 minutes the first time
+test: ## everything, in about 15 minutes the first time
+	$(MAKE) -j2 deps build cross
+	$(MAKE) lint unit blackbox
 
 deps: ## what the tests need, in .deps (Python packages, vocabularies, small real models)
 	python3 test/deps.py
