@@ -2,7 +2,11 @@
 
 package kernel
 
-import "golang.org/x/sys/cpu"
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
 
 // hasTiles reports tiles of 8-bit integers (AMX) that the system lets this process use: their 8 KiB of state a thread are
 // given on demand only.
@@ -13,6 +17,10 @@ const (
 	tileLeast = 16
 	// tileMost is how many rows the scratch has sums for.
 	tileMost = 64
+	// tileScratch is what the kernels write behind dotCall's sums: see amx in _gen.
+	tileScratch = 64*tileMost + 8*512 + 16*128 + 2*1024
+
+	_ = unsafe.Sizeof(tile{}) - tileScratch // which has that much room
 )
 
 // dotTiles takes 16 rows, a multiple of it up to tileMost, or fewer, which tiles do not suit.

@@ -1,9 +1,10 @@
-//go:build (amd64 || arm64) && !purego
+//go:build !purego
 
 package kernel
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"os"
 	"regexp"
@@ -14,23 +15,49 @@ import (
 	"unsafe"
 )
 
+// formNames are the forms' names in kernels.
+var formNames = [...]string{kind4z: "4z", kind4m: "4m", kind4k: "4k", kind5z: "5z", kind5m: "5m", kind5k: "5k",
+	kind6s: "6s", kind4s: "4s", kind4t: "4t", kind8: "8", kind8w: "8w", kind8x: "8x"}
+
 // TestTextOfTilesMatchesGenericBits carries the kernels for AMX out instruction by instruction, since few machines have it:
 // what their text says, and for instructions of tiles what their bytes say. TestTilesMatchGenericBits runs the real ones.
 func TestTextOfTilesMatchesGenericBits(t *testing.T) {
-	text := readText(t, "kernels_amd64.s", "kernels_amx_amd64.s")
-	names := [...]string{kind4z: "4z", kind4m: "4m", kind4k: "4k", kind5z: "5z", kind5m: "5m", kind5k: "5k",
-		kind6s: "6s", kind4s: "4s", kind4t: "4t", kind8: "8", kind8w: "8w", kind8x: "8x"}
+	text := readText(t, regexp.MustCompile("^tiles.*AMX$"))
+	run := func(f *form, c *dotCall, n int) { text.call(t, "tiles"+formNames[f.kind]+"AMX", c) }
 	for _, cols := range []int{32, 64, 96, 256, 288, 512} {
-		run := func(f *form, c *dotCall, n int) {
-			m := machine{program: text, frame: new([64]byte), args: new([8]byte)}
-			binary.LittleEndian.PutUint64(m.args[:], uint64(uintptr(unsafe.Pointer(c))))
-			if fault := m.run("tiles" + names[f.kind] + "AMX"); fault != "" {
-				t.Fatalf("%s, %d rows of %d columns: %s", names[f.kind], n, cols, fault)
-			}
-		}
 		if fault := tryForms(run, cols, 16, 32, 64); fault != "" {
 			t.Errorf("the text for AMX differs from generic Go: %s", fault)
 		}
+	}
+}
+
+// TestTextOfAVX512MatchesGenericBits does the same for the products of AVX-512.
+func TestTextOfAVX512MatchesGenericBits(t *testing.T) {
+	text := readText(t, regexp.MustCompile("^(dot|pairs).*AVX512$"))
+	run := func(f *form, c *dotCall, n int) {
+		one := *c
+		if n >= 8 {
+			pairs := *c
+			pairs.panels = c.panels &^ 1
+			text.call(t, "pairs"+formNames[f.kind]+"AVX512", &pairs)
+			one.w, one.dst, one.panels = unsafe.Add(c.w, pairs.panels*c.size), unsafe.Add(c.dst, 4*panelRows*pairs.panels), 1
+		}
+		text.call(t, fmt.Sprintf("dot%sR%dAVX512", formNames[f.kind], n), &one)
+	}
+	for _, cols := range []int{32, 96, 256, 512} {
+		if fault := tryForms(run, cols, 1, 2, 4, 8, 16); fault != "" {
+			t.Errorf("the text for AVX-512 differs from generic Go: %s", fault)
+		}
+	}
+}
+
+// call carries a kernel out.
+func (p *program) call(t *testing.T, name string, c *dotCall) {
+	t.Helper()
+	m := machine{program: p, frame: new([64]byte), args: new([8]byte)}
+	binary.LittleEndian.PutUint64(m.args[:], uint64(uintptr(unsafe.Pointer(c))))
+	if fault := m.run(name); fault != "" {
+		t.Fatalf("%s, %d rows of %d blocks: %s", name, c.rows, c.blocks, fault)
 	}
 }
 
@@ -65,10 +92,11 @@ var (
 	atFrame  = regexp.MustCompile(`^\w+([+-]\d+)\((SP|FP)\)$`)
 )
 
-func readText(t *testing.T, files ...string) *program {
+// readText reads the functions that match, and all data.
+func readText(t *testing.T, functions *regexp.Regexp) *program {
 	t.Helper()
-	p := &program{labels: map[string]int{}, data: map[string][]byte{}}
-	for _, file := range files {
+	p, wanted := &program{labels: map[string]int{}, data: map[string][]byte{}}, false
+	for _, file := range []string{"kernels_amd64.s", "kernels_amx_amd64.s"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -82,10 +110,10 @@ func readText(t *testing.T, files ...string) *program {
 				}
 				p.data[m[1]] = binary.LittleEndian.AppendUint32(p.data[m[1]], uint32(v))
 			} else if m := textLine.FindStringSubmatch(line); m != nil {
-				p.labels[m[1]] = len(p.lines)
+				wanted, p.labels[m[1]] = functions.MatchString(m[1]), len(p.lines)
 			} else if name, ok := strings.CutSuffix(line, ":"); ok {
 				p.labels[name] = len(p.lines)
-			} else if strings.HasPrefix(line, "\t") && strings.Contains(file, "amx") {
+			} else if wanted && strings.HasPrefix(line, "\t") {
 				p.lines = append(p.lines, parseLine(t, line[1:]))
 			}
 		}
@@ -170,8 +198,8 @@ func (m *machine) run(name string) (fault string) {
 			return ""
 		case in.bytes != nil:
 			fault = m.tileStep(in.bytes)
-		case in.op == "JNZ", in.op == "JZ", in.op == "JEQ":
-			if (m.last == 0) == (in.op != "JNZ") {
+		case in.op[0] == 'J':
+			if m.jumps(in.op) {
 				at, ok = m.labels[in.args[0].register]
 				if !ok {
 					return "no label: " + in.text
@@ -189,8 +217,21 @@ func (m *machine) run(name string) (fault string) {
 	return "it does not end"
 }
 
-// at is memory at an address.
-func at[T any](address uint64) *T { return (*T)(unsafe.Add(unsafe.Pointer(nil), uintptr(address))) }
+// jumps reports whether a condition holds.
+func (m *machine) jumps(op string) bool {
+	switch op {
+	case "JNZ":
+		return m.last != 0
+	case "JG":
+		return m.last > 0
+	case "JZ", "JEQ":
+		return m.last == 0
+	}
+	panic("unknown jump " + op)
+}
+
+// memory is what stands at an address.
+func memory[T any](address uint64) *T { return (*T)(unsafe.Add(unsafe.Pointer(nil), uintptr(address))) }
 
 func (m *machine) address(o operand) uint64 {
 	var base uint64
@@ -210,7 +251,7 @@ func (m *machine) address(o operand) uint64 {
 func (m *machine) value(o operand) uint64 {
 	switch {
 	case o.memory:
-		return *at[uint64](m.address(o))
+		return *memory[uint64](m.address(o))
 	case o.register != "":
 		return m.registers[o.register]
 	}
@@ -223,7 +264,7 @@ func (m *machine) step(in *instruction) (fault string) {
 	put := func(v uint64) {
 		m.last = int64(v)
 		if to.memory {
-			*at[uint64](m.address(to)) = v
+			*memory[uint64](m.address(to)) = v
 		} else {
 			m.registers[to.register] = v
 		}
@@ -254,7 +295,7 @@ func (m *machine) step(in *instruction) (fault string) {
 			put(m.value(in.args[0]))
 		}
 		m.last = flags
-	case "PREFETCHT1":
+	case "PREFETCHT0", "PREFETCHT1":
 	default:
 		return "unknown"
 	}
@@ -267,7 +308,7 @@ func (m *machine) vectorStep(in *instruction) (fault string) {
 		return ""
 	}
 	op, spread := strings.CutSuffix(in.op, ".BCST")
-	if op == "VPBROADCASTD" {
+	if op == "VPBROADCASTD" || op == "VBROADCASTSS" {
 		spread = true
 	}
 	var read [4]vector
@@ -278,10 +319,10 @@ func (m *machine) vectorStep(in *instruction) (fault string) {
 			read[i] = m.vectors[number]
 		case o.memory && spread:
 			for j := range 16 {
-				read[i].set(j, *at[uint32](m.address(o)))
+				read[i].set(j, *memory[uint32](m.address(o)))
 			}
 		case o.memory:
-			copy(read[i][:], unsafe.Slice(at[byte](m.address(o)), widthOf(op)))
+			copy(read[i][:], unsafe.Slice(memory[byte](m.address(o)), widthOf(op)))
 		}
 	}
 	out, ok := compute(op, in.args[0].immediate, read)
@@ -289,7 +330,7 @@ func (m *machine) vectorStep(in *instruction) (fault string) {
 		return "unknown"
 	}
 	if to := in.args[len(in.args)-1]; to.memory {
-		*at[vector](m.address(to)) = out
+		*memory[vector](m.address(to)) = out
 	} else {
 		number, _ := strconv.Atoi(to.register[1:])
 		m.vectors[number] = out
@@ -313,7 +354,7 @@ func compute(op string, immediate int64, a [4]vector) (out vector, ok bool) {
 	for i := range 16 {
 		x, y, z := a[0].word(i), a[1].word(i), a[2].word(i)
 		switch op {
-		case "VMOVUPS", "VMOVDQU32", "VPBROADCASTD":
+		case "VMOVUPS", "VMOVDQU32", "VPBROADCASTD", "VBROADCASTSS":
 			out.set(i, x)
 		case "VPXORD":
 			out.set(i, x^y)
@@ -332,6 +373,17 @@ func compute(op string, immediate int64, a [4]vector) (out vector, ok bool) {
 			for j := range 4 {
 				out[4*i+j] = a[1][4*i+j] - a[0][4*i+j]
 			}
+		case "VPADDB":
+			for j := range 4 {
+				out[4*i+j] = a[1][4*i+j] + a[0][4*i+j]
+			}
+		case "VPDPBUSD":
+			for j := range 4 {
+				z += uint32(int32(int8(a[0][4*i+j])) * int32(a[1][4*i+j]))
+			}
+			out.set(i, z)
+		case "VFMADD213PS":
+			out.setFloat(i, fma32(a[1].float(i), math.Float32frombits(z), a[0].float(i)))
 		case "VPMOVSXBD":
 			out.set(i, uint32(int32(int8(a[0][i]))))
 		case "VCVTDQ2PS":
@@ -361,7 +413,7 @@ func (m *machine) tileStep(b []byte) (fault string) {
 	}
 	switch form := b[4] >> 6; {
 	case op == 0x49 && prefix == 0 && b[4] == 0x01 && len(b) == 5:
-		return m.configure(at[[64]byte](m.registers["CX"]))
+		return m.configure(memory[[64]byte](m.registers["CX"]))
 	case op == 0x49 && prefix == 0 && b[4] == 0xc0 && len(b) == 5:
 		m.configured, m.tiles = false, [8][16]vector{}
 	case op == 0x49 && prefix == 3 && form == 3 && rows == 0 && m.configured && len(b) == 5:
@@ -401,11 +453,11 @@ func (m *machine) move(store bool, tile int, b []byte) {
 		m.tiles[tile] = [16]vector{}
 	}
 	for r := range m.shapes[tile].rows {
-		memory := unsafe.Slice(at[byte](from+uint64(r)*stride), m.shapes[tile].bytes)
+		row := unsafe.Slice(memory[byte](from+uint64(r)*stride), m.shapes[tile].bytes)
 		if store {
-			copy(memory, m.tiles[tile][r][:])
+			copy(row, m.tiles[tile][r][:])
 		} else {
-			copy(m.tiles[tile][r][:], memory)
+			copy(m.tiles[tile][r][:], row)
 		}
 	}
 }
