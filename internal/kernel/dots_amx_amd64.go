@@ -3,9 +3,12 @@
 package kernel
 
 import (
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/cpu"
+
+	"github.com/galerne-ai/galerne/internal/dtype"
 )
 
 // hasTiles reports tiles of 8-bit integers (AMX) that the system lets this process use: their 8 KiB of state a thread are
@@ -22,6 +25,29 @@ const (
 
 	_ = unsafe.Sizeof(tile{}) - tileScratch // which has that much room
 )
+
+// tilesPay reports whether tiles beat vectors in a product of 32 rows: half a millisecond, once, since nobody has timed
+// them yet, and a virtual machine's may be slow. Which ones are chosen changes no bit.
+func tilesPay() bool {
+	const rows, cols, panels = maxRows, 1024, 4
+	f := formOf(dtype.Q4_K)
+	size := panelSize(dtype.Q4_K, f, cols)
+	w, dst, sums := make([]byte, panels*size), make([]float32, rows*panels*panelRows), new(tile)
+	in := Input{Rows: rows, Cols: cols}
+	in.reserve()
+	c := dotCall{w: unsafe.Pointer(&w[0]), x: unsafe.Pointer(&in.lines[0]), dst: unsafe.Pointer(&dst[0]), xStride: uintptr(in.stride),
+		dstStride: 4 * panels * panelRows, blocks: cols / 32, panels: panels, sums: unsafe.Pointer(sums), rows: rows, size: uintptr(size)}
+	least := [...]time.Duration{time.Hour, time.Hour}
+	for range 5 { // in turn, so that a busy moment strikes both
+		for i, run := range [...]func(*form, *dotCall, int){dotTiles, dotAVX512} {
+			again := c
+			from := time.Now()
+			run(&f, &again, rows)
+			least[i] = min(least[i], time.Since(from))
+		}
+	}
+	return least[0] < least[1]
+}
 
 // dotTiles takes 16 rows, a multiple of it up to tileMost, or fewer, which tiles do not suit.
 func dotTiles(f *form, c *dotCall, n int) {
