@@ -74,14 +74,12 @@ func (s *Step) Narrow(rows []int32) {
 // so that a step allocates nothing.
 func (s *Step) Each(f func(row, worker int)) {
 	const few = 4 // below it waking the other threads costs more than the rows
-	if s.Rows < few {
-		for r := range s.Rows {
-			f(r, 0)
-		}
-		return
+	parts := 1
+	if s.Rows >= few {
+		parts = min(s.Rows, 4*s.Pool.Threads())
 	}
-	s.rows = rowTask{f: f, rows: s.Rows, parts: min(s.Rows, 4*s.Pool.Threads())}
-	s.Pool.Run(s.rows.parts, &s.rows)
+	s.rows = rowTask{f: f, rows: s.Rows, parts: parts}
+	s.Pool.Run(parts, &s.rows)
 }
 
 type rowTask struct {

@@ -240,14 +240,27 @@ func (s *Sampler) repeat(x, logits []float32) {
 	}
 }
 
+// below reports whether nothing in x is above most, or not a number.
+func below(x *[8]float32, most float32) bool {
+	return x[0] <= most && x[1] <= most && x[2] <= most && x[3] <= most && x[4] <= most && x[5] <= most && x[6] <= most && x[7] <= most
+}
+
 func (s *Sampler) pick(x []float32) (int32, error) {
 	best := int32(-1)
 	most := float32(math.Inf(-1))
-	for id, v := range x {
+	for id := 0; id < len(x); id++ {
+		for len(x)-id >= 8 && below((*[8]float32)(x[id:]), most) {
+			id += 8
+		}
+		if id == len(x) {
+			break
+		}
+		v := x[id]
+		if v != v {
+			return 0, ErrLogits.Because("sample: the logit of token %d is not a number: the model or its file is broken", id)
+		}
 		if v > most {
 			best, most = int32(id), v
-		} else if v != v {
-			return 0, ErrLogits.Because("sample: the logit of token %d is not a number: the model or its file is broken", id)
 		}
 	}
 	if best < 0 {

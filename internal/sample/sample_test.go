@@ -2,8 +2,11 @@ package sample
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -198,6 +201,27 @@ func TestForbiddenTokensAreThoseWithoutABit(t *testing.T) {
 		for id, v := range x {
 			if (v == 0) != (allowed[id>>6]>>(id&63)&1 != 0) {
 				t.Fatalf("%d of %d: %v", id, n, v)
+			}
+		}
+	}
+}
+
+// TestTheGreatestIsFoundWhereverItStands, the first of equals, and a logit that is not a number too.
+func TestTheGreatestIsFoundWhereverItStands(t *testing.T) {
+	for n := 1; n <= 40; n++ {
+		for at := range n {
+			x := make([]float32, n)
+			for i := range x {
+				x[i] = -float32((i * 7) % 11)
+			}
+			x[at], x[n-1] = 3, 3
+			if got, err := New(Options{}, 0, nil, nil).Next(slices.Clone(x)); err != nil || int(got) != at {
+				t.Fatalf("of %v token %d was taken (%v)", x, got, err)
+			}
+			x[at] = float32(math.NaN())
+			want := fmt.Sprintf("token %d is not a number", at)
+			if _, err := New(Options{}, 0, nil, nil).Next(x); !errors.Is(err, ErrLogits) || !strings.Contains(err.Error(), want) {
+				t.Fatalf("logits %v: %v", x, err)
 			}
 		}
 	}
