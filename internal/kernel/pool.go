@@ -19,7 +19,8 @@ type Task interface {
 type Pool struct {
 	threads int
 	task    Task
-	work    atomic.Uint64 // turn (24 bits), parts (20), first part that nobody has taken (20)
+	turn    atomic.Uint64 // the number of the task at hand
+	runs    []stretch     // a worker each: its parts of the task
 	left    atomic.Int32  // parts that have not ended
 	parked  atomic.Int32
 	mu      sync.Mutex
@@ -32,10 +33,26 @@ type Pool struct {
 	trace   Trace   // nil: nobody measures
 }
 
+// stretch is parts that stand side by side, handed out from the first on. Each has a cache line of its own.
+type stretch struct {
+	word atomic.Uint64 // the end (32 bits), the first part that nobody has taken (32)
+	_    [56]byte
+}
+
+func (s *stretch) set(from, to int) { s.word.Store(uint64(to)<<32 | uint64(from)) }
+
+// take hands out a part. The word that counts also says where it ends, so that a worker who comes late to one task and
+// finds the next takes a part of that.
+func (s *stretch) take() (int, bool) {
+	if w := s.word.Load(); uint32(w) >= uint32(w>>32) {
+		return 0, false
+	}
+	w := s.word.Add(1) - 1
+	return int(uint32(w)), uint32(w) < uint32(w>>32)
+}
+
 const (
-	partBits = 20
-	partMask = 1<<partBits - 1
-	maxParts = partMask / 2 // workers that find no part left count on past the last
+	maxParts = 1<<31 - 1
 	// spins is how often a worker looks for new work before it parks: 50 to 200 µs.
 	spins = 4000
 	// patience is how often Run looks whether the last parts have ended before it lets other
@@ -48,7 +65,7 @@ func NewPool(threads int) *Pool {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{threads: threads}
+	p := &Pool{threads: threads, runs: make([]stretch, threads)}
 	p.wake = sync.NewCond(&p.mu)
 	for w := 1; w < threads; w++ {
 		p.done.Add(1)
@@ -64,7 +81,7 @@ func (p *Pool) Threads() int { return p.threads }
 func (p *Pool) Close() {
 	p.closed.Store(true)
 	p.mu.Lock()
-	p.work.Add(1 << (2 * partBits))
+	p.turn.Add(1)
 	p.wake.Broadcast()
 	p.mu.Unlock()
 	p.done.Wait()
@@ -93,8 +110,8 @@ func (p *Pool) run(parts int, t Task) {
 	}
 	p.task = t
 	p.left.Store(int32(parts))
-	turn := p.work.Load()>>(2*partBits) + 1
-	p.work.Store(turn<<(2*partBits) | uint64(parts)<<partBits)
+	p.deal(parts, t)
+	p.turn.Add(1)
 	if p.parked.Load() > 0 {
 		p.mu.Lock()
 		p.wake.Broadcast()
@@ -114,18 +131,31 @@ func (p *Pool) run(parts int, t Task) {
 	}
 }
 
+// deal hands out the parts: in turns, the first ones first, as tasks want it whose longest parts come first. Of a product each
+// worker has a stretch of its own, since parts side by side are weights side by side: what a kernel asks for behind the last
+// panel of a part is then what the same core reads next.
+func (p *Pool) deal(parts int, t Task) {
+	if _, ok := t.(*product); !ok {
+		for w := 1; w < p.threads; w++ {
+			p.runs[w].set(0, 0)
+		}
+		p.runs[0].set(0, parts)
+		return
+	}
+	for w := range p.threads {
+		p.runs[w].set(parts*w/p.threads, parts*(w+1)/p.threads)
+	}
+}
+
 func (p *Pool) keep(fault any) { p.fault.CompareAndSwap(nil, &fault) }
 
-// drain runs parts until none is left. The word that hands out a part also says how many its task
-// has, so that a worker who comes late to one task and finds the next takes a part of that.
+// drain runs the worker's own parts, then those that others have not come to.
 func (p *Pool) drain(worker int) {
-	for {
-		w := p.work.Add(1) - 1
-		part := int(w & partMask)
-		if part >= int(w>>partBits&partMask) {
-			return
+	for i := range p.threads {
+		run := &p.runs[(worker+i)%p.threads]
+		for part, ok := run.take(); ok; part, ok = run.take() {
+			p.part(part, worker)
 		}
-		p.part(part, worker)
 	}
 }
 
@@ -154,13 +184,10 @@ func (p *Pool) serve(worker int) {
 	}
 }
 
-// turn is the number of the task at hand.
-func (p *Pool) turn() uint64 { return p.work.Load() >> (2 * partBits) }
-
 // await returns the number of the next task, spinning first and parking then.
 func (p *Pool) await(seen uint64) uint64 {
 	for range spins {
-		if now := p.turn(); now != seen {
+		if now := p.turn.Load(); now != seen {
 			return now
 		}
 		pause()
@@ -168,9 +195,9 @@ func (p *Pool) await(seen uint64) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.parked.Add(1)
-	for p.turn() == seen {
+	for p.turn.Load() == seen {
 		p.wake.Wait()
 	}
 	p.parked.Add(-1)
-	return p.turn()
+	return p.turn.Load()
 }
