@@ -4,7 +4,7 @@ import "fmt"
 
 // The kernels of AVX2 take a panel's two halves, of 8 weight rows each, one after the other: codes of a block of
 // one half fill Y0 to Y7, with 8 bits as they are and else unsigned; scales are in Y15, offsets in Y14, those of a
-// block's second group in Y13 and Y12; what is left are sums and numbers just fetched.
+// block's second group, where both pass together, in Y13 and Y12; what is left are sums and numbers just fetched.
 
 // rowAVX2 is one input row, whose sums stay in registers:
 //
@@ -70,7 +70,9 @@ func tileAVX2(f form) {
 		p("PREFETCHT1 %d(BX)(R10*1)", line)
 	}
 	for half := range 2 {
-		tileHalf(fmt.Sprintf("%s_half%d", name, half), f, half)
+		for i, subs := range f.passes() {
+			tileHalf(fmt.Sprintf("%s_half%d_pass%d", name, half, i), f, half, subs)
+		}
 	}
 	p("ADDQ $%d, BX", f.groupBytes()*32/f.group)
 	p("ADDQ $%d, R8", lineBytes)
@@ -84,13 +86,25 @@ func tileAVX2(f form) {
 	p("RET")
 }
 
-// tileHalf is a block of 8 weight rows for all input rows: four at a time, or two, so that what waits for others of its
-// row leaves the processor room to go on with another's.
-func tileHalf(name string, f form, half int) {
-	for sub := range 32 / f.group {
+// passes is which of a block's groups rows pass together: where each has scales and offsets, one, so that registers are
+// left for four rows.
+func (f form) passes() [][]int {
+	switch {
+	case f.group == 32:
+		return [][]int{{0}}
+	case f.offset:
+		return [][]int{{0}, {1}}
+	}
+	return [][]int{{0, 1}}
+}
+
+// tileHalf is groups of a block of 8 weight rows for all input rows: four at a time, or two, so that what waits for others
+// of its row leaves the processor room to go on with another's.
+func tileHalf(name string, f form, half int, subs []int) {
+	for i, sub := range subs {
 		base := sub * f.groupBytes()
-		f.scales("Y", place{"BX", "R15"}, base, 8*half, 15-2*sub, 8)
-		codesAVX2(f, base+f.codesAt()+32*half, sub*f.group/4)
+		f.scales("Y", place{"BX", "R15"}, base, 8*half, 15-2*i, 8)
+		codesAVX2(f, base+f.codesAt()+32*half, i*f.group/4)
 	}
 	if ones := f.onesAVX2(); ones[0] == 'Y' {
 		p("VMOVDQU ·ones16(SB), %s", ones)
@@ -103,7 +117,7 @@ func tileHalf(name string, f form, half int) {
 		p("SUBQ $4, AX")
 		p("JL %s_pair", name)
 		label("%s_quad", name)
-		tileRows(f, half, 4)
+		tileRows(f, half, subs, 4)
 		p("LEAQ (SI)(R11*4), SI")
 		p("ADDQ $512, DX")
 		p("SUBQ $4, AX")
@@ -111,12 +125,12 @@ func tileHalf(name string, f form, half int) {
 		label("%s_pair", name)
 		p("ADDQ $2, AX")
 		p("JL %s_done", name)
-		tileRows(f, half, 2)
+		tileRows(f, half, subs, 2)
 		label("%s_done", name)
 		return
 	}
 	label("%s_pair", name)
-	tileRows(f, half, 2)
+	tileRows(f, half, subs, 2)
 	p("LEAQ (SI)(R11*2), SI")
 	p("ADDQ $256, DX")
 	p("SUBQ $2, AX")
@@ -125,7 +139,7 @@ func tileHalf(name string, f form, half int) {
 
 // atOnce is how many rows registers are free for.
 func (f form) atOnce() int {
-	if f.bits == 4 && f.group == 32 || !f.offset {
+	if f.bits == 4 || !f.offset {
 		return 4
 	}
 	return 2
@@ -138,8 +152,6 @@ func (f form) onesAVX2() string {
 		return "·ones16(SB)"
 	case f.group == 16 && !f.offset:
 		return "Y14"
-	case f.group == 16:
-		return "Y9"
 	}
 	return "Y11"
 }
@@ -148,21 +160,19 @@ func (f form) onesAVX2() string {
 func (f form) fit() int { return map[int]int{4: 8, 5: 4, 6: 2, 8: 1}[f.bits] }
 
 // tileRows adds to n rows' sums.
-func tileRows(f form, half, n int) {
+func tileRows(f form, half int, subs []int, n int) {
 	sums, spare := []int{9, 10, 12, 13}[:n], []int{14}
 	switch {
-	case f.group == 16 && f.offset:
-		sums = []int{10, 11}
-	case f.group == 16:
+	case f.group == 16 && !f.offset:
 		sums = []int{9, 10, 11, 12}[:n]
 	case f.bits == 5 && f.offset:
 		spare = []int{12, 13}
 	case f.bits == 5:
 		spare = []int{11, 14}
 	}
-	for sub := range 32 / f.group {
-		scale := 15 - 2*sub
-		productsAVX2(f, sub, sub*f.group/4, sums, spare, f.onesAVX2())
+	for i, sub := range subs {
+		scale := 15 - 2*i
+		productsAVX2(f, sub, i*f.group/4, sums, spare, f.onesAVX2())
 		for r, sum := range sums {
 			if half == 0 && sub == 0 {
 				p("PREFETCHT0 %s", rowAt(lineBytes, r))
