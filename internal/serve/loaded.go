@@ -71,7 +71,7 @@ func (s *Server) open(sl *slot) (m *loaded, err error) {
 	m.sampling = DefaultsOf(f, sl.entry.Sampling)
 	m.constraints = newConstraints(m)
 	m.pool = kernel.NewPool(s.o.Threads)
-	if m.network, err = zoo.Open(f, zoo.Options{Pool: m.pool, ExpertRoom: m.memory.ExpertRoom()}); err != nil {
+	if m.network, err = zoo.Open(f, zoo.Options{Pool: m.pool, ExpertRoom: m.memory.ExpertRoom(), Early: true}); err != nil {
 		m.pool.Close()
 		return nil, err
 	}

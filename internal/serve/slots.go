@@ -2,10 +2,12 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/zoo"
 )
 
 // slot is one model's place: being loaded, or loaded.
@@ -39,6 +41,10 @@ func (s *Server) use(ctx context.Context, name string) (*loaded, error) {
 		return nil, ErrClosed
 	}
 	sl := s.slots[e.Name]
+	if sl != nil && sl.users == 0 && sl.loaded() && sl.model.network.Err() != nil {
+		s.drop(sl) // its file changed while it was packed: load it anew
+		sl = nil
+	}
 	if sl == nil {
 		sl = &slot{entry: e, ready: make(chan struct{}), keep: s.o.KeepAlive}
 		s.slots[e.Name] = sl
@@ -80,6 +86,18 @@ func (s *Server) load(sl *slot) {
 		facts = append(facts, "experts_kept", x.Kept, "experts", x.Count, "experts_bytes", x.Bytes)
 	}
 	s.o.Log.Info("loaded", facts...)
+	go s.tellPacked(sl.entry.Name, m, begin)
+}
+
+// tellPacked logs when a model that answers already is as fast as it will be.
+func (s *Server) tellPacked(name string, m *loaded, begin time.Time) {
+	switch err := m.network.Wait(); {
+	case errors.Is(err, zoo.ErrClosed): // it was unloaded before
+	case err != nil:
+		s.o.Log.Error("a model could not be loaded to its end", "model", name, "error", err)
+	default:
+		s.o.Log.Info("packed", "model", name, "seconds", time.Since(begin).Seconds())
+	}
 }
 
 // reserve makes room for bytes by unloading idle models.

@@ -189,7 +189,7 @@ func TestAnEmptyTensorOverlapsNothing(t *testing.T) {
 	if n := f.Tensor("b").Elems(); n != 0 || len(f.Tensors()) != 3 {
 		t.Fatal(n, f.Tensors())
 	}
-	f.Tensor("b").Release()
+	f.Tensor("b").Release(0, 0)
 	f.Tensor("c").Prefetch()
 }
 

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/galerne-ai/galerne/internal/dtype"
 )
@@ -36,6 +37,7 @@ type File struct {
 	byName  map[string]*Tensor
 	skipped []Skipped
 	parts   []*part
+	users   *users
 }
 
 // part is one file of the set.
@@ -71,7 +73,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, notOpened(path, err)
 	}
-	f := &File{Path: path}
+	f := &File{Path: path, users: &users{}}
 	if st.IsDir() {
 		err = f.openFolder(path)
 	} else {
@@ -194,8 +196,40 @@ func (f *File) Unchanged() error {
 	return nil
 }
 
-// Close unmaps the files. No tensor's Data may be touched afterwards. Closing twice is harmless.
+// Hold keeps the files mapped past Close, until release is called. It is called before Close.
+func (f *File) Hold() (release func()) {
+	f.users.mu.Lock()
+	defer f.users.mu.Unlock()
+	f.users.holds++
+	return sync.OnceFunc(func() {
+		f.users.mu.Lock()
+		defer f.users.mu.Unlock()
+		if f.users.holds--; f.users.holds == 0 && f.users.closed {
+			_ = f.unmap() // nobody is left to be told
+		}
+	})
+}
+
+// Close unmaps the files, or leaves that to the last who holds them. No tensor's Data may be touched afterwards by
+// anybody else. Closing twice is harmless.
 func (f *File) Close() error {
+	f.users.mu.Lock()
+	defer f.users.mu.Unlock()
+	f.users.closed = true
+	if f.users.holds > 0 {
+		return nil
+	}
+	return f.unmap()
+}
+
+// users says when the files may be unmapped.
+type users struct {
+	mu     sync.Mutex
+	closed bool
+	holds  int
+}
+
+func (f *File) unmap() error {
 	var errs []error
 	for _, p := range f.parts {
 		errs = append(errs, p.close())
@@ -219,10 +253,10 @@ func (t *Tensor) Elems() int {
 // Bytes is the length of Data.
 func (t *Tensor) Bytes() int { return len(t.data) }
 
-// Release gives the memory of the tensor's mapped pages back. They return from the file if Data is
-// read again. A loader that copies weights calls it behind itself.
-func (t *Tensor) Release() {
-	if b := inner(t.data); len(b) > 0 {
+// Release gives the memory of mapped pages back, those that lie within size bytes of Data from one on. They return
+// from the file if Data is read again. A loader that copies weights calls it behind itself.
+func (t *Tensor) Release(from, size int) {
+	if b := inner(t.data[from : from+size]); len(b) > 0 {
 		release(b)
 	}
 }

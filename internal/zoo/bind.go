@@ -18,17 +18,18 @@ type binder struct {
 	names    map[string]string
 	options  Options
 	problems []string
-	more     int // problems that are only counted
-	packed   int64
-	read     int64
-	total    int64
+	more     int   // problems that are only counted
+	packed   int64 // memory of the weights
+	packing  *packing
 	free     []func()
 	store    *expert.Store // of experts that are not all in memory; nil: they are
 	mixed    *nn.MoE       // the last one that was made
 }
 
 func newBinder(f *weights.File, s *spec, o Options) *binder {
-	return &binder{file: f, spec: s, names: huggingFace(s.Arch), options: o, total: f.TensorBytes()}
+	p := &packing{file: f, pool: o.Pool, report: o.Progress, total: f.TensorBytes(),
+		stepped: make(chan struct{}), stop: make(chan struct{}), ended: make(chan struct{})}
+	return &binder{file: f, spec: s, names: huggingFace(s.Arch), options: o, packing: p}
 }
 
 func (b *binder) err() error {
@@ -83,24 +84,17 @@ func (b *binder) tensor(name string) *weights.Tensor {
 	return b.file.Tensor(strings.TrimPrefix(name, "model."))
 }
 
-// pack makes a matrix of rows of data.
-func (b *binder) pack(t *weights.Tensor, rows, cols int, data []byte) *kernel.Matrix {
-	m, err := kernel.Pack(b.options.Pool, t.Type, rows, cols, data)
+// take makes a matrix of some bytes of a tensor, to be packed later.
+func (b *binder) take(t *weights.Tensor, rows, cols, from, size int) *kernel.Matrix {
+	m, err := kernel.Defer(b.options.Pool, t.Type, rows, cols, t.Data()[from:from+size])
 	if err != nil {
 		b.wrong("%s: %v", t.Name, err)
 		return nil
 	}
 	b.free = append(b.free, m.Close)
 	b.packed += m.Bytes()
-	b.progress(len(data))
+	b.packing.matrices = append(b.packing.matrices, deferred{m, t, from, size})
 	return m
-}
-
-func (b *binder) progress(bytes int) {
-	b.read += int64(bytes)
-	if b.options.Progress != nil {
-		b.options.Progress(b.read, b.total)
-	}
 }
 
 // matrix takes a weight matrix [rows][cols].
@@ -109,8 +103,7 @@ func (b *binder) matrix(rows, cols int, pattern string, numbers ...any) *kernel.
 	if t == nil {
 		return nil
 	}
-	defer t.Release()
-	return b.pack(t, rows, cols, t.Data())
+	return b.take(t, rows, cols, 0, t.Bytes())
 }
 
 // linear takes a matrix and its bias, if the file has one.
@@ -135,7 +128,7 @@ func (b *binder) floats(name string, n int) []float32 {
 	}
 	kernel.Dequantize(t.Type, out, t.Data())
 	b.packed += int64(4 * n)
-	b.progress(t.Bytes())
+	b.packing.progress(t.Bytes())
 	return out
 }
 

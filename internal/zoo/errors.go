@@ -9,4 +9,6 @@ var (
 	ErrConfig = fault.New(fault.Unavailable, "bad_model_config", "zoo: the model's configuration cannot be used")
 	// ErrTensors: tensors are missing or misshapen.
 	ErrTensors = fault.New(fault.Unavailable, "bad_model_tensors", "zoo: the model's tensors do not fit its configuration")
+	// ErrClosed: a network was closed before all of it was packed.
+	ErrClosed = fault.New(fault.Unavailable, "network_closed", "zoo: the network was closed while it was packed")
 )

@@ -44,18 +44,15 @@ func (b *binder) eachExpert(layer int, f func(slice)) {
 	}
 }
 
-// experts gives a layer's experts: packed, or the store's view of them.
+// experts gives a layer's experts: all of them, or the store's view.
 func (b *binder) experts(layer int) expert.Layer {
 	if b.store != nil {
 		return b.store.Layer(layer)
 	}
 	all := make([]expert.Expert, b.spec.Experts)
 	b.eachExpert(layer, func(x slice) {
-		m := b.pack(x.tensor, x.rows, x.cols, x.tensor.Data()[x.from:x.from+x.size])
+		m := b.take(x.tensor, x.rows, x.cols, x.from, x.size)
 		*[3]**kernel.Matrix{&all[x.expert].Gate, &all[x.expert].Up, &all[x.expert].Down}[x.kind] = m
-		if x.from+x.size == x.tensor.Bytes() {
-			x.tensor.Release()
-		}
 	})
 	return &expert.All{Experts: all}
 }
@@ -67,7 +64,7 @@ func (b *binder) places() [][]expert.Places {
 		layers[i] = make([]expert.Places, b.spec.Experts)
 		b.eachExpert(i, func(x slice) {
 			layers[i][x.expert][x.kind] = expert.Place{Type: x.tensor.Type, Rows: x.rows, Cols: x.cols, Part: x.tensor.Part, Offset: x.tensor.Offset + int64(x.from)}
-			b.total -= int64(x.size) // Open does not read it
+			b.packing.total -= int64(x.size) // Open does not read it
 		})
 		if len(b.problems) > 0 {
 			break

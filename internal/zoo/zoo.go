@@ -21,10 +21,25 @@ type Network struct {
 	Classifier  model.Classifier
 	WeightBytes int64         // memory that the packed weights take
 	Experts     *expert.Store // of a mixture whose experts are not all in memory; nil else
+	packing     *packing
 	free        []func()
 }
 
-// Close gives the weights' memory back.
+// Wait returns when all weights are packed. Errors: weights.ErrChanged, which every step gives from then on; ErrClosed.
+func (n *Network) Wait() error {
+	<-n.packing.ended
+	return n.packing.err
+}
+
+// Err is Wait's error of a network that will not be packed any more; nil while that is not known.
+func (n *Network) Err() error {
+	if n.packing.over() {
+		return n.packing.err
+	}
+	return nil
+}
+
+// Close gives the weights' memory back. Nobody may compute any more; packing ends where it is.
 func (n *Network) Close() {
 	for _, f := range n.free {
 		f()
@@ -35,11 +50,15 @@ func (n *Network) Close() {
 // Options of Open.
 type Options struct {
 	Pool     *kernel.Pool            // does the packing; nil: one thread
-	Progress func(done, total int64) // bytes of the file that are packed; may be nil
+	Progress func(done, total int64) // bytes of the file that are packed, told by one goroutine; may be nil
 
 	// ExpertRoom is the memory, in bytes, that a mixture's experts may take. They are read while it computes.
 	// 0: all are read when it is opened.
 	ExpertRoom int64
+
+	// Early lets Open return once a Model can compute with the weights as they stand in the file; they are packed
+	// behind that. Steps give the same bits meanwhile, and take longer. Networks of other kinds are packed at once.
+	Early bool
 }
 
 // build makes a network of one architecture.
@@ -73,12 +92,30 @@ func Supported() []string {
 	return names
 }
 
-// Open packs a file's weights and wires its network. All missing or misshapen tensors come in one
+// Open wires a file's network and packs its weights. All missing or misshapen tensors come in one
 // error. The file may be closed afterwards.
 func Open(f *weights.File, o Options) (*Network, error) {
+	n, err := wire(f, o)
+	switch {
+	case err != nil:
+	case o.Early && n.Model != nil:
+		n.packing.start()
+		n.Model, n.free = &beside{n.Model, n.packing}, append([]func(){n.packing.close}, n.free...)
+	default:
+		err = n.packing.whole()
+	}
+	if err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// wire makes a network whose weights stand in the file. Close it in case of an error too.
+func wire(f *weights.File, o Options) (*Network, error) {
 	s, err := readSpec(f)
 	if err != nil {
-		return nil, err
+		return &Network{}, err
 	}
 	b := newBinder(f, s, o)
 	var n Network
@@ -91,16 +128,8 @@ func Open(f *weights.File, o Options) (*Network, error) {
 		n = architectures()[s.Arch](b, s)
 		return b.err()
 	})
-	n.Experts, n.free = b.store, b.free
-	if err == nil {
-		err = f.Unchanged()
-	}
-	if err != nil {
-		n.Close()
-		return nil, err
-	}
-	n.Config, n.WeightBytes = s.Config, b.packed
-	return &n, nil
+	n.Config, n.WeightBytes, n.Experts, n.packing, n.free = s.Config, b.packed, b.store, b.packing, b.free
+	return &n, err
 }
 
 // Plan is what serving a file needs, without opening its network.

@@ -17,6 +17,7 @@ func TestBenchPrintsWhatItPromises(t *testing.T) {
 		Threads   int     `json:"threads"`
 		Bandwidth float64 `json:"bandwidth_bytes_per_s"`
 		Load      float64 `json:"load_s"`
+		Packed    float64 `json:"packed_s"`
 		Prompt    float64 `json:"prompt_tokens_per_s"`
 		Generate  float64 `json:"generate_tokens_per_s"`
 		Bytes     float64 `json:"bytes_per_token"`
@@ -34,7 +35,7 @@ func TestBenchPrintsWhatItPromises(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	// What no machine that runs this can be beyond.
-	for what, v := range map[string]float64{"bandwidth": got.Bandwidth / 1e9, "load": got.Load, "prompt": got.Prompt, "generate": got.Generate, "batch": got.Batch[1].Generate} {
+	for what, v := range map[string]float64{"bandwidth": got.Bandwidth / 1e9, "load": got.Load, "packed": got.Packed - got.Load, "prompt": got.Prompt, "generate": got.Generate, "batch": got.Batch[1].Generate} {
 		if v < 1e-3 || v > 1e5 {
 			t.Errorf("%s is %v", what, v)
 		}
