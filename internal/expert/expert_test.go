@@ -30,6 +30,8 @@ const (
 	matrixBytes = rows * cols * 4
 )
 
+func newDisk() *disk { return &disk{fail: map[int]int{}, read: map[int]int{}} }
+
 func (d *disk) Read(buffer []byte, part int, _ int64, n int) ([]byte, error) {
 	if d.gate != nil {
 		<-d.gate
@@ -62,7 +64,10 @@ func (d *disk) reads() int {
 // open makes a store of layers × experts with room for some of them; expert e of layer l is number l·experts+e.
 func open(t *testing.T, layers, experts, room int, o Options) (*Store, *disk) {
 	t.Helper()
-	d := &disk{fail: map[int]int{}, read: map[int]int{}}
+	d, ok := o.Reader.(*disk)
+	if !ok {
+		d = newDisk()
+	}
 	for l := range layers {
 		list := make([]Places, experts)
 		for e := range list {
@@ -197,6 +202,35 @@ func TestFreeMemoryFillsWhileNothingIsAsked(t *testing.T) {
 	}
 	if st := s.Stats(); st.Resident != 6 || d.reads() != reads || reads != 18 {
 		t.Errorf("%d reads, then %d, %+v", reads, d.reads(), st)
+	}
+}
+
+func TestADiskThatFailsIsNotAskedOverAndOverWhileNothingIsWanted(t *testing.T) {
+	d := newDisk()
+	for e := range 12 {
+		d.fail[e] = 1 << 30
+	}
+	s, _ := open(t, 3, 4, 6, Options{Used: 1, Reader: d})
+	time.Sleep(100 * time.Millisecond)
+	if n := d.reads(); n == 0 || n > 100 {
+		t.Errorf("%d reads of a disk that gives nothing", n)
+	}
+	if err := step(t, s, 0, 4, 0, 1); !errors.Is(err, errDisk) {
+		t.Fatalf("the step's error is %v, want %v", err, errDisk)
+	}
+	d.mu.Lock()
+	clear(d.fail)
+	d.mu.Unlock()
+	for l := range 3 {
+		err := errDisk
+		for err != nil { // reads that were under way may still fail
+			if err = step(t, s, l, 4, 0, 1); err != nil && !errors.Is(err, errDisk) {
+				t.Fatal(err)
+			}
+		}
+	}
+	if st := s.Stats(); st.Evicted > 0 {
+		t.Errorf("memory stays free, and yet %d experts were evicted", st.Evicted)
 	}
 }
 

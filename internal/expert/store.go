@@ -237,7 +237,10 @@ func (s *Store) finish(e *entry, p *piece, err error) {
 	if err != nil {
 		e.handed--
 		e.broken = true
-		if e.wanted && s.err == nil {
+		switch {
+		case !e.wanted: // it would fail over and over; who wants it will be told
+			e.soon, s.lazy, s.fill = false, true, s.fill[:0]
+		case s.err == nil:
 			s.err = err
 		}
 		s.come.Broadcast()
