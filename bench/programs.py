@@ -1,6 +1,7 @@
 """Programs under test: run to their end, or as servers on a port of this machine alone."""
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -77,17 +78,18 @@ class Server:
         self.log.seek(0)
         return Failed(f"{shown(self.args)}: {why}\n{self.log.read()[-2000:]}")
 
-    def wait(self, path):
-        """Waits until a GET of path is answered with 200."""
+    def wait(self, path, pattern=""):
+        """Waits until a GET of path is answered with 200 and a text in which the pattern is found."""
         end = time.monotonic() + self.timeout
         while time.monotonic() < end:
             self.alive()
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-                    if answer.status == 200:
+                    if answer.status == 200 and re.search(pattern, answer.read().decode(errors="replace")):
                         return self
             except (urllib.error.URLError, OSError):
-                time.sleep(0.05)
+                pass
+            time.sleep(0.05)
         raise self.failed(f"is not ready after {self.timeout} s")
 
     def alive(self):

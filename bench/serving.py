@@ -39,6 +39,11 @@ def ready(stack, server, path):
     return server
 
 
+def ours_ready(stack, server):
+    """The same of ours, which answers before all weights are packed: that is waited for too."""
+    return ready(stack, server, "/readyz").wait("/metrics", r"galerne_model_packed{.*} 1")
+
+
 def passage(number, letters):
     """A part of the constitution, from another place for each number."""
     text = (models.ROOT / "test" / "testdata" / "constitution.txt").read_text()
@@ -68,7 +73,7 @@ def open_server(setting, model):
                 "prompt tokens": statistics.mean(a.prompt_tokens for a in answers)}
 
     with ExitStack() as stack:
-        ours = ready(stack, galerne(setting, path), "/readyz")
+        ours = ours_ready(stack, galerne(setting, path))
         # A slot of 512 tokens has room for prompt and answer. Without a cache of old prompts: none comes back.
         theirs = setting.peers and ready(stack, llama(setting, path, "-np", CLIENTS, "-c", CLIENTS * 512, "--cache-ram", 0), "/health")
         yield alike(ours, theirs, load)
@@ -87,7 +92,7 @@ def open_prefix(setting, model):
                 "worst / first": max(later) / first, "prompt tokens": answers[0].prompt_tokens}
 
     with ExitStack() as stack:
-        ours = ready(stack, galerne(setting, path), "/readyz")
+        ours = ours_ready(stack, galerne(setting, path))
         theirs = setting.peers and ready(stack, llama(setting, path, "-np", CLIENTS, "-c", CLIENTS * 3072), "/health")
         yield alike(ours, theirs, share)
 
@@ -95,7 +100,7 @@ def open_prefix(setting, model):
 @contextmanager
 def open_schema(setting, model):
     with ExitStack() as stack:
-        server = ready(stack, galerne(setting, models.file_of(model)), "/readyz")
+        server = ours_ready(stack, galerne(setting, models.file_of(model)))
 
         def speed(i, **more):
             """Tokens a second from the first of any answer to the last of all."""
@@ -127,8 +132,8 @@ def tasks():
 def open_guess(setting, model):
     path = models.file_of(model)
     with ExitStack() as stack:
-        guessing = ready(stack, galerne(setting, path), "/readyz")
-        plain = ready(stack, galerne(setting, path, "--no-guess"), "/readyz")
+        guessing = ours_ready(stack, galerne(setting, path))
+        plain = ours_ready(stack, galerne(setting, path, "--no-guess"))
 
         def ours(i):
             out = {"answers that differ": 0}

@@ -69,6 +69,7 @@ type gauge struct {
 // use is what a model's engine tells of itself.
 type use struct {
 	engine.Stats
+	packed  bool
 	experts *expert.Stats // nil: all weights are in memory
 }
 
@@ -93,6 +94,12 @@ func gauges() []gauge {
 		g("galerne_prefix_hit_tokens_total", "Prompt tokens that were known from before.", prometheus.CounterValue, func(s *use) float64 { return float64(s.CachedTokens) }),
 		g("galerne_guessed_tokens_total", "Tokens that were guessed from an answer's own text, to be checked in the same step.", prometheus.CounterValue, func(s *use) float64 { return float64(s.Drafted) }),
 		g("galerne_guessed_right_tokens_total", "Guessed tokens that were right: each saved a step.", prometheus.CounterValue, func(s *use) float64 { return float64(s.Accepted) }),
+		g("galerne_model_packed", "1 once all of a loaded model's weights are packed: until then it answers slowly.", prometheus.GaugeValue, func(s *use) float64 {
+			if s.packed {
+				return 1
+			}
+			return 0
+		}),
 		g("galerne_preemptions_total", "Sequences that gave up their memory and went back to the queue.", prometheus.CounterValue, func(s *use) float64 { return float64(s.Preemptions) }),
 	}
 }

@@ -227,7 +227,7 @@ func (s *Server) stats() map[string]use {
 	out := map[string]use{}
 	for name, sl := range s.slots {
 		if sl.loaded() && sl.model.engine != nil {
-			u := use{Stats: sl.model.engine.Stats()}
+			u := use{Stats: sl.model.engine.Stats(), packed: sl.model.network.Packed()}
 			if store := sl.model.network.Experts; store != nil {
 				x := store.Stats()
 				u.experts = &x

@@ -39,6 +39,9 @@ func (n *Network) Err() error {
 	return nil
 }
 
+// Packed reports whether all weights are packed: it computes as fast as it will.
+func (n *Network) Packed() bool { return n.packing.over() && n.packing.err == nil }
+
 // Close gives the weights' memory back. Nobody may compute any more; packing ends where it is.
 func (n *Network) Close() {
 	for _, f := range n.free {

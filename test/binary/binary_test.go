@@ -262,6 +262,7 @@ func TestShutdownLetsAnswersEnd(t *testing.T) {
 		got <- string(body)
 	}()
 	s.until("an answer", func() bool { return s.metric("galerne_sequences_running") == 1 })
+	s.until("packed weights", func() bool { return s.metric("galerne_model_packed") == 1 })
 	if err := s.stop(syscall.SIGTERM); err != nil {
 		t.Errorf("%v\n%s", err, s.log)
 	}
