@@ -25,7 +25,7 @@ type Options struct {
 	Slots     int              // sequences that run at once. Default 64.
 	Queue     int              // requests that may wait. Default 256.
 	Budget    int              // most tokens computed a step while answers are read. Default 128.
-	Pause     time.Duration    // how long a step may take then: it computes fewer tokens on a slow machine. Default 120 ms.
+	Pause     time.Duration    // how long a step may take then: it computes fewer tokens on a slow machine. Default 160 ms.
 	Prompt    int              // tokens computed a step while none is. Default 512.
 	Draft     int              // guessed tokens computed a step, over all answers; negative: none. Default 15.
 	Observe   func(Step)       // called after every step, on the engine's goroutine; may be nil
@@ -49,7 +49,7 @@ func (o Options) withDefaults(c model.Config) Options {
 	set(&o.Budget, 128)
 	set(&o.Prompt, 512)
 	if o.Pause <= 0 {
-		o.Pause = 120 * time.Millisecond
+		o.Pause = 160 * time.Millisecond
 	}
 	if o.Draft == 0 {
 		o.Draft = draftMost
@@ -342,6 +342,7 @@ func (e *Engine) carryOut() {
 			if !ok {
 				panic("engine: the plan lent a block that is not there")
 			}
+			e.cache.Ready(block)
 			q.table = append(q.table, block)
 		}
 		e.own(q)

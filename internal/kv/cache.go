@@ -1,19 +1,37 @@
 package kv
 
-import "github.com/galerne-ai/galerne/internal/kernel"
+import (
+	"time"
+
+	"github.com/galerne-ai/galerne/internal/kernel"
+)
 
 // Cache is the memory of keys and values: for each layer an arena of Blocks blocks. The system hands
-// out its pages as blocks are first written.
+// out its pages as blocks are first written, or a little before: see Ready.
 type Cache struct {
 	Layout kernel.CacheLayout
 	Blocks int
 	layers [][]byte
 	free   []func()
+	closed bool
+	asked  int      // bytes of each arena that are or will be in memory; of Ready's caller
+	ready  chan int // the same, for the goroutine that sees to it
+	stop   chan struct{}
+	done   chan struct{}
 }
+
+const (
+	// ahead is how many bytes of each arena are made ready beyond the block at hand, a large page at a time.
+	ahead     = 4 << 20
+	largePage = 2 << 20
+	// breath is how long those who compute are left alone between two pages.
+	breath = 5 * time.Millisecond
+)
 
 // NewCache reserves the arenas.
 func NewCache(layout kernel.CacheLayout, layers, blocks int) (*Cache, error) {
-	c := &Cache{Layout: layout, Blocks: blocks}
+	c := &Cache{Layout: layout, Blocks: blocks, ready: make(chan int, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	go c.populate()
 	for range layers {
 		arena, free, err := kernel.Allocate(blocks * layout.BlockBytes())
 		if err != nil {
@@ -33,6 +51,46 @@ func (c *Cache) Bytes() int64 {
 	return int64(len(c.layers)) * int64(c.Blocks) * int64(c.Layout.BlockBytes())
 }
 
+// Ready is told of every block that is lent, and sees to it that the system has pages for those behind it before they
+// are written: for each new page a step would stand still, where a virtual machine's host hands them out a
+// millisecond each. It returns at once. One goroutine may call it.
+func (c *Cache) Ready(block int32) {
+	size := c.Blocks * c.Layout.BlockBytes()
+	used := int(block) * c.Layout.BlockBytes()
+	if used+ahead/2 < c.asked || c.asked == size {
+		return
+	}
+	c.asked = min(size, (used+ahead)/largePage*largePage)
+	select {
+	case <-c.ready: // it has not come to that: this is more
+	default:
+	}
+	c.ready <- c.asked
+}
+
+// populate does what Ready promises, page by page of all layers.
+func (c *Cache) populate() {
+	defer close(c.done)
+	for done := 0; ; {
+		var to int
+		select {
+		case <-c.stop:
+			return
+		case to = <-c.ready:
+		}
+		for ; done < to; done += largePage {
+			for _, arena := range c.layers {
+				kernel.Populate(arena[done:min(done+largePage, to)])
+				select {
+				case <-c.stop:
+					return
+				case <-time.After(breath):
+				}
+			}
+		}
+	}
+}
+
 // CopySlots copies the first slots of one block to another, in every layer.
 func (c *Cache) CopySlots(to, from int32, slots int) {
 	for _, arena := range c.layers {
@@ -42,6 +100,11 @@ func (c *Cache) CopySlots(to, from int32, slots int) {
 
 // Close gives the memory back.
 func (c *Cache) Close() {
+	if !c.closed {
+		c.closed = true
+		close(c.stop)
+		<-c.done
+	}
 	for _, free := range c.free {
 		free()
 	}
