@@ -36,7 +36,7 @@ bench: build ## this machine's numbers, without peers
 	python3 bench/bench.py
 
 bench-peers: build ## beside llama.cpp, in the same run
-	python3 bench/bench.py --peers
+	python3 bench/bench.py --peers --large
 
 fuzz: ## a minute on every fuzz target
 	python3 test/fuzz.py --seconds 60

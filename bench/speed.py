@@ -53,7 +53,7 @@ def open_large(setting, model):
     return nothing_open(Pair(ours, theirs if setting.peers else None))
 
 
-PARTS = (Part("speed", tuple(WORK), open_speed), Part("large", (models.HUGE,), open_large, most=3, large=True))
+PARTS = (Part("speed", tuple(WORK), open_speed), Part("large", (models.HUGE,), open_large, large=True))
 
 
 def bench(setting, path, prompt, answer, batch, *more):
