@@ -102,12 +102,12 @@ func (p *Pool) Measure(size int) (Limits, error) {
 
 // rate is operations a second.
 func (p *Pool) rate(l limit) float64 {
-	const rounds, parts = 1 << 14, 16 // some 30 µs a part
+	const rounds, parts, enough = 1 << 12, 16, 30 * time.Millisecond // some 10 µs a part
 	if l.loop == nil {
 		return 0
 	}
 	var best float64
-	for range 50 {
+	for begin, run := time.Now(), 0; run < 2 || time.Since(begin) < enough; run++ {
 		start := time.Now()
 		p.Run(parts*p.threads, &limitTask{l.loop, rounds})
 		best = max(best, float64(parts*p.threads*rounds*l.operations)/time.Since(start).Seconds())
