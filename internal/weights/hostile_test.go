@@ -133,16 +133,15 @@ func TestAFileThatShrinksBeforeItsHeaderIsReadGivesAnError(t *testing.T) {
 	b.u64(1 << 16)
 	b.data(1 << 16)
 	path := write(t, filepath.Join(t.TempDir(), "m.gguf"), b.Bytes())
-	m, file, err := openMapping(path)
+	m, err := openMapping(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
 	defer m.close()
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readGGUF(&part{m, int64(len(m.bytes))}, 0, file); !errors.Is(err, ErrChanged) {
+	if _, err := readGGUF(&part{m, int64(len(m.bytes))}, 0, m.file); !errors.Is(err, ErrChanged) {
 		t.Fatal(err)
 	}
 }

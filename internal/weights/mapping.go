@@ -9,42 +9,45 @@ import (
 	"unsafe"
 )
 
-// mapping is one file in memory, with what it looked like when it was mapped.
+// mapping is one file in memory, with what it looked like when it was mapped. The file stays open, so that it is the
+// mapped one that is looked at again, wherever its name went: a file that is removed, or replaced by another of its
+// name, goes on unchanged for those who have it.
 type mapping struct {
 	path    string
+	file    *os.File
 	bytes   []byte
 	changed time.Time
 }
 
-// openMapping maps a regular file. The caller closes the *os.File: the mapping outlives it.
-func openMapping(path string) (*mapping, *os.File, error) {
+// openMapping maps a regular file.
+func openMapping(path string) (*mapping, error) {
 	st, err := os.Stat(path) // before Open: opening a pipe would wait for its writer
 	if err != nil {
-		return nil, nil, notOpened(path, err)
+		return nil, notOpened(path, err)
 	}
 	if !st.Mode().IsRegular() {
-		return nil, nil, ErrFormat.Because("weights: %s is not a regular file (%s): give a .gguf file or a folder of safetensors", path, st.Mode().Type())
+		return nil, ErrFormat.Because("weights: %s is not a regular file (%s): give a .gguf file or a folder of safetensors", path, st.Mode().Type())
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, notOpened(path, err)
+		return nil, notOpened(path, err)
 	}
 	if st, err = f.Stat(); err != nil {
 		f.Close()
-		return nil, nil, notOpened(path, err)
+		return nil, notOpened(path, err)
 	}
-	m := &mapping{path: path, changed: st.ModTime()}
+	m := &mapping{path: path, file: f, changed: st.ModTime()}
 	if size := st.Size(); size > 0 {
 		if size != int64(int(size)) {
 			f.Close()
-			return nil, nil, ErrLimit.Because("weights: %s has %d bytes, more than this machine can address", path, size)
+			return nil, ErrLimit.Because("weights: %s has %d bytes, more than this machine can address", path, size)
 		}
 		if m.bytes, err = mapFile(f, int(size)); err != nil {
 			f.Close()
-			return nil, nil, ErrRead.Because("weights: mapping %d bytes of %s: %w", size, path, err)
+			return nil, ErrRead.Because("weights: mapping %d bytes of %s: %w", size, path, err)
 		}
 	}
-	return m, f, nil
+	return m, nil
 }
 
 func notOpened(path string, err error) error {
@@ -55,19 +58,23 @@ func notOpened(path string, err error) error {
 }
 
 func (m *mapping) close() error {
-	b := m.bytes
-	m.bytes = nil
-	if len(b) == 0 {
-		return nil
+	b, f := m.bytes, m.file
+	m.bytes, m.file = nil, nil
+	var err error
+	if len(b) > 0 {
+		err = unmapFile(b)
 	}
-	return unmapFile(b)
+	if f != nil {
+		err = errors.Join(err, f.Close())
+	}
+	return err
 }
 
 // unchanged compares the file with what it was when it was mapped.
 func (m *mapping) unchanged(size int64) error {
-	st, err := os.Stat(m.path)
+	st, err := m.file.Stat()
 	if err != nil {
-		return ErrChanged.Because("weights: %s was there when it was opened: %w", m.path, err)
+		return ErrRead.Because("weights: %s: %w", m.path, err)
 	}
 	return m.differs(st, size)
 }

@@ -39,11 +39,10 @@ func (f *File) openFolder(dir string) error {
 	}
 	for _, name := range names {
 		path := filepath.Join(dir, name)
-		m, file, err := openMapping(path)
+		m, err := openMapping(path)
 		if err != nil {
 			return err
 		}
-		file.Close()
 		f.parts = append(f.parts, &part{m, int64(len(m.bytes))})
 		if err := f.readSafetensors(len(f.parts) - 1); err != nil {
 			return err

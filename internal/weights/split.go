@@ -71,13 +71,12 @@ func (f *File) openSplit(opened *header, n int) error {
 }
 
 func (f *File) openPart(path string) (*header, error) {
-	m, file, err := openMapping(path)
+	m, err := openMapping(path)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
 	f.parts = append(f.parts, &part{m, int64(len(m.bytes))})
-	return readGGUF(f.parts[len(f.parts)-1], len(f.parts)-1, file)
+	return readGGUF(f.parts[len(f.parts)-1], len(f.parts)-1, m.file)
 }
 
 // checkPart compares what a part says about itself with its name.

@@ -90,11 +90,10 @@ func Open(path string) (*File, error) {
 }
 
 func (f *File) openFile(path string) error {
-	m, file, err := openMapping(path)
+	m, err := openMapping(path)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
 	f.parts = append(f.parts, &part{m, int64(len(m.bytes))})
 	var magic string
 	if err := Guard(path, func() error { magic = string(m.bytes[:min(16, len(m.bytes))]); return nil }); err != nil {
@@ -104,7 +103,7 @@ func (f *File) openFile(path string) error {
 	case magic == "":
 		return ErrFormat.Because("weights: %s is empty: fetch it again", path)
 	case strings.HasPrefix(magic, ggufMagic):
-		return f.openGGUF(file)
+		return f.openGGUF(m.file)
 	case strings.HasSuffix(path, ".safetensors") || len(magic) > 8 && magic[8] == '{':
 		return f.openSafetensors(path)
 	}
