@@ -187,6 +187,8 @@ func (f *File) FileBytes() int64 {
 // loader calls it after its last read, since a file cut inside a page, or written over, gives no
 // fault. Error: ErrChanged.
 func (f *File) Unchanged() error {
+	f.users.mu.Lock()
+	defer f.users.mu.Unlock()
 	for _, p := range f.parts {
 		if err := p.unchanged(p.size); err != nil {
 			return err

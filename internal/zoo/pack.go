@@ -71,11 +71,12 @@ func (p *packing) whole() error {
 func (p *packing) start() {
 	p.unmap = p.file.Hold()
 	go func() {
-		defer close(p.ended)
 		if p.err = weights.Guard(p.file.Path, p.behind); p.err == nil {
 			p.err = p.file.Unchanged()
 		}
-		if p.err == nil {
+		whole := p.err == nil
+		close(p.ended) // before the file goes: see Forward
+		if whole {
 			p.matrices = nil
 			p.unmap() // nobody reads it: all matrices are packed
 		}
@@ -151,12 +152,11 @@ func (m *beside) Forward(b *model.Batch) {
 		m.Model.Forward(b)
 		return nil
 	})
-	switch {
-	case err != nil:
-	case p.over(): // it has looked
-		err = p.err
-	default:
+	if err == nil {
 		err = p.file.Unchanged()
+		if p.over() { // it has looked, and the file may be closed
+			err = p.err
+		}
 	}
 	if b.Err == nil {
 		b.Err = err
