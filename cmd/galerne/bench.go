@@ -130,6 +130,9 @@ func (c *benchCmd) check() error {
 	return nil
 }
 
+// most is how many answers are written at once at most.
+func (c *benchCmd) most() int { return slices.Max(append([]int{1}, c.Batch...)) }
+
 // measure runs everything. The peak of memory is read before what serving does not need: further loads,
 // and the buffer that bandwidth is measured with.
 func (b *bench) measure() (*benchResult, error) {
@@ -192,7 +195,7 @@ func (b *bench) open() (load, packed float64, closeModel func(), err error) {
 	if longest > plan.Config.Context {
 		return 0, 0, nil, errInput.Because("%s reads %d tokens: give a shorter --prompt (%d) or --generate (%d)", b.Model, plan.Config.Context, b.Prompt, b.Generate)
 	}
-	most := max(1, slices.Max(append([]int{1}, b.Batch...)))
+	most := b.most()
 	room := (b.Generate + 2*engine.BlockTokens) * most
 	o := engine.Options{Context: longest, Tokens: max(room, 4*longest), Slots: max(most, 4), Queue: most + 1}
 	if !b.Guess {
@@ -445,13 +448,14 @@ func (r *benchResult) print(a *app) error {
 	if err != nil || r.Profile == nil {
 		return err
 	}
-	if err := r.Profile.Prompt.print(a, fmt.Sprintf("Reading %d tokens", r.PromptTokens)); err != nil {
-		return err
+	for _, p := range []*profile{r.Profile.Prompt, r.Profile.Generate, r.Profile.Batch} {
+		if p != nil {
+			if err := p.print(a); err != nil {
+				return err
+			}
+		}
 	}
-	if err := r.Profile.Generate.print(a, fmt.Sprintf("Writing %d tokens", r.GenerateTokens)); err != nil || r.Profile.Batch == nil {
-		return err
-	}
-	return r.Profile.Batch.print(a, fmt.Sprintf("Writing %d tokens, %d times at once", r.GenerateTokens, slices.MaxFunc(r.Batch, func(x, y batchSpeed) int { return x.N - y.N }).N))
+	return nil
 }
 
 // profiles tell where the time of one reading and of one writing went.
@@ -466,6 +470,7 @@ type profile struct {
 	Seconds float64    `json:"seconds"` // of the engine's steps
 	Steps   int        `json:"steps"`
 	Work    []workTime `json:"work"`
+	what    string     // was done
 }
 
 type workTime struct {
@@ -508,10 +513,10 @@ func (s *stepTimes) trace(w kernel.Work, took time.Duration) {
 }
 
 // take gives what was gathered and begins anew.
-func (s *stepTimes) take(limits kernel.Limits) *profile {
+func (s *stepTimes) take(limits kernel.Limits, what string, of ...any) *profile {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := &profile{Seconds: s.took.Seconds(), Steps: s.steps, Work: s.work}
+	p := &profile{Seconds: s.took.Seconds(), Steps: s.steps, Work: s.work, what: fmt.Sprintf(what, of...)}
 	rest := p.Seconds
 	for _, t := range p.Work {
 		rest -= t.Seconds
@@ -546,24 +551,24 @@ func (b *bench) profile(limits kernel.Limits) (*profiles, error) {
 	}
 	defer closeModel()
 	for range 2 { // the first is a warm-up
-		b.steps.take(limits)
+		b.steps.take(limits, "warming up")
 		if _, err := b.readOnce(); err != nil {
 			return nil, err
 		}
 		b.settle()
 	}
-	p := &profiles{Prompt: b.steps.take(limits)}
+	p := &profiles{Prompt: b.steps.take(limits, "Reading %d tokens", b.Prompt)}
 	if _, err := b.writeOnce(1); err != nil {
 		return nil, err
 	}
 	b.settle()
-	p.Generate = b.steps.take(limits)
-	if n := slices.Max(append([]int{1}, b.Batch...)); n > 1 {
+	p.Generate = b.steps.take(limits, "Writing %d tokens", b.Generate)
+	if n := b.most(); n > 1 {
 		if _, err := b.writeOnce(n); err != nil {
 			return nil, err
 		}
 		b.settle()
-		p.Batch = b.steps.take(limits)
+		p.Batch = b.steps.take(limits, "Writing %d tokens, %d times at once", b.Generate, n)
 	}
 	return p, nil
 }
@@ -575,8 +580,8 @@ func (b *bench) settle() {
 	}
 }
 
-func (p *profile) print(a *app, what string) error {
-	fmt.Fprintf(a.out, "\n%s: %d steps in %.3f s\n", what, p.Steps, p.Seconds)
+func (p *profile) print(a *app) error {
+	fmt.Fprintf(a.out, "\n%s: %d steps in %.3f s\n", p.what, p.Steps, p.Seconds)
 	return table(a.out, "WORK\tCALLS\tSHARE\tGB/S\tOF THE MEMORY'S\tGOP/S\tOF THE UNIT'S", func(row func(...string)) {
 		for _, t := range p.Work {
 			cells := []string{t.Name, strconv.Itoa(t.Calls), fmt.Sprintf("%.1f %%", 100*t.Share), "", "", "", ""}

@@ -81,7 +81,7 @@ func BenchmarkStream(b *testing.B) {
 		}
 		b.Run(fmt.Sprintf("threads=%d/bandwidth", threads), func(b *testing.B) {
 			for b.Loop() {
-				v, err := Bandwidth(pool, 256<<20)
+				v, err := pool.bandwidth(256 << 20)
 				if err != nil {
 					b.Fatal(err)
 				}

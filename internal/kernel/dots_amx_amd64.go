@@ -31,12 +31,10 @@ const (
 func tilesPay() bool {
 	const rows, cols, panels = maxRows, 1024, 4
 	f := formOf(dtype.Q4_K)
-	size := panelSize(dtype.Q4_K, f, cols)
-	w, dst, sums := make([]byte, panels*size), make([]float32, rows*panels*panelRows), new(tile)
+	w, dst := make([]byte, panels*panelSize(dtype.Q4_K, f, cols)), make([]float32, rows*panels*panelRows)
 	in := Input{Rows: rows, Cols: cols}
 	in.reserve()
-	c := dotCall{w: unsafe.Pointer(&w[0]), x: unsafe.Pointer(&in.lines[0]), dst: unsafe.Pointer(&dst[0]), xStride: uintptr(in.stride),
-		dstStride: 4 * panels * panelRows, blocks: cols / 32, panels: panels, sums: unsafe.Pointer(sums), rows: rows, size: uintptr(size)}
+	c := trialCall(w, panels, &in, dst, new(tile))
 	least := [...]time.Duration{time.Hour, time.Hour}
 	for range 5 { // in turn, so that a busy moment strikes both
 		for i, run := range [...]func(*form, *dotCall, int){dotTiles, dotAVX512} {

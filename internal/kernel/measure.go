@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unsafe"
 )
 
 // Work is what a task computes, for measurements.
@@ -78,7 +79,7 @@ func (a *Attention) describe() Work {
 // Limits are what this machine can do at most with a pool's threads. Operations are multiplications and additions, two a
 // product that is added; 0 where no instruction of ours can be timed.
 type Limits struct {
-	Bytes    float64 // read from memory a second: see Bandwidth
+	Bytes    float64 // read from memory a second
 	Integers float64 // operations a second on numbers of 8 bits, by the instructions that the products of quantized weights use
 	Floats   float64 // operations a second on float32, by fused multiplications and additions
 }
@@ -89,15 +90,50 @@ type limit struct {
 	operations int
 }
 
-// Measure finds the limits, each the best of several short runs on all threads together. Bandwidth is read from a buffer of
+// Measure finds the limits, each the best of several short runs on all threads together. Memory is read in a buffer of
 // size bytes. The pool must be idle.
 func (p *Pool) Measure(size int) (Limits, error) {
-	bytes, err := Bandwidth(p, size)
+	bytes, err := p.bandwidth(size)
 	if err != nil {
 		return Limits{}, err
 	}
 	integers, floats := limits()
 	return Limits{bytes, p.rate(integers), p.rate(floats)}, nil
+}
+
+// bandwidth is how fast this machine reads memory with the pool's threads, in bytes a second:
+// the best of several passes over a buffer of size bytes, which should be well beyond the caches.
+func (p *Pool) bandwidth(size int) (float64, error) {
+	const chunk = 1 << 20
+	parts := max(1, size/chunk)
+	buffer, free, err := Allocate(parts * chunk)
+	if err != nil {
+		return 0, err
+	}
+	defer free()
+	for i := 0; i < len(buffer); i += 4096 {
+		buffer[i] = byte(i >> 12)
+	}
+	task := &readTask{buffer: buffer, chunk: chunk, sums: make([][8]float32, p.Threads())}
+	var best float64
+	for range 5 {
+		start := time.Now()
+		p.Run(parts, task)
+		best = max(best, float64(len(buffer))/time.Since(start).Seconds())
+	}
+	return best, nil
+}
+
+type readTask struct {
+	buffer []byte
+	chunk  int
+	sums   [][8]float32
+}
+
+// Part reads one chunk.
+func (t *readTask) Part(part, worker int) {
+	floats := unsafe.Slice((*float32)(unsafe.Pointer(&t.buffer[part*t.chunk])), t.chunk/4)
+	t.sums[worker][0] += sumSquares(floats)
 }
 
 // rate is operations a second.

@@ -42,9 +42,7 @@ func tryForms(run func(f *form, c *dotCall, n int), cols int, rows ...int) (faul
 		}
 		var sums tile
 		got, want := make([]float32, most*panels*panelRows), make([]float32, most*panels*panelRows)
-		c := dotCall{w: unsafe.Pointer(&w[0]), x: unsafe.Pointer(&in.lines[0]), dst: unsafe.Pointer(&want[0]),
-			xStride: uintptr(in.stride), dstStride: 4 * panels * panelRows, blocks: uintptr(cols / 32), panels: panels,
-			sums: unsafe.Pointer(&sums), size: uintptr(size)}
+		c := trialCall(w, panels, &in, want, &sums)
 		again := c
 		dotGeneric(&f, &again, most)
 		for _, n := range rows {
@@ -59,6 +57,13 @@ func tryForms(run func(f *form, c *dotCall, n int), cols int, rows ...int) (faul
 		}
 	}
 	return ""
+}
+
+// trialCall is some panels against all rows of the input; dst is [rows][panels][panelRows].
+func trialCall(w []byte, panels int, in *Input, dst []float32, sums *tile) dotCall {
+	return dotCall{w: unsafe.Pointer(&w[0]), x: unsafe.Pointer(&in.lines[0]), dst: unsafe.Pointer(&dst[0]),
+		xStride: uintptr(in.stride), dstStride: uintptr(4 * panels * panelRows), blocks: uintptr(in.Cols / 32), panels: uintptr(panels),
+		sums: unsafe.Pointer(sums), rows: uintptr(in.Rows), size: uintptr(len(w) / panels)}
 }
 
 // lcg is a small generator of numbers that look random.
