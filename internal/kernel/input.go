@@ -14,9 +14,13 @@ import (
 //	q [32]int8          with d = max|x|/127, q = round(x/d)
 //	d float32
 //	sum float32         d·Σq
-//	n8, n128 int32      -8·Σq, -128·Σq: what unsigned codes add to a product
-//	sum16 [2]float32    d·Σq of either half
+//	m16 [2]int16        -16·Σq of the first two of each four, of the last two
+//	n128 int32          -128·Σq
+//	m32 [2][2]int16     -32·Σq of the same, of either half
 //	n16 [2]int32        -128·Σq of either half
+//
+// The last four are what a zero among unsigned codes adds to their products with q: of instructions that sum those of
+// four in 32 bits, and of those that sum two's in 16, which may wrap around meanwhile.
 //
 // llama.cpp rounds the same for types whose scales are of 32 weights, but for d and sum in half precision; beside K
 // types it has one scale for 256 numbers. That costs accuracy and buys no likeness: see bench/NOTES.md.
@@ -140,11 +144,18 @@ func fillLine(line []byte, scale float32, sum [2]int32) {
 	all := sum[0] + sum[1]
 	putFloat(line[32:], scale)
 	putFloat(line[36:], scale*float32(all))
-	putWord(line[40:], uint32(-8*all))
 	putWord(line[44:], uint32(-128*all))
 	for i, v := range sum {
-		putFloat(line[48+4*i:], scale*float32(v))
 		putWord(line[56+4*i:], uint32(-128*v))
+	}
+	var twos [2][2]int16
+	for i, q := range line[:32] {
+		twos[i/16][i%4/2] += int16(int8(q))
+	}
+	for i := range 2 {
+		putHalf(line[40+2*i:], uint16(-16*(twos[0][i]+twos[1][i])))
+		putHalf(line[48+2*i:], uint16(-32*twos[0][i]))
+		putHalf(line[52+2*i:], uint16(-32*twos[1][i]))
 	}
 }
 

@@ -43,12 +43,28 @@ func checkSums(t *testing.T, line []byte, d float32, sum [2]int32) {
 	if f32(line[32:]) != d || f32(line[36:]) != d*float32(all) {
 		t.Fatalf("scale %v and sum %v, want %v and %v", f32(line[32:]), f32(line[36:]), d, d*float32(all))
 	}
-	if int32(u32(line[40:])) != -8*all || int32(u32(line[44:])) != -128*all {
-		t.Fatalf("multiples of %d are %d and %d", all, int32(u32(line[40:])), int32(u32(line[44:])))
+	if int32(u32(line[44:])) != -128*all {
+		t.Fatalf("-128 times %d is %d", all, int32(u32(line[44:])))
 	}
+	var twos [2]int16
 	for h, v := range sum {
-		if f32(line[48+4*h:]) != d*float32(v) || int32(u32(line[56+4*h:])) != -128*v {
-			t.Fatalf("half %d, of %d, has %v and %d", h, v, f32(line[48+4*h:]), int32(u32(line[56+4*h:])))
+		if int32(u32(line[56+4*h:])) != -128*v {
+			t.Fatalf("half %d, of %d, has %d", h, v, int32(u32(line[56+4*h:])))
+		}
+		for i := range 2 {
+			var two int16
+			for k := 2*i + 16*h; k < 16*h+16; k += 4 {
+				two += int16(int8(line[k])) + int16(int8(line[k+1]))
+			}
+			if got := int16(u16(line[48+4*h+2*i:])); got != -32*two {
+				t.Fatalf("-32 times %d is %d", two, got)
+			}
+			twos[i] += two
+		}
+	}
+	for i, two := range twos {
+		if got := int16(u16(line[40+2*i:])); got != -16*two {
+			t.Fatalf("-16 times %d is %d", two, got)
 		}
 	}
 }

@@ -26,10 +26,11 @@ dot4zR1NEON_pass0:
 	WORD $0x3dc000d0 // ldr q16, [x6]
 	WORD $0x3dc004d1 // ldr q17, [x6, #0x10]
 	WORD $0x3dc008de // ldr q30, [x6, #0x20]
-	WORD $0x4e1407c8 // dup v8.4s, v30.s[2]
-	WORD $0x4e1407c9 // dup v9.4s, v30.s[2]
-	WORD $0x4e1407ca // dup v10.4s, v30.s[2]
-	WORD $0x4e1407cb // dup v11.4s, v30.s[2]
+	WORD $0x4f3c07de // sshr v30.4s, v30.4s, #4
+	WORD $0x4e1c07c8 // dup v8.4s, v30.s[3]
+	WORD $0x4e1c07c9 // dup v9.4s, v30.s[3]
+	WORD $0x4e1c07ca // dup v10.4s, v30.s[3]
+	WORD $0x4e1c07cb // dup v11.4s, v30.s[3]
 	WORD $0x3dc00834 // ldr q20, [x1, #0x20]
 	WORD $0x6f0c0698 // ushr v24.16b, v20.16b, #4
 	WORD $0x4e3c1e94 // and v20.16b, v20.16b, v28.16b
@@ -171,15 +172,17 @@ dot4zR2NEON_pass0:
 	WORD $0x3dc000f2 // ldr q18, [x7]
 	WORD $0x3dc004f3 // ldr q19, [x7, #0x10]
 	WORD $0x3dc008de // ldr q30, [x6, #0x20]
-	WORD $0x4e1407c8 // dup v8.4s, v30.s[2]
-	WORD $0x4e1407c9 // dup v9.4s, v30.s[2]
-	WORD $0x4e1407ca // dup v10.4s, v30.s[2]
-	WORD $0x4e1407cb // dup v11.4s, v30.s[2]
+	WORD $0x4f3c07de // sshr v30.4s, v30.4s, #4
+	WORD $0x4e1c07c8 // dup v8.4s, v30.s[3]
+	WORD $0x4e1c07c9 // dup v9.4s, v30.s[3]
+	WORD $0x4e1c07ca // dup v10.4s, v30.s[3]
+	WORD $0x4e1c07cb // dup v11.4s, v30.s[3]
 	WORD $0x3dc008fe // ldr q30, [x7, #0x20]
-	WORD $0x4e1407cc // dup v12.4s, v30.s[2]
-	WORD $0x4e1407cd // dup v13.4s, v30.s[2]
-	WORD $0x4e1407ce // dup v14.4s, v30.s[2]
-	WORD $0x4e1407cf // dup v15.4s, v30.s[2]
+	WORD $0x4f3c07de // sshr v30.4s, v30.4s, #4
+	WORD $0x4e1c07cc // dup v12.4s, v30.s[3]
+	WORD $0x4e1c07cd // dup v13.4s, v30.s[3]
+	WORD $0x4e1c07ce // dup v14.4s, v30.s[3]
+	WORD $0x4e1c07cf // dup v15.4s, v30.s[3]
 	WORD $0x3dc00834 // ldr q20, [x1, #0x20]
 	WORD $0x6f0c0698 // ushr v24.16b, v20.16b, #4
 	WORD $0x4e3c1e94 // and v20.16b, v20.16b, v28.16b
@@ -378,17 +381,21 @@ dot4zR4NEON_pass0:
 	WORD $0x3dc00136 // ldr q22, [x9]
 	WORD $0x3dc00537 // ldr q23, [x9, #0x10]
 	WORD $0x3dc008de // ldr q30, [x6, #0x20]
-	WORD $0x4e1407c8 // dup v8.4s, v30.s[2]
-	WORD $0x4e1407c9 // dup v9.4s, v30.s[2]
+	WORD $0x4f3c07de // sshr v30.4s, v30.4s, #4
+	WORD $0x4e1c07c8 // dup v8.4s, v30.s[3]
+	WORD $0x4e1c07c9 // dup v9.4s, v30.s[3]
 	WORD $0x3dc008fe // ldr q30, [x7, #0x20]
-	WORD $0x4e1407ca // dup v10.4s, v30.s[2]
-	WORD $0x4e1407cb // dup v11.4s, v30.s[2]
+	WORD $0x4f3c07de // sshr v30.4s, v30.4s, #4
+	WORD $0x4e1c07ca // dup v10.4s, v30.s[3]
+	WORD $0x4e1c07cb // dup v11.4s, v30.s[3]
 	WORD $0x3dc0091e // ldr q30, [x8, #0x20]
-	WORD $0x4e1407cc // dup v12.4s, v30.s[2]
-	WORD $0x4e1407cd // dup v13.4s, v30.s[2]
+	WORD $0x4f3c07de // sshr v30.4s, v30.4s, #4
+	WORD $0x4e1c07cc // dup v12.4s, v30.s[3]
+	WORD $0x4e1c07cd // dup v13.4s, v30.s[3]
 	WORD $0x3dc0093e // ldr q30, [x9, #0x20]
-	WORD $0x4e1407ce // dup v14.4s, v30.s[2]
-	WORD $0x4e1407cf // dup v15.4s, v30.s[2]
+	WORD $0x4f3c07de // sshr v30.4s, v30.4s, #4
+	WORD $0x4e1c07ce // dup v14.4s, v30.s[3]
+	WORD $0x4e1c07cf // dup v15.4s, v30.s[3]
 	WORD $0x3dc00838 // ldr q24, [x1, #0x20]
 	WORD $0x6f0c071a // ushr v26.16b, v24.16b, #4
 	WORD $0x4e3c1f18 // and v24.16b, v24.16b, v28.16b
@@ -552,17 +559,21 @@ dot4zR4NEON_pass1:
 	WORD $0x3dc00136 // ldr q22, [x9]
 	WORD $0x3dc00537 // ldr q23, [x9, #0x10]
 	WORD $0x3dc008de // ldr q30, [x6, #0x20]
-	WORD $0x4e1407c8 // dup v8.4s, v30.s[2]
-	WORD $0x4e1407c9 // dup v9.4s, v30.s[2]
+	WORD $0x4f3c07de // sshr v30.4s, v30.4s, #4
+	WORD $0x4e1c07c8 // dup v8.4s, v30.s[3]
+	WORD $0x4e1c07c9 // dup v9.4s, v30.s[3]
 	WORD $0x3dc008fe // ldr q30, [x7, #0x20]
-	WORD $0x4e1407ca // dup v10.4s, v30.s[2]
-	WORD $0x4e1407cb // dup v11.4s, v30.s[2]
+	WORD $0x4f3c07de // sshr v30.4s, v30.4s, #4
+	WORD $0x4e1c07ca // dup v10.4s, v30.s[3]
+	WORD $0x4e1c07cb // dup v11.4s, v30.s[3]
 	WORD $0x3dc0091e // ldr q30, [x8, #0x20]
-	WORD $0x4e1407cc // dup v12.4s, v30.s[2]
-	WORD $0x4e1407cd // dup v13.4s, v30.s[2]
+	WORD $0x4f3c07de // sshr v30.4s, v30.4s, #4
+	WORD $0x4e1c07cc // dup v12.4s, v30.s[3]
+	WORD $0x4e1c07cd // dup v13.4s, v30.s[3]
 	WORD $0x3dc0093e // ldr q30, [x9, #0x20]
-	WORD $0x4e1407ce // dup v14.4s, v30.s[2]
-	WORD $0x4e1407cf // dup v15.4s, v30.s[2]
+	WORD $0x4f3c07de // sshr v30.4s, v30.4s, #4
+	WORD $0x4e1c07ce // dup v14.4s, v30.s[3]
+	WORD $0x4e1c07cf // dup v15.4s, v30.s[3]
 	WORD $0x3dc01038 // ldr q24, [x1, #0x40]
 	WORD $0x6f0c071a // ushr v26.16b, v24.16b, #4
 	WORD $0x4e3c1f18 // and v24.16b, v24.16b, v28.16b
@@ -8194,22 +8205,25 @@ dot4tR1NEON_pass0_block:
 	WORD $0x6e3bdfdb // fmul v27.4s, v30.4s, v27.4s
 	WORD $0x3dc008d0 // ldr q16, [x6, #0x20]
 	WORD $0x3dc00cdf // ldr q31, [x6, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9093ff // fmul v31.4s, v31.4s, v16.s[0]
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD $0x4f90929e // fmul v30.4s, v20.4s, v16.s[0]
 	WORD $0x4e3ecd00 // fmla v0.4s, v8.4s, v30.4s
-	WORD $0x4f9f1300 // fmla v0.4s, v24.4s, v31.s[0]
+	WORD $0x4f9f5b00 // fmls v0.4s, v24.4s, v31.s[2]
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x4f9092be // fmul v30.4s, v21.4s, v16.s[0]
 	WORD $0x4e3ecd21 // fmla v1.4s, v9.4s, v30.4s
-	WORD $0x4f9f1321 // fmla v1.4s, v25.4s, v31.s[0]
+	WORD $0x4f9f5b21 // fmls v1.4s, v25.4s, v31.s[2]
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD $0x4f9092de // fmul v30.4s, v22.4s, v16.s[0]
 	WORD $0x4e3ecd42 // fmla v2.4s, v10.4s, v30.4s
-	WORD $0x4f9f1342 // fmla v2.4s, v26.4s, v31.s[0]
+	WORD $0x4f9f5b42 // fmls v2.4s, v26.4s, v31.s[2]
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD $0x4f9092fe // fmul v30.4s, v23.4s, v16.s[0]
 	WORD $0x4e3ecd63 // fmla v3.4s, v11.4s, v30.4s
-	WORD $0x4f9f1363 // fmla v3.4s, v27.4s, v31.s[0]
+	WORD $0x4f9f5b63 // fmls v3.4s, v27.4s, v31.s[2]
 	WORD $0x4f00e408 // movi v8.16b, #0
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
@@ -8300,22 +8314,25 @@ dot4tR1NEON_pass0_block:
 	WORD $0x6e3bdfdb // fmul v27.4s, v30.4s, v27.4s
 	WORD $0x3dc008d1 // ldr q17, [x6, #0x20]
 	WORD $0x3dc00cdf // ldr q31, [x6, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9193ff // fmul v31.4s, v31.4s, v17.s[0]
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD $0x4f91929e // fmul v30.4s, v20.4s, v17.s[0]
 	WORD $0x4e3ecd00 // fmla v0.4s, v8.4s, v30.4s
-	WORD $0x4fbf1300 // fmla v0.4s, v24.4s, v31.s[1]
+	WORD $0x4fbf5b00 // fmls v0.4s, v24.4s, v31.s[3]
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x4f9192be // fmul v30.4s, v21.4s, v17.s[0]
 	WORD $0x4e3ecd21 // fmla v1.4s, v9.4s, v30.4s
-	WORD $0x4fbf1321 // fmla v1.4s, v25.4s, v31.s[1]
+	WORD $0x4fbf5b21 // fmls v1.4s, v25.4s, v31.s[3]
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD $0x4f9192de // fmul v30.4s, v22.4s, v17.s[0]
 	WORD $0x4e3ecd42 // fmla v2.4s, v10.4s, v30.4s
-	WORD $0x4fbf1342 // fmla v2.4s, v26.4s, v31.s[1]
+	WORD $0x4fbf5b42 // fmls v2.4s, v26.4s, v31.s[3]
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD $0x4f9192fe // fmul v30.4s, v23.4s, v17.s[0]
 	WORD $0x4e3ecd63 // fmla v3.4s, v11.4s, v30.4s
-	WORD $0x4fbf1363 // fmla v3.4s, v27.4s, v31.s[1]
+	WORD $0x4fbf5b63 // fmls v3.4s, v27.4s, v31.s[3]
 	ADD $320, R1
 	ADD $64, R6
 	SUB $1, R11
@@ -8473,40 +8490,46 @@ dot4tR2NEON_pass0_block:
 	WORD $0x6e3bdfdb // fmul v27.4s, v30.4s, v27.4s
 	WORD $0x3dc008d0 // ldr q16, [x6, #0x20]
 	WORD $0x3dc00cdf // ldr q31, [x6, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9093ff // fmul v31.4s, v31.4s, v16.s[0]
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD $0x4f90929e // fmul v30.4s, v20.4s, v16.s[0]
 	WORD $0x4e3ecd00 // fmla v0.4s, v8.4s, v30.4s
-	WORD $0x4f9f1300 // fmla v0.4s, v24.4s, v31.s[0]
+	WORD $0x4f9f5b00 // fmls v0.4s, v24.4s, v31.s[2]
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x4f9092be // fmul v30.4s, v21.4s, v16.s[0]
 	WORD $0x4e3ecd21 // fmla v1.4s, v9.4s, v30.4s
-	WORD $0x4f9f1321 // fmla v1.4s, v25.4s, v31.s[0]
+	WORD $0x4f9f5b21 // fmls v1.4s, v25.4s, v31.s[2]
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD $0x4f9092de // fmul v30.4s, v22.4s, v16.s[0]
 	WORD $0x4e3ecd42 // fmla v2.4s, v10.4s, v30.4s
-	WORD $0x4f9f1342 // fmla v2.4s, v26.4s, v31.s[0]
+	WORD $0x4f9f5b42 // fmls v2.4s, v26.4s, v31.s[2]
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD $0x4f9092fe // fmul v30.4s, v23.4s, v16.s[0]
 	WORD $0x4e3ecd63 // fmla v3.4s, v11.4s, v30.4s
-	WORD $0x4f9f1363 // fmla v3.4s, v27.4s, v31.s[0]
+	WORD $0x4f9f5b63 // fmls v3.4s, v27.4s, v31.s[2]
 	WORD $0x3dc008f2 // ldr q18, [x7, #0x20]
 	WORD $0x3dc00cff // ldr q31, [x7, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9293ff // fmul v31.4s, v31.4s, v18.s[0]
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD $0x4f92929e // fmul v30.4s, v20.4s, v18.s[0]
 	WORD $0x4e3ecd84 // fmla v4.4s, v12.4s, v30.4s
-	WORD $0x4f9f1304 // fmla v4.4s, v24.4s, v31.s[0]
+	WORD $0x4f9f5b04 // fmls v4.4s, v24.4s, v31.s[2]
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
 	WORD $0x4f9292be // fmul v30.4s, v21.4s, v18.s[0]
 	WORD $0x4e3ecda5 // fmla v5.4s, v13.4s, v30.4s
-	WORD $0x4f9f1325 // fmla v5.4s, v25.4s, v31.s[0]
+	WORD $0x4f9f5b25 // fmls v5.4s, v25.4s, v31.s[2]
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
 	WORD $0x4f9292de // fmul v30.4s, v22.4s, v18.s[0]
 	WORD $0x4e3ecdc6 // fmla v6.4s, v14.4s, v30.4s
-	WORD $0x4f9f1346 // fmla v6.4s, v26.4s, v31.s[0]
+	WORD $0x4f9f5b46 // fmls v6.4s, v26.4s, v31.s[2]
 	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
 	WORD $0x4f9292fe // fmul v30.4s, v23.4s, v18.s[0]
 	WORD $0x4e3ecde7 // fmla v7.4s, v15.4s, v30.4s
-	WORD $0x4f9f1367 // fmla v7.4s, v27.4s, v31.s[0]
+	WORD $0x4f9f5b67 // fmls v7.4s, v27.4s, v31.s[2]
 	WORD $0x4f00e408 // movi v8.16b, #0
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
@@ -8617,40 +8640,46 @@ dot4tR2NEON_pass0_block:
 	WORD $0x6e3bdfdb // fmul v27.4s, v30.4s, v27.4s
 	WORD $0x3dc008d1 // ldr q17, [x6, #0x20]
 	WORD $0x3dc00cdf // ldr q31, [x6, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9193ff // fmul v31.4s, v31.4s, v17.s[0]
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD $0x4f91929e // fmul v30.4s, v20.4s, v17.s[0]
 	WORD $0x4e3ecd00 // fmla v0.4s, v8.4s, v30.4s
-	WORD $0x4fbf1300 // fmla v0.4s, v24.4s, v31.s[1]
+	WORD $0x4fbf5b00 // fmls v0.4s, v24.4s, v31.s[3]
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x4f9192be // fmul v30.4s, v21.4s, v17.s[0]
 	WORD $0x4e3ecd21 // fmla v1.4s, v9.4s, v30.4s
-	WORD $0x4fbf1321 // fmla v1.4s, v25.4s, v31.s[1]
+	WORD $0x4fbf5b21 // fmls v1.4s, v25.4s, v31.s[3]
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD $0x4f9192de // fmul v30.4s, v22.4s, v17.s[0]
 	WORD $0x4e3ecd42 // fmla v2.4s, v10.4s, v30.4s
-	WORD $0x4fbf1342 // fmla v2.4s, v26.4s, v31.s[1]
+	WORD $0x4fbf5b42 // fmls v2.4s, v26.4s, v31.s[3]
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD $0x4f9192fe // fmul v30.4s, v23.4s, v17.s[0]
 	WORD $0x4e3ecd63 // fmla v3.4s, v11.4s, v30.4s
-	WORD $0x4fbf1363 // fmla v3.4s, v27.4s, v31.s[1]
+	WORD $0x4fbf5b63 // fmls v3.4s, v27.4s, v31.s[3]
 	WORD $0x3dc008f3 // ldr q19, [x7, #0x20]
 	WORD $0x3dc00cff // ldr q31, [x7, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9393ff // fmul v31.4s, v31.4s, v19.s[0]
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD $0x4f93929e // fmul v30.4s, v20.4s, v19.s[0]
 	WORD $0x4e3ecd84 // fmla v4.4s, v12.4s, v30.4s
-	WORD $0x4fbf1304 // fmla v4.4s, v24.4s, v31.s[1]
+	WORD $0x4fbf5b04 // fmls v4.4s, v24.4s, v31.s[3]
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
 	WORD $0x4f9392be // fmul v30.4s, v21.4s, v19.s[0]
 	WORD $0x4e3ecda5 // fmla v5.4s, v13.4s, v30.4s
-	WORD $0x4fbf1325 // fmla v5.4s, v25.4s, v31.s[1]
+	WORD $0x4fbf5b25 // fmls v5.4s, v25.4s, v31.s[3]
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
 	WORD $0x4f9392de // fmul v30.4s, v22.4s, v19.s[0]
 	WORD $0x4e3ecdc6 // fmla v6.4s, v14.4s, v30.4s
-	WORD $0x4fbf1346 // fmla v6.4s, v26.4s, v31.s[1]
+	WORD $0x4fbf5b46 // fmls v6.4s, v26.4s, v31.s[3]
 	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
 	WORD $0x4f9392fe // fmul v30.4s, v23.4s, v19.s[0]
 	WORD $0x4e3ecde7 // fmla v7.4s, v15.4s, v30.4s
-	WORD $0x4fbf1367 // fmla v7.4s, v27.4s, v31.s[1]
+	WORD $0x4fbf5b67 // fmls v7.4s, v27.4s, v31.s[3]
 	ADD $320, R1
 	ADD $64, R6
 	ADD $64, R7
@@ -8786,44 +8815,56 @@ dot4tR4NEON_pass0_block:
 	WORD $0x6e3bdfdb // fmul v27.4s, v30.4s, v27.4s
 	WORD $0x3dc008d0 // ldr q16, [x6, #0x20]
 	WORD $0x3dc00cdf // ldr q31, [x6, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9093ff // fmul v31.4s, v31.4s, v16.s[0]
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD $0x4f90931e // fmul v30.4s, v24.4s, v16.s[0]
 	WORD $0x4e3ecd00 // fmla v0.4s, v8.4s, v30.4s
-	WORD $0x4f9f1340 // fmla v0.4s, v26.4s, v31.s[0]
+	WORD $0x4f9f5b40 // fmls v0.4s, v26.4s, v31.s[2]
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x4f90933e // fmul v30.4s, v25.4s, v16.s[0]
 	WORD $0x4e3ecd21 // fmla v1.4s, v9.4s, v30.4s
-	WORD $0x4f9f1361 // fmla v1.4s, v27.4s, v31.s[0]
+	WORD $0x4f9f5b61 // fmls v1.4s, v27.4s, v31.s[2]
 	WORD $0x3dc008f2 // ldr q18, [x7, #0x20]
 	WORD $0x3dc00cff // ldr q31, [x7, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9293ff // fmul v31.4s, v31.4s, v18.s[0]
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD $0x4f92931e // fmul v30.4s, v24.4s, v18.s[0]
 	WORD $0x4e3ecd42 // fmla v2.4s, v10.4s, v30.4s
-	WORD $0x4f9f1342 // fmla v2.4s, v26.4s, v31.s[0]
+	WORD $0x4f9f5b42 // fmls v2.4s, v26.4s, v31.s[2]
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD $0x4f92933e // fmul v30.4s, v25.4s, v18.s[0]
 	WORD $0x4e3ecd63 // fmla v3.4s, v11.4s, v30.4s
-	WORD $0x4f9f1363 // fmla v3.4s, v27.4s, v31.s[0]
+	WORD $0x4f9f5b63 // fmls v3.4s, v27.4s, v31.s[2]
 	WORD $0x3dc00914 // ldr q20, [x8, #0x20]
 	WORD $0x3dc00d1f // ldr q31, [x8, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9493ff // fmul v31.4s, v31.4s, v20.s[0]
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD $0x4f94931e // fmul v30.4s, v24.4s, v20.s[0]
 	WORD $0x4e3ecd84 // fmla v4.4s, v12.4s, v30.4s
-	WORD $0x4f9f1344 // fmla v4.4s, v26.4s, v31.s[0]
+	WORD $0x4f9f5b44 // fmls v4.4s, v26.4s, v31.s[2]
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
 	WORD $0x4f94933e // fmul v30.4s, v25.4s, v20.s[0]
 	WORD $0x4e3ecda5 // fmla v5.4s, v13.4s, v30.4s
-	WORD $0x4f9f1365 // fmla v5.4s, v27.4s, v31.s[0]
+	WORD $0x4f9f5b65 // fmls v5.4s, v27.4s, v31.s[2]
 	WORD $0x3dc00936 // ldr q22, [x9, #0x20]
 	WORD $0x3dc00d3f // ldr q31, [x9, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9693ff // fmul v31.4s, v31.4s, v22.s[0]
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
 	WORD $0x4f96931e // fmul v30.4s, v24.4s, v22.s[0]
 	WORD $0x4e3ecdc6 // fmla v6.4s, v14.4s, v30.4s
-	WORD $0x4f9f1346 // fmla v6.4s, v26.4s, v31.s[0]
+	WORD $0x4f9f5b46 // fmls v6.4s, v26.4s, v31.s[2]
 	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
 	WORD $0x4f96933e // fmul v30.4s, v25.4s, v22.s[0]
 	WORD $0x4e3ecde7 // fmla v7.4s, v15.4s, v30.4s
-	WORD $0x4f9f1367 // fmla v7.4s, v27.4s, v31.s[0]
+	WORD $0x4f9f5b67 // fmls v7.4s, v27.4s, v31.s[2]
 	WORD $0x4f00e408 // movi v8.16b, #0
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
@@ -8900,44 +8941,56 @@ dot4tR4NEON_pass0_block:
 	WORD $0x6e3bdfdb // fmul v27.4s, v30.4s, v27.4s
 	WORD $0x3dc008d1 // ldr q17, [x6, #0x20]
 	WORD $0x3dc00cdf // ldr q31, [x6, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9193ff // fmul v31.4s, v31.4s, v17.s[0]
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD $0x4f91931e // fmul v30.4s, v24.4s, v17.s[0]
 	WORD $0x4e3ecd00 // fmla v0.4s, v8.4s, v30.4s
-	WORD $0x4fbf1340 // fmla v0.4s, v26.4s, v31.s[1]
+	WORD $0x4fbf5b40 // fmls v0.4s, v26.4s, v31.s[3]
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x4f91933e // fmul v30.4s, v25.4s, v17.s[0]
 	WORD $0x4e3ecd21 // fmla v1.4s, v9.4s, v30.4s
-	WORD $0x4fbf1361 // fmla v1.4s, v27.4s, v31.s[1]
+	WORD $0x4fbf5b61 // fmls v1.4s, v27.4s, v31.s[3]
 	WORD $0x3dc008f3 // ldr q19, [x7, #0x20]
 	WORD $0x3dc00cff // ldr q31, [x7, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9393ff // fmul v31.4s, v31.4s, v19.s[0]
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD $0x4f93931e // fmul v30.4s, v24.4s, v19.s[0]
 	WORD $0x4e3ecd42 // fmla v2.4s, v10.4s, v30.4s
-	WORD $0x4fbf1342 // fmla v2.4s, v26.4s, v31.s[1]
+	WORD $0x4fbf5b42 // fmls v2.4s, v26.4s, v31.s[3]
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD $0x4f93933e // fmul v30.4s, v25.4s, v19.s[0]
 	WORD $0x4e3ecd63 // fmla v3.4s, v11.4s, v30.4s
-	WORD $0x4fbf1363 // fmla v3.4s, v27.4s, v31.s[1]
+	WORD $0x4fbf5b63 // fmls v3.4s, v27.4s, v31.s[3]
 	WORD $0x3dc00915 // ldr q21, [x8, #0x20]
 	WORD $0x3dc00d1f // ldr q31, [x8, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9593ff // fmul v31.4s, v31.4s, v21.s[0]
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD $0x4f95931e // fmul v30.4s, v24.4s, v21.s[0]
 	WORD $0x4e3ecd84 // fmla v4.4s, v12.4s, v30.4s
-	WORD $0x4fbf1344 // fmla v4.4s, v26.4s, v31.s[1]
+	WORD $0x4fbf5b44 // fmls v4.4s, v26.4s, v31.s[3]
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
 	WORD $0x4f95933e // fmul v30.4s, v25.4s, v21.s[0]
 	WORD $0x4e3ecda5 // fmla v5.4s, v13.4s, v30.4s
-	WORD $0x4fbf1365 // fmla v5.4s, v27.4s, v31.s[1]
+	WORD $0x4fbf5b65 // fmls v5.4s, v27.4s, v31.s[3]
 	WORD $0x3dc00937 // ldr q23, [x9, #0x20]
 	WORD $0x3dc00d3f // ldr q31, [x9, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9793ff // fmul v31.4s, v31.4s, v23.s[0]
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
 	WORD $0x4f97931e // fmul v30.4s, v24.4s, v23.s[0]
 	WORD $0x4e3ecdc6 // fmla v6.4s, v14.4s, v30.4s
-	WORD $0x4fbf1346 // fmla v6.4s, v26.4s, v31.s[1]
+	WORD $0x4fbf5b46 // fmls v6.4s, v26.4s, v31.s[3]
 	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
 	WORD $0x4f97933e // fmul v30.4s, v25.4s, v23.s[0]
 	WORD $0x4e3ecde7 // fmla v7.4s, v15.4s, v30.4s
-	WORD $0x4fbf1367 // fmla v7.4s, v27.4s, v31.s[1]
+	WORD $0x4fbf5b67 // fmls v7.4s, v27.4s, v31.s[3]
 	ADD $320, R1
 	ADD $64, R6
 	ADD $64, R7
@@ -9063,44 +9116,56 @@ dot4tR4NEON_pass1_block:
 	WORD $0x6e3bdfdb // fmul v27.4s, v30.4s, v27.4s
 	WORD $0x3dc008d0 // ldr q16, [x6, #0x20]
 	WORD $0x3dc00cdf // ldr q31, [x6, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9093ff // fmul v31.4s, v31.4s, v16.s[0]
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD $0x4f90931e // fmul v30.4s, v24.4s, v16.s[0]
 	WORD $0x4e3ecd00 // fmla v0.4s, v8.4s, v30.4s
-	WORD $0x4f9f1340 // fmla v0.4s, v26.4s, v31.s[0]
+	WORD $0x4f9f5b40 // fmls v0.4s, v26.4s, v31.s[2]
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x4f90933e // fmul v30.4s, v25.4s, v16.s[0]
 	WORD $0x4e3ecd21 // fmla v1.4s, v9.4s, v30.4s
-	WORD $0x4f9f1361 // fmla v1.4s, v27.4s, v31.s[0]
+	WORD $0x4f9f5b61 // fmls v1.4s, v27.4s, v31.s[2]
 	WORD $0x3dc008f2 // ldr q18, [x7, #0x20]
 	WORD $0x3dc00cff // ldr q31, [x7, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9293ff // fmul v31.4s, v31.4s, v18.s[0]
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD $0x4f92931e // fmul v30.4s, v24.4s, v18.s[0]
 	WORD $0x4e3ecd42 // fmla v2.4s, v10.4s, v30.4s
-	WORD $0x4f9f1342 // fmla v2.4s, v26.4s, v31.s[0]
+	WORD $0x4f9f5b42 // fmls v2.4s, v26.4s, v31.s[2]
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD $0x4f92933e // fmul v30.4s, v25.4s, v18.s[0]
 	WORD $0x4e3ecd63 // fmla v3.4s, v11.4s, v30.4s
-	WORD $0x4f9f1363 // fmla v3.4s, v27.4s, v31.s[0]
+	WORD $0x4f9f5b63 // fmls v3.4s, v27.4s, v31.s[2]
 	WORD $0x3dc00914 // ldr q20, [x8, #0x20]
 	WORD $0x3dc00d1f // ldr q31, [x8, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9493ff // fmul v31.4s, v31.4s, v20.s[0]
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD $0x4f94931e // fmul v30.4s, v24.4s, v20.s[0]
 	WORD $0x4e3ecd84 // fmla v4.4s, v12.4s, v30.4s
-	WORD $0x4f9f1344 // fmla v4.4s, v26.4s, v31.s[0]
+	WORD $0x4f9f5b44 // fmls v4.4s, v26.4s, v31.s[2]
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
 	WORD $0x4f94933e // fmul v30.4s, v25.4s, v20.s[0]
 	WORD $0x4e3ecda5 // fmla v5.4s, v13.4s, v30.4s
-	WORD $0x4f9f1365 // fmla v5.4s, v27.4s, v31.s[0]
+	WORD $0x4f9f5b65 // fmls v5.4s, v27.4s, v31.s[2]
 	WORD $0x3dc00936 // ldr q22, [x9, #0x20]
 	WORD $0x3dc00d3f // ldr q31, [x9, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9693ff // fmul v31.4s, v31.4s, v22.s[0]
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
 	WORD $0x4f96931e // fmul v30.4s, v24.4s, v22.s[0]
 	WORD $0x4e3ecdc6 // fmla v6.4s, v14.4s, v30.4s
-	WORD $0x4f9f1346 // fmla v6.4s, v26.4s, v31.s[0]
+	WORD $0x4f9f5b46 // fmls v6.4s, v26.4s, v31.s[2]
 	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
 	WORD $0x4f96933e // fmul v30.4s, v25.4s, v22.s[0]
 	WORD $0x4e3ecde7 // fmla v7.4s, v15.4s, v30.4s
-	WORD $0x4f9f1367 // fmla v7.4s, v27.4s, v31.s[0]
+	WORD $0x4f9f5b67 // fmls v7.4s, v27.4s, v31.s[2]
 	WORD $0x4f00e408 // movi v8.16b, #0
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
@@ -9177,44 +9242,56 @@ dot4tR4NEON_pass1_block:
 	WORD $0x6e3bdfdb // fmul v27.4s, v30.4s, v27.4s
 	WORD $0x3dc008d1 // ldr q17, [x6, #0x20]
 	WORD $0x3dc00cdf // ldr q31, [x6, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9193ff // fmul v31.4s, v31.4s, v17.s[0]
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD $0x4f91931e // fmul v30.4s, v24.4s, v17.s[0]
 	WORD $0x4e3ecd00 // fmla v0.4s, v8.4s, v30.4s
-	WORD $0x4fbf1340 // fmla v0.4s, v26.4s, v31.s[1]
+	WORD $0x4fbf5b40 // fmls v0.4s, v26.4s, v31.s[3]
 	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
 	WORD $0x4f91933e // fmul v30.4s, v25.4s, v17.s[0]
 	WORD $0x4e3ecd21 // fmla v1.4s, v9.4s, v30.4s
-	WORD $0x4fbf1361 // fmla v1.4s, v27.4s, v31.s[1]
+	WORD $0x4fbf5b61 // fmls v1.4s, v27.4s, v31.s[3]
 	WORD $0x3dc008f3 // ldr q19, [x7, #0x20]
 	WORD $0x3dc00cff // ldr q31, [x7, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9393ff // fmul v31.4s, v31.4s, v19.s[0]
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD $0x4f93931e // fmul v30.4s, v24.4s, v19.s[0]
 	WORD $0x4e3ecd42 // fmla v2.4s, v10.4s, v30.4s
-	WORD $0x4fbf1342 // fmla v2.4s, v26.4s, v31.s[1]
+	WORD $0x4fbf5b42 // fmls v2.4s, v26.4s, v31.s[3]
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD $0x4f93933e // fmul v30.4s, v25.4s, v19.s[0]
 	WORD $0x4e3ecd63 // fmla v3.4s, v11.4s, v30.4s
-	WORD $0x4fbf1363 // fmla v3.4s, v27.4s, v31.s[1]
+	WORD $0x4fbf5b63 // fmls v3.4s, v27.4s, v31.s[3]
 	WORD $0x3dc00915 // ldr q21, [x8, #0x20]
 	WORD $0x3dc00d1f // ldr q31, [x8, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9593ff // fmul v31.4s, v31.4s, v21.s[0]
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD $0x4f95931e // fmul v30.4s, v24.4s, v21.s[0]
 	WORD $0x4e3ecd84 // fmla v4.4s, v12.4s, v30.4s
-	WORD $0x4fbf1344 // fmla v4.4s, v26.4s, v31.s[1]
+	WORD $0x4fbf5b44 // fmls v4.4s, v26.4s, v31.s[3]
 	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
 	WORD $0x4f95933e // fmul v30.4s, v25.4s, v21.s[0]
 	WORD $0x4e3ecda5 // fmla v5.4s, v13.4s, v30.4s
-	WORD $0x4fbf1365 // fmla v5.4s, v27.4s, v31.s[1]
+	WORD $0x4fbf5b65 // fmls v5.4s, v27.4s, v31.s[3]
 	WORD $0x3dc00937 // ldr q23, [x9, #0x20]
 	WORD $0x3dc00d3f // ldr q31, [x9, #0x30]
+	WORD $0x4f3907ff // sshr v31.4s, v31.4s, #7
+	WORD $0x4e21dbff // scvtf v31.4s, v31.4s
+	WORD $0x4f9793ff // fmul v31.4s, v31.4s, v23.s[0]
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
 	WORD $0x4f97931e // fmul v30.4s, v24.4s, v23.s[0]
 	WORD $0x4e3ecdc6 // fmla v6.4s, v14.4s, v30.4s
-	WORD $0x4fbf1346 // fmla v6.4s, v26.4s, v31.s[1]
+	WORD $0x4fbf5b46 // fmls v6.4s, v26.4s, v31.s[3]
 	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
 	WORD $0x4f97933e // fmul v30.4s, v25.4s, v23.s[0]
 	WORD $0x4e3ecde7 // fmla v7.4s, v15.4s, v30.4s
-	WORD $0x4fbf1367 // fmla v7.4s, v27.4s, v31.s[1]
+	WORD $0x4fbf5b67 // fmls v7.4s, v27.4s, v31.s[3]
 	ADD $320, R1
 	ADD $64, R6
 	ADD $64, R7
@@ -13065,17 +13142,30 @@ quantize_loop:
 	WORD $0x6e2cdca5 // fmul v5.4s, v5.4s, v12.4s
 	WORD $0xbd002445 // str s5, [x2, #0x24]
 	WORD $0x6ea0b884 // neg v4.4s, v4.4s
-	WORD $0x4f235486 // shl v6.4s, v4.4s, #3
-	WORD $0xbd002846 // str s6, [x2, #0x28]
-	WORD $0x4f275486 // shl v6.4s, v4.4s, #7
-	WORD $0xbd002c46 // str s6, [x2, #0x2c]
+	WORD $0x4f275484 // shl v4.4s, v4.4s, #7
+	WORD $0xbd002c44 // str s4, [x2, #0x2c]
 	WORD $0x4e833842 // zip1 v2.4s, v2.4s, v3.4s
-	WORD $0x4e21d843 // scvtf v3.4s, v2.4s
-	WORD $0x6e2cdc63 // fmul v3.4s, v3.4s, v12.4s
-	WORD $0xfd001843 // str d3, [x2, #0x30]
 	WORD $0x6ea0b842 // neg v2.4s, v2.4s
 	WORD $0x4f275442 // shl v2.4s, v2.4s, #7
 	WORD $0xfd001c42 // str d2, [x2, #0x38]
+	WORD $0x4e202802 // saddlp v2.8h, v0.16b
+	WORD $0x4ec27844 // zip2 v4.2d, v2.2d, v2.2d
+	WORD $0x4e648442 // add v2.8h, v2.8h, v4.8h
+	WORD $0x4ea00844 // rev64 v4.4s, v2.4s
+	WORD $0x4e648442 // add v2.8h, v2.8h, v4.8h
+	WORD $0x6e60b842 // neg v2.8h, v2.8h
+	WORD $0x4e202823 // saddlp v3.8h, v1.16b
+	WORD $0x4ec37864 // zip2 v4.2d, v3.2d, v3.2d
+	WORD $0x4e648463 // add v3.8h, v3.8h, v4.8h
+	WORD $0x4ea00864 // rev64 v4.4s, v3.4s
+	WORD $0x4e648463 // add v3.8h, v3.8h, v4.8h
+	WORD $0x6e60b863 // neg v3.8h, v3.8h
+	WORD $0x4e638444 // add v4.8h, v2.8h, v3.8h
+	WORD $0x4f145484 // shl v4.8h, v4.8h, #4
+	WORD $0xbd002844 // str s4, [x2, #0x28]
+	WORD $0x4e833842 // zip1 v2.4s, v2.4s, v3.4s
+	WORD $0x4f155442 // shl v2.8h, v2.8h, #5
+	WORD $0xfd001842 // str d2, [x2, #0x30]
 	ADD $64, R2
 	SUB $1, R3
 	CBNZ R3, quantize_loop

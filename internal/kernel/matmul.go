@@ -203,11 +203,11 @@ func integersGeneric(f *form, c *dotCall, panel, r int, dst *[panelRows]float32)
 			}
 			acc = fma32(float32(isum), float32(b.scale*f32(line[32:])), acc)
 			if f.offset {
-				at := 36
+				sum := f32(line[36:])
 				if f.group == 16 {
-					at = 48 + 4*(g%2)
+					sum = float32(f32(line[32:]) * float32(int32(u32(line[56+4*(g%2):]))/-128))
 				}
-				acc = fma32(b.offset, f32(line[at:]), acc)
+				acc = fma32(b.offset, sum, acc)
 			}
 		}
 		dst[lane] = acc

@@ -193,6 +193,7 @@ func (m *Matrix) packLanes(out, rows []byte, stride int) {
 	}
 }
 
+func putHalf(b []byte, v uint16) { binary.LittleEndian.PutUint16(b, v) }
 func putWord(b []byte, v uint32) { binary.LittleEndian.PutUint32(b, v) }
 
 // putScales packs what a group of one lane has beside its codes.

@@ -364,6 +364,8 @@ func compute(op string, immediate int64, a [4]vector) (out vector, ok bool) {
 			out.set(i, y>>16>>immediate<<16|y&0xffff>>immediate)
 		case "VPSLLW":
 			out.set(i, y>>16<<immediate<<16|y<<immediate&0xffff)
+		case "VPSRAD":
+			out.set(i, uint32(int32(y)>>immediate))
 		case "VPTERNLOGD":
 			if immediate != 0xf8 {
 				return out, false
@@ -394,6 +396,8 @@ func compute(op string, immediate int64, a [4]vector) (out vector, ok bool) {
 			out.setFloat(i, a[0].float(i)*a[1].float(i))
 		case "VFMADD231PS":
 			out.setFloat(i, fma32(a[0].float(i), a[1].float(i), math.Float32frombits(z)))
+		case "VFNMADD231PS":
+			out.setFloat(i, fma32(-a[0].float(i), a[1].float(i), math.Float32frombits(z)))
 		default:
 			return out, false
 		}

@@ -27,6 +27,12 @@ func tryForms(run func(f *form, c *dotCall, n int), cols int, rows ...int) (faul
 	for r := range most {
 		for i := range x {
 			x[i] = float32(random.next()%2000)/1000 - 1
+			switch { // the first rows' sums are as large as any
+			case r == 0, r == 1 && i%4 < 2:
+				x[i] = 1
+			case r < 3:
+				x[i] = -1
+			}
 		}
 		quantizeRowGeneric(x, in.row(r))
 	}
@@ -74,7 +80,7 @@ func (l *lcg) next() uint32 {
 	return uint32(*l) >> 8
 }
 
-// fill makes one panel of weights.
+// fill makes one panel of weights, whose first rows have the least and the greatest codes alone.
 func (l *lcg) fill(f form, panel []byte, cols int) {
 	var b block
 	for g := range cols / f.group {
@@ -85,6 +91,14 @@ func (l *lcg) fill(f form, panel []byte, cols int) {
 			b.times, b.timesLow = int8(l.next()%127)-63, int8(l.next()%63)
 			for k := range b.code {
 				b.code[k] = byte(l.next() & (1<<f.bits - 1))
+				switch lane {
+				case 0:
+					b.code[k] = 0
+				case 1:
+					b.code[k] = 1<<f.bits - 1
+				case 2:
+					b.code[k] = 1 << (f.bits - 1) // of 8 bits, -128
+				}
 			}
 			f.putScales(panel[header:], panel[at:], lane, &b)
 			f.putCodes(panel[at+f.codesAt()+4*lane:], &b)

@@ -201,9 +201,7 @@ func groupsAMX(name string, f form) {
 			p("VCVTDQ2PS %d(R14), Z%d", amxProducts+1024*half+64*r, r%4)
 			p("VMULPS.BCST %s, Z15, Z%d", rowAt(lineScale, r), 4+r%4)
 			p("VFMADD231PS Z%d, Z%d, Z%d", 4+r%4, r%4, 16+r)
-			if f.offset {
-				p("VFMADD231PS.BCST %s, Z14, Z%d", f.sumAt(sub, r), 16+r)
-			}
+			f.addOffset(sub, r, 14, r%4, 16+r)
 		}
 		p("ADDQ $128, AX")
 		p("ADDQ $%d, DI", step)

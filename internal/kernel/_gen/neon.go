@@ -159,21 +159,16 @@ func (t tile) loop(name string, pass int) {
 }
 
 // bias starts the integer sums: unsigned codes are too large by their zero, whose product with the sum of the
-// row's codes stands in the line, eight- or 128-fold.
+// row's codes stands in the line, 128-fold.
 func (t tile) bias(sub int) {
-	at, bits := lineN128, map[int]int{16: 3, 32: 2, 4: 5}[t.zero]
-	switch {
-	case t.eighths():
-		at = lineN8
-	case t.group == 16:
+	at, bits := lineN128, map[int]int{4: 5, 8: 4, 16: 3, 32: 2}[t.zero]
+	if t.group == 16 {
 		at = lineN16 + 4*sub
 	}
 	for r := range t.rows {
 		if t.zero > 0 {
 			read(16, t0, rRows+r, at&^15)
-			if bits > 0 {
-				shift("sshr4s", t0, t0, bits)
-			}
+			shift("sshr4s", t0, t0, bits)
 		}
 		for q := range t.quarters() {
 			if t.zero > 0 {
@@ -272,18 +267,21 @@ func (t tile) scales(base, pass int) {
 // place of input codes that are done with.
 func (t tile) finish(sub int) {
 	for r := range t.rows {
-		line, sums, at := t.input(r, sub), t.input(r, sub), lineSum
+		line, sums, at, add := t.input(r, sub), t.input(r, sub), lineSum, "fmla"
 		read(16, line, rRows+r, lineScale)
 		if t.offset && t.group == 16 {
-			sums, at = t1, lineSum16+4*sub
+			sums, at, add = t1, lineN16+4*sub, "fmls"
 			read(16, sums, rRows+r, at&^15)
+			shift("sshr4s", sums, sums, 7)
+			v("scvtf", sums, sums)
+			byElement("fmul", sums, sums, line, 0)
 		}
 		for q := range t.quarters() {
 			v("scvtf", t.integer(r, q), t.integer(r, q))
 			byElement("fmul", t0, t.low(q), line, 0)
 			v("fmla", t.sum(r, q), t.integer(r, q), t0)
 			if t.offset {
-				byElement("fmla", t.sum(r, q), t.high(q), sums, at%16/4)
+				byElement(add, t.sum(r, q), t.high(q), sums, at%16/4)
 			}
 		}
 	}

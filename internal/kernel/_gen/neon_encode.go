@@ -26,6 +26,7 @@ var vector = map[string]struct {
 	"zip2d":  {0x4ec07800, "zip2 v%d.2d, v%d.2d, v%d.2d"},
 	"cmtst":  {0x4ea08c00, "cmtst v%d.4s, v%d.4s, v%d.4s"},
 	"add":    {0x4ea08400, "add v%d.4s, v%d.4s, v%d.4s"},
+	"add8h":  {0x4e608400, "add v%d.8h, v%d.8h, v%d.8h"},
 	"and":    {0x4e201c00, "and v%d.16b, v%d.16b, v%d.16b"},
 	"orr":    {0x4ea01c00, "orr v%d.16b, v%d.16b, v%d.16b"},
 	"bic":    {0x4e601c00, "bic v%d.16b, v%d.16b, v%d.16b"},
@@ -51,6 +52,9 @@ var vector = map[string]struct {
 	"sqxtn8h": {0x4e614800, "sqxtn2 v%d.8h, v%d.4s"},
 	"sqxtn8b": {0x0e214800, "sqxtn v%d.8b, v%d.8h"},
 	"sqxtnb":  {0x4e214800, "sqxtn2 v%d.16b, v%d.8h"},
+	"saddlp":  {0x4e202800, "saddlp v%d.8h, v%d.16b"},
+	"rev64":   {0x4ea00800, "rev64 v%d.4s, v%d.4s"},
+	"neg8h":   {0x6e60b800, "neg v%d.8h, v%d.8h"},
 	"saddlv":  {0x4e303800, "saddlv h%d, v%d.16b"},
 }
 
@@ -85,6 +89,7 @@ func byElement(name string, d, n, m, i int) {
 	}{
 		"fmul": {0x4f809000, "fmul v%d.4s, v%d.4s, v%d.s[%d]"},
 		"fmla": {0x4f801000, "fmla v%d.4s, v%d.4s, v%d.s[%d]"},
+		"fmls": {0x4f805000, "fmls v%d.4s, v%d.4s, v%d.s[%d]"},
 		"sdot": {0x4f80e000, "sdot v%d.4s, v%d.16b, v%d.4b[%d]"},
 	}[name]
 	emit(op.word|uint32(i&1)<<21|uint32(m)<<16|uint32(i>>1)<<11|uint32(n)<<5|uint32(d), op.text, d, n, m, i)
@@ -112,6 +117,7 @@ func shift(name string, d, n, bits int) {
 	}{
 		"shl16b":  {0x4f005400, 8, true, "shl v%d.16b, v%d.16b, #%s"},
 		"ushr16b": {0x6f000400, 8, false, "ushr v%d.16b, v%d.16b, #%s"},
+		"shl8h":   {0x4f005400, 16, true, "shl v%d.8h, v%d.8h, #%s"},
 		"shl4s":   {0x4f005400, 32, true, "shl v%d.4s, v%d.4s, #%s"},
 		"sshr4s":  {0x4f000400, 32, false, "sshr v%d.4s, v%d.4s, #%s"},
 	}[name]

@@ -95,17 +95,27 @@ func codeSumsNEON() {
 	v("fmul", 5, 5, step)
 	write(4, 5, 2, lineSum)
 	v("neg", 4, 4)
-	shift("shl4s", 6, 4, 3)
-	write(4, 6, 2, lineN8)
-	shift("shl4s", 6, 4, 7)
-	write(4, 6, 2, lineN128)
+	shift("shl4s", 4, 4, 7)
+	write(4, 4, 2, lineN128)
 	v("zip1", 2, 2, 3)
-	v("scvtf", 3, 2)
-	v("fmul", 3, 3, step)
-	write(8, 3, 2, lineSum16)
 	v("neg", 2, 2)
 	shift("shl4s", 2, 2, 7)
 	write(8, 2, 2, lineN16)
+	for half := range 2 {
+		twos := 2 + half
+		v("saddlp", twos, half)
+		v("zip2d", 4, twos, twos)
+		v("add8h", twos, twos, 4)
+		v("rev64", 4, twos)
+		v("add8h", twos, twos, 4)
+		v("neg8h", twos, twos)
+	}
+	v("add8h", 4, 2, 3)
+	shift("shl8h", 4, 4, 4)
+	write(4, 4, 2, lineM16)
+	v("zip1", 2, 2, 3)
+	shift("shl8h", 2, 2, 5)
+	write(8, 2, 2, lineM32)
 }
 
 // transposeNEON writes kernel.transposeGeneric: of 16 rows' 16 bytes, four lines.

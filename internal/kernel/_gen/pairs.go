@@ -127,14 +127,14 @@ func pairGroup(name string, f form, sub int) {
 	for r := range 4 {
 		p("VBROADCASTSS %s, Z12", rowAt(lineScale, r))
 		if f.offset {
-			p("VBROADCASTSS %s, Z28", f.sumAt(sub, r))
+			f.sum("Z", sub, r, 12, 28)
 		}
 		for i, acc := range []int{8, 24} {
 			p("VCVTDQ2PS Z%d, Z%d", acc+r, acc+r)
 			p("VMULPS Z12, Z%d, Z13", 15+16*i)
 			p("VFMADD213PS %d(DX), Z13, Z%d", 128*r+64*i, acc+r)
 			if f.offset {
-				p("VFMADD231PS Z28, Z%d, Z%d", 14+16*i, acc+r)
+				p("%s Z28, Z%d, Z%d", f.addSum(), 14+16*i, acc+r)
 			}
 			p("VMOVUPS Z%d, %d(DX)", acc+r, 128*r+64*i)
 		}

@@ -2,41 +2,46 @@ package main
 
 import "fmt"
 
-// The kernels of AVX2 take a panel's two halves, of 8 weight rows each, one after the other: codes of a block of
-// one half fill Y0 to Y7, with 8 bits as they are and else unsigned; scales are in Y15, offsets in Y14, those of a
-// block's second group, where both pass together, in Y13 and Y12; what is left are sums and numbers just fetched.
+// The kernels of AVX2 take both halves of a panel, of 8 weight rows each, at once, so that an input number fetched and
+// spread serves both: a core fetches two a cycle, and would else wait for them. Codes of 16 weights fill Y0 to Y3 and, of
+// the second half, Y4 to Y7, so that a block takes two passes, in the first and in the second 16 of its weights.
+//
+// Codes below 8 bits are unsigned. Their products are summed in 16 bits, where they wrap around, until what their zero
+// added is taken away: 16 weights less than 32 from their zero, or 32 less than 16, times 127 fit. See m16 and m32 of
+// kernel.Input.
 
 // rowAVX2 is one input row, whose sums stay in registers:
 //
-//	BX panel   R15 its header   SI the row's line   CX blocks left   R14 panels left   DI dst   Y12, Y13 sums of the halves
+//	BX panel   R15 its header   SI the row's line   CX blocks left   R14 panels left   DI dst   Y10, Y11 sums of the halves
 func rowAVX2(f form) {
 	name := fmt.Sprintf("row%sAVX2", f.name)
 	text(name, 8)
 	loadCall()
 	label("%s_panel", name)
 	startRows(1)
-	p("VXORPS Y12, Y12, Y12")
-	p("VXORPS Y13, Y13, Y13")
-	p("VMOVDQU ·ones16(SB), Y11")
+	p("VXORPS Y10, Y10, Y10")
+	p("VXORPS Y11, Y11, Y11")
 	loop(name+"_loop", f, 1, true, func() {
-		for sub := range 32 / f.group {
-			for half := range 2 {
-				base := sub * f.groupBytes()
-				f.scales("Y", place{"BX", "R15"}, base, 8*half, 15, 8)
-				codesAVX2(f, base+f.codesAt()+32*half, 0)
-				productsAVX2(f, sub, 0, []int{10}, []int{9}, "Y11")
-				p("VBROADCASTSS %s, Y8", rowAt(lineScale, 0))
-				p("VMULPS Y15, Y8, Y8")
-				p("VFMADD231PS Y8, Y10, Y%d", 12+half)
-				if f.offset {
-					p("VBROADCASTSS %s, Y8", f.sumAt(sub, 0))
-					p("VFMADD231PS Y8, Y14, Y%d", 12+half)
-				}
+		if f.bits == 8 {
+			p("VMOVDQU ·ones16(SB), Y14")
+			bytesAVX2(f, []sums{{0, 1}}, 4)
+			f.finishRow(0)
+			return
+		}
+		for pass := range 2 {
+			f.codesAVX2(pass)
+			f.products(pass, 0, sums{8, 9}, f.group == 32 && pass == 1)
+			if f.complete(pass) {
+				p("VMOVDQU ·ones16(SB), Y14")
+				f.integers(pass, 0, sums{8, 9}, "Y14", 12)
+				p("VMOVAPS Y8, Y0")
+				p("VMOVAPS Y9, Y1")
+				f.finishRow(f.sub(pass))
 			}
 		}
 	})
-	store("Y", 12, 1, 0)
-	store("Y", 13, 1, 32)
+	store("Y", 10, 1, 0)
+	store("Y", 11, 1, 32)
 	p("ADDQ $64, DI")
 	p("DECQ R14")
 	p("JNZ %s_panel", name)
@@ -44,15 +49,41 @@ func rowAVX2(f form) {
 	p("RET")
 }
 
+// finishRow adds the integer sums Y0 and Y1 to the row's.
+func (f form) finishRow(sub int) {
+	p("VBROADCASTSS %s, Y8", rowAt(lineScale, 0))
+	if f.offset {
+		f.sum("Y", sub, 0, 8, 9)
+	}
+	for half := range 2 {
+		f.scales("Y", place{"BX", "R15"}, sub*f.groupBytes(), 8*half, 15, 12)
+		p("VCVTDQ2PS Y%d, Y%d", half, half)
+		p("VMULPS Y8, Y15, Y15")
+		p("VFMADD231PS Y15, Y%d, Y%d", half, 10+half)
+		if f.offset {
+			p("%s Y9, Y14, Y%d", f.addSum(), 10+half)
+		}
+	}
+}
+
+// scaleScratch is where, behind the sums of all rows (kernel's maxRows), scales and offsets stand that registers lack
+// room for.
+const scaleScratch = 32 * 128
+
 // tileAVX2 is an even number of rows, whose sums stand in memory, so that any number of them uses what was unpacked once:
 //
-//	BX panel   R15 its header   R8 row 0 at the block   SI rows of the quad   R11, R12 strides   DX sums of the quad, [4][32]
+//	BX panel   R15 its header   R8 row 0 at the block   SI rows of the pair   R11, R12 strides   DX sums of the pair
 //	AX rows left   CX blocks left   R14 panels left   DI dst   R13 its stride   R10 how far ahead weights are asked for
+//	R9 scales of the halves, and offsets
+//
+// The 128 bytes of a row's sums are those of the panel and, of a block's first pass, sums in 16 bits.
 func tileAVX2(f form) {
 	name := fmt.Sprintf("tile%sAVX2", f.name)
 	text(name, 8)
 	loadCall()
 	p("MOVQ 80(AX), R10")
+	p("MOVQ 56(AX), R9")
+	p("ADDQ $%d, R9", scaleScratch)
 	label("%s_panel", name)
 	p("MOVQ c+0(FP), AX")
 	p("MOVQ 8(AX), R8")
@@ -69,9 +100,11 @@ func tileAVX2(f form) {
 	for line := 0; line < f.groupBytes()*32/f.group; line += lineBytes {
 		p("PREFETCHT1 %d(BX)(R10*1)", line)
 	}
-	for half := range 2 {
-		for i, subs := range f.passes() {
-			tileHalf(fmt.Sprintf("%s_half%d_pass%d", name, half, i), f, half, subs)
+	if f.bits == 8 {
+		tileBytes(name, f)
+	} else {
+		for pass := range 2 {
+			tilePass(fmt.Sprintf("%s_pass%d", name, pass), f, pass)
 		}
 	}
 	p("ADDQ $%d, BX", f.groupBytes()*32/f.group)
@@ -86,107 +119,243 @@ func tileAVX2(f form) {
 	p("RET")
 }
 
-// passes is which of a block's groups rows pass together: where each has scales and offsets, one, so that registers are
-// left for four rows.
-func (f form) passes() [][]int {
-	switch {
-	case f.group == 32:
-		return [][]int{{0}}
-	case f.offset:
-		return [][]int{{0}, {1}}
+// sub is the group of a pass, and complete whether its sums are behind it.
+func (f form) sub(pass int) int {
+	if f.group == 16 {
+		return pass
 	}
-	return [][]int{{0, 1}}
+	return 0
 }
 
-// tileHalf is groups of a block of 8 weight rows for all input rows: four at a time, or two, so that what waits for others
-// of its row leaves the processor room to go on with another's.
-func tileHalf(name string, f form, half int, subs []int) {
-	for i, sub := range subs {
-		base := sub * f.groupBytes()
-		f.scales("Y", place{"BX", "R15"}, base, 8*half, 15-2*i, 8)
-		codesAVX2(f, base+f.codesAt()+32*half, i*f.group/4)
+func (f form) complete(pass int) bool { return f.group == 16 || pass == 1 }
+
+// sums are the registers of a row's integer sums with either half.
+type sums [2]int
+
+// tilePass is a pass of all rows, two at a time, so that what waits for others of its row leaves the processor room to go
+// on with another's. Y14 and Y15 are scales of the halves, in the first of two passes Y15 ones.
+func tilePass(name string, f form, pass int) {
+	f.codesAVX2(pass)
+	ones := "·ones16(SB)"
+	if f.complete(pass) {
+		for half := range 2 {
+			f.scales("Y", place{"BX", "R15"}, f.sub(pass)*f.groupBytes(), 8*half, 12, 13)
+			p("VMOVAPS Y12, Y%d", 14+half)
+			if f.offset {
+				p("VMOVUPS Y11, %d(R9)", 32*half)
+			}
+		}
 	}
-	if ones := f.onesAVX2(); ones[0] == 'Y' {
-		p("VMOVDQU ·ones16(SB), %s", ones)
+	startPairs()
+	label("%s_pair", name)
+	pair := []sums{{8, 9}, {10, 11}}
+	for r, s := range pair {
+		if pass == 0 {
+			p("PREFETCHT0 %s", rowAt(lineBytes, r))
+		}
+		f.products(pass, r, s, false)
+		for half, sum := range s {
+			between := fmt.Sprintf("%d(DX)", 128*r+64+32*half)
+			switch {
+			case !f.complete(pass):
+				p("VMOVDQU Y%d, %s", sum, between)
+			case f.group == 32:
+				p("VPADDW %s, Y%d, Y%d", between, sum, sum)
+			}
+		}
 	}
+	if f.complete(pass) {
+		for r, s := range pair {
+			f.integers(pass, r, s, ones, 12)
+		}
+		f.finish(f.sub(pass), pair, 14)
+	}
+	nextPair(name)
+}
+
+func startPairs() {
 	p("MOVQ R8, SI")
 	p("MOVQ c+0(FP), AX")
 	p("MOVQ 56(AX), DX")
 	p("MOVQ 64(AX), AX")
-	if f.atOnce() == 4 {
-		p("SUBQ $4, AX")
-		p("JL %s_pair", name)
-		label("%s_quad", name)
-		tileRows(f, half, subs, 4)
-		p("LEAQ (SI)(R11*4), SI")
-		p("ADDQ $512, DX")
-		p("SUBQ $4, AX")
-		p("JGE %s_quad", name)
-		label("%s_pair", name)
-		p("ADDQ $2, AX")
-		p("JL %s_done", name)
-		tileRows(f, half, subs, 2)
-		label("%s_done", name)
-		return
-	}
-	label("%s_pair", name)
-	tileRows(f, half, subs, 2)
+}
+
+func nextPair(name string) {
 	p("LEAQ (SI)(R11*2), SI")
 	p("ADDQ $256, DX")
 	p("SUBQ $2, AX")
 	p("JG %s_pair", name)
 }
 
-// atOnce is how many rows registers are free for.
-func (f form) atOnce() int {
-	if f.bits == 4 || !f.offset {
-		return 4
-	}
-	return 2
-}
-
-// onesAVX2 is where tiles keep ones of 16 bits.
-func (f form) onesAVX2() string {
-	switch {
-	case f.bits == 6, f.bits == 5 && !f.offset:
-		return "·ones16(SB)"
-	case f.group == 16 && !f.offset:
-		return "Y14"
-	}
-	return "Y11"
-}
-
-// fit is how many products of two fit in 16 bits together: 2 × (2^bits - 1) × 127 each.
-func (f form) fit() int { return map[int]int{4: 8, 5: 4, 6: 2, 8: 1}[f.bits] }
-
-// tileRows adds to n rows' sums.
-func tileRows(f form, half int, subs []int, n int) {
-	sums, spare := []int{9, 10, 12, 13}[:n], []int{14}
-	switch {
-	case f.group == 16 && !f.offset:
-		sums = []int{9, 10, 11, 12}[:n]
-	case f.bits == 5 && f.offset:
-		spare = []int{12, 13}
-	case f.bits == 5:
-		spare = []int{11, 14}
-	}
-	for i, sub := range subs {
-		scale := 15 - 2*i
-		productsAVX2(f, sub, i*f.group/4, sums, spare, f.onesAVX2())
-		for r, sum := range sums {
-			if half == 0 && sub == 0 {
-				p("PREFETCHT0 %s", rowAt(lineBytes, r))
+// codesAVX2 unpacks a pass's codes.
+func (f form) codesAVX2(pass int) {
+	vectors, from := f.group/4, 4*pass%(f.group/4)
+	codes := f.sub(pass)*f.groupBytes() + f.codesAt()
+	p("VMOVDQU ·low4(SB), Y12")
+	for half := range 2 {
+		at := codes + 32*half
+		for i := range 4 {
+			v, to := from+i, 4*half+i
+			if v < vectors/2 {
+				p("VPAND %d(BX), Y12, Y%d", at+64*v, to)
+				continue
 			}
-			p("VBROADCASTSS %s, Y8", rowAt(lineScale, r))
-			p("VMULPS Y%d, Y8, Y8", scale)
-			p("VFMADD213PS %d(DX), Y8, Y%d", 128*r+32*half, sum)
+			p("VMOVDQU %d(BX), Y%d", at+64*(v-vectors/2), to)
+			p("VPSRLW $4, Y%d, Y%d", to, to)
+			p("VPAND Y12, Y%d, Y%d", to, to)
 		}
-		for r, sum := range sums {
-			if f.offset {
-				p("VBROADCASTSS %s, Y8", f.sumAt(sub, r))
-				p("VFMADD231PS Y8, Y%d, Y%d", scale-1, sum)
+		if f.bits == 4 {
+			continue
+		}
+		for i := range 4 {
+			vector, bit := f.plane(from + i)
+			if bit == 0 || i == 0 {
+				p("VMOVDQU %d(BX), Y13", at+64*(vectors/2+vector))
 			}
-			p("VMOVUPS Y%d, %d(DX)", sum, 128*r+32*half)
+			from := 13
+			if bit != 4 {
+				from = 14
+				toFourth("Y", bit, 13, from)
+			}
+			p("VPAND ·upper%d(SB), Y%d, Y14", f.bits, from)
+			p("VPOR Y14, Y%d, Y%d", 4*half+i, 4*half+i)
+		}
+	}
+}
+
+// products sums, in 16 bits, a pass's codes times row r's numbers, or adds them to what there is. Y12 and Y13 are spoiled.
+func (f form) products(pass, r int, s sums, add bool) {
+	for v := range 4 {
+		p("VPBROADCASTD %s, Y12", rowAt(16*pass+4*v, r))
+		if v == 0 && !add {
+			p("VPMADDUBSW Y12, Y0, Y%d", s[0])
+			p("VPMADDUBSW Y12, Y4, Y%d", s[1])
+			continue
+		}
+		p("VPMADDUBSW Y12, Y%d, Y13", v)
+		p("VPMADDUBSW Y12, Y%d, Y12", 4+v)
+		p("VPADDW Y13, Y%d, Y%d", s[0], s[0])
+		p("VPADDW Y12, Y%d, Y%d", s[1], s[1])
+	}
+}
+
+// integers makes sums of 32 bits of a group's in 16, less what the codes' zero added. Codes of 5 bits that are
+// unsigned do not fit in 16 bits: for so long 16 is their zero.
+func (f form) integers(pass, r int, s sums, ones string, spare int) {
+	zero, at, bits := f.zero, lineM16, map[int]int{8: 1}
+	if f.bits == 5 {
+		zero = 16
+	}
+	if f.group == 16 {
+		at, bits = lineM32+4*f.sub(pass), map[int]int{4: 3}
+	}
+	if zero > 0 {
+		p("VPBROADCASTD %s, Y%d", rowAt(at, r), spare)
+		if bits[zero] > 0 {
+			p("VPSRAW $%d, Y%d, Y%d", bits[zero], spare, spare)
+		}
+	}
+	for _, sum := range s {
+		if zero > 0 {
+			p("VPADDW Y%d, Y%d, Y%d", spare, sum, sum)
+		}
+		p("VPMADDWD %s, Y%d, Y%d", ones, sum, sum)
+	}
+	if zero == f.zero {
+		return
+	}
+	p("VPBROADCASTD %s, Y%d", rowAt(lineN128, r), spare)
+	p("VPSRAD $3, Y%d, Y%d", spare, spare)
+	for _, sum := range s {
+		p("VPSUBD Y%d, Y%d, Y%d", spare, sum, sum)
+	}
+}
+
+// finish adds rows' integer sums, scaled, and offsets to their sums in memory. The halves' scales are in registers from
+// scale on; Y12 and Y13 are spoiled.
+func (f form) finish(sub int, rows []sums, scale int) {
+	for _, s := range rows {
+		p("VCVTDQ2PS Y%d, Y%d", s[0], s[0])
+		p("VCVTDQ2PS Y%d, Y%d", s[1], s[1])
+	}
+	for r, s := range rows {
+		p("VBROADCASTSS %s, Y12", rowAt(lineScale, r))
+		p("VMULPS Y%d, Y12, Y13", scale)
+		p("VFMADD213PS %d(DX), Y13, Y%d", 128*r, s[0])
+		p("VMULPS Y%d, Y12, Y13", scale+1)
+		p("VFMADD213PS %d(DX), Y13, Y%d", 128*r+32, s[1])
+		if f.offset {
+			f.sum("Y", sub, r, 12, 13)
+			p("%s (R9), Y13, Y%d", f.addSum(), s[0])
+			p("%s 32(R9), Y13, Y%d", f.addSum(), s[1])
+		}
+	}
+	for r, s := range rows {
+		p("VMOVUPS Y%d, %d(DX)", s[0], 128*r)
+		p("VMOVUPS Y%d, %d(DX)", s[1], 128*r+32)
+	}
+}
+
+// tileBytes is a block of codes of 8 bits, which are fetched where they are used: four rows at a time, or two.
+func tileBytes(name string, f form) {
+	for half := range 2 {
+		f.scales("Y", place{"BX", "R15"}, 0, 8*half, 12, 13)
+		p("VMOVUPS Y12, %d(R9)", 32*half)
+	}
+	p("VMOVDQU ·ones16(SB), Y14")
+	startPairs()
+	rows := func(s []sums) {
+		for r := range s {
+			p("PREFETCHT0 %s", rowAt(lineBytes, r))
+		}
+		bytesAVX2(f, s, 8)
+		p("VMOVUPS (R9), Y8")
+		p("VMOVUPS 32(R9), Y9")
+		f.finish(0, s, 8)
+	}
+	four := []sums{{0, 1}, {2, 3}, {4, 5}, {6, 7}}
+	p("SUBQ $4, AX")
+	p("JL %s_two", name)
+	label("%s_four", name)
+	rows(four)
+	p("LEAQ (SI)(R11*4), SI")
+	p("ADDQ $512, DX")
+	p("SUBQ $4, AX")
+	p("JGE %s_four", name)
+	label("%s_two", name)
+	p("ADDQ $2, AX")
+	p("JL %s_done", name)
+	rows(four[:2])
+	label("%s_done", name)
+}
+
+// bytesAVX2 sums rows' numbers times codes of 8 bits as |w|·(x·sign w), of which two products fit in 16 bits:
+// 2 × 128 × 127. Four registers from spare on are spoiled, and Y12 and Y13; Y14 has ones.
+func bytesAVX2(f form, rows []sums, spare int) {
+	for v := range 8 {
+		for half := range 2 {
+			p("VMOVDQU %d(BX), Y%d", f.codesAt()+64*v+32*half, spare+2+half)
+			p("VPABSB Y%d, Y%d", spare+2+half, spare+half)
+		}
+		for r, s := range rows {
+			p("VPBROADCASTD %s, Y12", rowAt(4*v, r))
+			p("VPSIGNB Y%d, Y12, Y13", spare+2)
+			p("VPSIGNB Y%d, Y12, Y12", spare+3)
+			for half, product := range []int{13, 12} {
+				to := product
+				if v == 0 {
+					to = s[half]
+				}
+				p("VPMADDUBSW Y%d, Y%d, Y%d", product, spare+half, to)
+			}
+			for half, product := range []int{13, 12} {
+				if v == 0 {
+					p("VPMADDWD Y14, Y%d, Y%d", s[half], s[half])
+					continue
+				}
+				p("VPMADDWD Y14, Y%d, Y%d", product, product)
+				p("VPADDD Y%d, Y%d, Y%d", product, s[half], s[half])
+			}
 		}
 	}
 }
@@ -219,105 +388,4 @@ func storeTile(name string) {
 	p("ADDQ R13, SI")
 	p("DECQ AX")
 	p("JNZ %s_store", name)
-}
-
-// codesAVX2 unpacks the half's codes of a group to registers from first on.
-func codesAVX2(f form, codes, first int) {
-	vectors := f.group / 4
-	if f.bits == 8 {
-		for v := range vectors {
-			p("VMOVDQU %d(BX), Y%d", codes+64*v, first+v)
-		}
-		return
-	}
-	p("VMOVDQU ·low4(SB), Y10")
-	for v := range vectors / 2 {
-		lo, hi := first+v, first+v+vectors/2
-		p("VMOVDQU %d(BX), Y%d", codes+64*v, lo)
-		p("VPSRLW $4, Y%d, Y%d", lo, hi)
-		p("VPAND Y10, Y%d, Y%d", lo, lo)
-		p("VPAND Y10, Y%d, Y%d", hi, hi)
-	}
-	if f.bits == 4 {
-		return
-	}
-	for v := range vectors {
-		vector, bit := f.plane(v)
-		if bit == 0 {
-			p("VMOVDQU %d(BX), Y8", codes+64*(vectors/2+vector))
-		}
-		from := 8
-		if bit != 4 {
-			from = 9
-			toFourth("Y", bit, 8, from)
-		}
-		p("VPAND ·upper%d(SB), Y%d, Y9", f.bits, from)
-		p("VPOR Y9, Y%d, Y%d", first+v, first+v)
-	}
-}
-
-// productsAVX2 leaves in register sums[r], as float32, the sums of a group's codes, in registers from first on, with row
-// r's numbers. Codes of 8 bits need one spare register; where a group does not fit in 16 bits, its second part is summed
-// in them, for as many rows at once as there are.
-func productsAVX2(f form, sub, first int, sums, spare []int, ones string) {
-	if f.bits == 8 {
-		bytesAVX2(sub, first, sums, spare[0], ones)
-	} else {
-		fit := min(f.fit(), f.group/4)
-		runAVX2(f, sub, first, 0, fit, 0, sums, ones)
-		for r := 0; fit < f.group/4 && r < len(sums); r += len(spare) {
-			n := min(len(spare), len(sums)-r)
-			runAVX2(f, sub, first, fit, 2*fit, r, spare[:n], ones)
-			for i, more := range spare[:n] {
-				p("VPADDD Y%d, Y%d, Y%d", more, sums[r+i], sums[r+i])
-			}
-		}
-	}
-	for r, sum := range sums {
-		if f.bits < 8 && f.zero > 0 {
-			p("VPBROADCASTD %s, Y8", f.biasAt(sub, r))
-			if !f.eighths() {
-				p("VPSRAD $%d, Y8, Y8", map[int]int{16: 3, 32: 2, 4: 5}[f.zero])
-			}
-			p("VPADDD Y8, Y%d, Y%d", sum, sum)
-		}
-		p("VCVTDQ2PS Y%d, Y%d", sum, sum)
-	}
-}
-
-// runAVX2 sums codes [from, to) of a group, which fit in 16 bits, times rows' numbers from the given row on.
-func runAVX2(f form, sub, first, from, to, row int, sums []int, ones string) {
-	for v := from; v < to; v++ {
-		for r, sum := range sums {
-			p("VPBROADCASTD %s, Y8", rowAt(sub*f.group+4*v, row+r))
-			if v == from {
-				p("VPMADDUBSW Y8, Y%d, Y%d", first+v, sum)
-				continue
-			}
-			p("VPMADDUBSW Y8, Y%d, Y8", first+v)
-			p("VPADDW Y8, Y%d, Y%d", sum, sum)
-		}
-	}
-	for _, sum := range sums {
-		p("VPMADDWD %s, Y%d, Y%d", ones, sum, sum)
-	}
-}
-
-// bytesAVX2 sums codes of 8 bits as |w|·(x·sign w), of which two products fit in 16 bits: 2 × 128 × 127.
-func bytesAVX2(sub, first int, sums []int, size int, ones string) {
-	for v := range 8 {
-		p("VPABSB Y%d, Y%d", first+v, size)
-		for r, sum := range sums {
-			p("VPBROADCASTD %s, Y8", rowAt(32*sub+4*v, r))
-			p("VPSIGNB Y%d, Y8, Y8", first+v)
-			if v == 0 {
-				p("VPMADDUBSW Y8, Y%d, Y%d", size, sum)
-				p("VPMADDWD %s, Y%d, Y%d", ones, sum, sum)
-				continue
-			}
-			p("VPMADDUBSW Y8, Y%d, Y8", size)
-			p("VPMADDWD %s, Y8, Y8", ones)
-			p("VPADDD Y8, Y%d, Y%d", sum, sum)
-		}
-	}
 }

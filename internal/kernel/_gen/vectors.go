@@ -365,6 +365,7 @@ func quantize() {
 	p("VMOVUPS ·absMask(SB), Y15")
 	p("VMOVUPS ·interleave(SB), Y14")
 	p("VMOVDQU ·ones16(SB), Y13")
+	p("VMOVDQU ·ones8(SB), Y11")
 	p("VMOVSS ·c127(SB), X12")
 	label("quantize_loop")
 	for i := range 4 {
@@ -414,30 +415,30 @@ func quantize() {
 
 // quantizedSums writes the sums of the codes in Y0, whose scale is X8, to the line.
 func quantizedSums() {
-	p("VEXTRACTI128 $1, Y0, X1")
-	p("VPMOVSXBW X0, Y2")
-	p("VPMOVSXBW X1, Y3")
-	p("VPMADDWD Y13, Y2, Y2")
-	p("VPMADDWD Y13, Y3, Y3")
-	p("VPHADDD Y3, Y2, Y2") // a01 a23 b01 b23 | a45 a67 b45 b67
+	p("VPMADDUBSW Y0, Y11, Y2") // the first half's pairs | the last half's
+	for _, order := range []int{0x4e, 0xb1} {
+		p("VPSHUFD $%#x, Y2, Y3", order)
+		p("VPADDW Y3, Y2, Y2")
+	}
 	p("VEXTRACTI128 $1, Y2, X3")
-	p("VPADDD X3, X2, X2")
-	p("VPHADDD X2, X2, X2") // a b a b: of the first 16, of the last
-	p("VPHADDD X2, X2, X3") // of all
-	p("VBROADCASTSS X8, X8")
 	p("VPXOR X7, X7, X7")
-	p("VCVTDQ2PS X3, X4")
-	p("VMULPS X8, X4, X4")
-	p("VMOVSS X4, %d(DI)", lineSum)
-	p("VPSUBD X3, X7, X4")
-	p("VPSLLD $3, X4, X5")
-	p("VMOVD X5, %d(DI)", lineN8)
-	p("VPSLLD $7, X4, X5")
-	p("VMOVD X5, %d(DI)", lineN128)
-	p("VCVTDQ2PS X2, X4")
-	p("VMULPS X8, X4, X4")
-	p("VMOVQ X4, %d(DI)", lineSum16)
+	p("VPADDW X3, X2, X4")
+	p("VPSUBW X4, X7, X4")
+	p("VPSLLW $4, X4, X4")
+	p("VMOVD X4, %d(DI)", lineM16)
+	p("VPUNPCKLDQ X3, X2, X2")
+	p("VPSUBW X2, X7, X4")
+	p("VPSLLW $5, X4, X4")
+	p("VMOVQ X4, %d(DI)", lineM32)
+	p("VPMADDWD X13, X2, X2") // of the first 16, of the last
+	p("VPHADDD X2, X2, X3")   // of all
 	p("VPSUBD X2, X7, X4")
 	p("VPSLLD $7, X4, X4")
 	p("VMOVQ X4, %d(DI)", lineN16)
+	p("VPSUBD X3, X7, X4")
+	p("VPSLLD $7, X4, X4")
+	p("VMOVD X4, %d(DI)", lineN128)
+	p("VCVTDQ2PS X3, X3")
+	p("VMULSS X8, X3, X3")
+	p("VMOVSS X3, %d(DI)", lineSum)
 }
