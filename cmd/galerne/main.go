@@ -84,9 +84,8 @@ func run(args []string, in io.Reader, out, errOut io.Writer, env environment) in
 		fmt.Fprintf(errOut, "galerne: %v\nTry: %s --help\n", err, meant(err))
 		return 2
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilInterrupted()
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	a := &app{ctx: ctx, home: c.Home, db: c.DB, catalogues: c.Catalogues, env: env, in: in, out: out, err: errOut}
 	err = k.Run(a)
 	switch {
@@ -99,4 +98,21 @@ func run(args []string, in io.Reader, out, errOut io.Writer, env environment) in
 		fmt.Fprintln(errOut, "galerne:", err)
 		return 1
 	}
+}
+
+// untilInterrupted is a context that ends with the first Ctrl-C or SIGTERM. A second one ends the program at once: the
+// signals have their own effect again before the context ends, so that nobody who sees its end can send one in vain.
+func untilInterrupted() (ctx context.Context, stop func()) {
+	ctx, stop = context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		stop()
+	}()
+	return ctx, stop
 }
