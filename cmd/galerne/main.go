@@ -100,19 +100,28 @@ func run(args []string, in io.Reader, out, errOut io.Writer, env environment) in
 	}
 }
 
-// untilInterrupted is a context that ends with the first Ctrl-C or SIGTERM. A second one ends the program at once: the
-// signals have their own effect again before the context ends, so that nobody who sees its end can send one in vain.
+// untilInterrupted is a context that ends with the first Ctrl-C or SIGTERM. A second one ends the program at once, however
+// soon it comes, and also where the program was started with signals ignored, as a shell starts what ends with &.
 func untilInterrupted() (ctx context.Context, stop func()) {
-	ctx, stop = context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 1)
+	ctx, end := context.WithCancel(context.Background())
+	signals, over := make(chan os.Signal, 2), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		select {
-		case <-signals:
-		case <-ctx.Done():
+		for {
+			select {
+			case got := <-signals:
+				if number, ok := got.(syscall.Signal); ok && ctx.Err() != nil {
+					os.Exit(128 + int(number))
+				}
+				end()
+			case <-over:
+				return
+			}
 		}
-		signal.Stop(signals)
-		stop()
 	}()
-	return ctx, stop
+	return ctx, func() {
+		signal.Stop(signals)
+		close(over)
+		end()
+	}
 }
