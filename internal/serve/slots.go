@@ -89,14 +89,15 @@ func (s *Server) load(sl *slot) {
 	go s.tellPacked(sl.entry.Name, m, begin)
 }
 
-// tellPacked logs when a model that answers already is as fast as it will be.
+// tellPacked logs when a model that answers already is as fast as it will be: for whom it concerns, since it comes behind
+// all that a person is told at start.
 func (s *Server) tellPacked(name string, m *loaded, begin time.Time) {
 	switch err := m.network.Wait(); {
 	case errors.Is(err, zoo.ErrClosed): // it was unloaded before
 	case err != nil:
 		s.o.Log.Error("a model could not be loaded to its end", "model", name, "error", err)
 	default:
-		s.o.Log.Info("packed", "model", name, "seconds", time.Since(begin).Seconds())
+		s.o.Log.Debug("all weights are packed: answers are as fast as they will be", "model", name, "seconds", time.Since(begin).Seconds())
 	}
 }
 

@@ -145,8 +145,12 @@ func TestUpGetsAModelAndSaysHowToCallIt(t *testing.T) {
 	if status != 200 || !strings.Contains(string(body), "Paris") {
 		t.Errorf("%d %s", status, body)
 	}
+	s.until("packed weights", func() bool { return s.metric("galerne_model_packed") == 1 })
 	if err := s.stop(syscall.SIGTERM); err != nil {
 		t.Errorf("%v\n%s", err, s.log)
+	}
+	if log := s.log.String(); strings.Contains(log, "packed") {
+		t.Errorf("what no user knows is told at start:\n%s", log)
 	}
 	if out, _, _ := output(t, home, "list"); !strings.Contains(out, "smollm2-135m") {
 		t.Errorf("%s", out)
