@@ -60,6 +60,7 @@ func (s *server) upload(key, content string) string {
 // TestABatchSurvivesKills kills the server in the middle of a batch, several times, without a word of
 // warning; at the end every request has one answer, and those that had one before a kill kept it.
 func TestABatchSurvivesKills(t *testing.T) {
+	t.Parallel()
 	const n, kills = 60, 2
 	home := t.TempDir()
 	key := addKey(t, home, "ci")
@@ -127,12 +128,13 @@ func TestABatchSurvivesKills(t *testing.T) {
 }
 
 func TestABatchEndsWithTheKeyThatMadeIt(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	key, other := addKey(t, home, "ci", "--tenant", "team"), addKey(t, home, "other", "--tenant", "team")
 	s := start(t, home, "serve", small(t))
-	line := `{"custom_id":"%d","method":"POST","url":"/v1/chat/completions","body":{"messages":[{"role":"user","content":"Tell a story."}],"max_tokens":400,"ignore_eos":true}}` + "\n"
+	line := `{"custom_id":"%d","method":"POST","url":"/v1/chat/completions","body":{"messages":[{"role":"user","content":"Tell a story."}],"max_tokens":40,"ignore_eos":true}}` + "\n"
 	var lines strings.Builder
-	for i := range 40 {
+	for i := range 600 { // more than can be answered before the key is revoked, and each soon, since those begun end first
 		fmt.Fprintf(&lines, line, i)
 	}
 	code, _, text := s.call("POST", "/v1/batches", key, fmt.Sprintf(`{"input_file_id":"%s","endpoint":"/v1/chat/completions","completion_window":"24h"}`, s.upload(key, lines.String())))
@@ -160,6 +162,7 @@ type answer struct {
 // TestAnAnswerInTheBackgroundSurvivesAKill asks and leaves; the server dies in the middle, and the
 // next one answers. With temperature 0 it says what it would have said.
 func TestAnAnswerInTheBackgroundSurvivesAKill(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	s := start(t, home, "serve", small(t))
 	const question = `{"model":"","input":"Tell a long story about the sea.","temperature":0,"ignore_eos":true,"max_output_tokens":150,"background":%v}`
@@ -211,6 +214,7 @@ func TestAnAnswerInTheBackgroundSurvivesAKill(t *testing.T) {
 // TestAKeptChatSurvivesAKill kills the server as soon as a chat that is to be kept has been answered: the next
 // server has it, and forgets it when it is told to.
 func TestAKeptChatSurvivesAKill(t *testing.T) {
+	t.Parallel()
 	type completion struct {
 		ID       string
 		Metadata map[string]string

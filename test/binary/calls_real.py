@@ -1,4 +1,5 @@
 """Tool calls of a real model that are strict, or cut short, through the official clients: calls_real.py URL"""
+import functools
 import json
 import sys
 
@@ -27,9 +28,10 @@ FIND = [{"role": "user", "content": "Find order 12 please."}]
 
 def ask(question="Find order 12 please.", **more):
     demand = {"model": CODER, "messages": [{"role": "user", "content": question}], "tools": TOOLS, "temperature": 0, "max_tokens": 80, **more}
-    whole = client.chat.completions.create(**demand).choices[0]
+    whole, chunks = checks.together(lambda: client.chat.completions.create(**demand).choices[0],
+                                    lambda: list(client.chat.completions.create(stream=True, **demand)))
     calls, text, finish = {}, "", None
-    for chunk in client.chat.completions.create(stream=True, **demand):
+    for chunk in chunks:
         delta, finish = chunk.choices[0].delta, chunk.choices[0].finish_reason or finish
         text += delta.content or ""
         for c in delta.tool_calls or []:
@@ -41,11 +43,14 @@ def ask(question="Find order 12 please.", **more):
     return whole
 
 
+def ask_all(*demands):
+    return checks.together(*(functools.partial(ask, **d) for d in demands))
+
+
 def test_strict_calls_fit_their_schema_under_auto():
     questions = ["Find order 12 please.", "Where is my order fr 77 45?", "Look up the order number 9, it is urgent.", "Are you open on Tuesday?", "When do you open on Sunday?", "Find the orders 1 and 2."]
     schemas, called = {t["function"]["name"]: t["function"]["parameters"] for t in TOOLS}, []
-    for seed, question in enumerate(questions * 2):
-        whole = ask(question, temperature=1 if seed >= len(questions) else 0, seed=seed)
+    for whole in ask_all(*({"question": q, "temperature": t, "seed": seed} for t in (0, 1) for seed, q in enumerate(questions))):
         for c in whole.message.tool_calls or []:
             jsonschema.validate(json.loads(c.function.arguments), schemas[c.function.name])
             called.append(c.function.name)
@@ -59,8 +64,7 @@ def test_json_that_is_no_call_is_still_answered():
 
 def test_a_response_format_leaves_calls_possible():
     form = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object", "properties": {"answer": {"type": "string", "maxLength": 40}}, "required": ["answer"]}}}
-    for question in ("Find order 12 please.", "What is the capital of France?"):
-        whole = ask(question, response_format=form)
+    for whole in ask_all({"response_format": form}, {"question": "What is the capital of France?", "response_format": form}):
         if whole.message.tool_calls:
             jsonschema.validate(json.loads(whole.message.tool_calls[0].function.arguments), SCHEMA)
         else:
@@ -69,8 +73,9 @@ def test_a_response_format_leaves_calls_possible():
 
 def test_forced_calls_are_calls_of_any_number_of_tokens():
     arguments, complete = "", 0
-    for tokens in (1, 2, 5, 9, 12, 15, 17, 18, 20, 22, 24, 25, 28, 32, 36, 40):
-        whole = ask(tool_choice={"type": "function", "function": {"name": "find_order"}}, max_tokens=tokens, parallel_tool_calls=False)
+    counts = (1, 2, 5, 9, 12, 15, 17, 18, 20, 22, 24, 25, 28, 32, 36, 40)
+    forced = {"tool_choice": {"type": "function", "function": {"name": "find_order"}}, "parallel_tool_calls": False}
+    for tokens, whole in zip(counts, ask_all(*({"max_tokens": n, **forced} for n in counts))):
         (call,), text = whole.message.tool_calls, whole.message.tool_calls[0].function.arguments
         assert call.function.name == "find_order" and not whole.message.content, whole
         try:
@@ -83,8 +88,8 @@ def test_forced_calls_are_calls_of_any_number_of_tokens():
 
 
 def test_required_calls_that_are_cut_are_named_when_they_can_be():
-    for tokens in (2, 9, 12):
-        whole = ask(tool_choice="required", max_tokens=tokens)
+    counts = (2, 9, 12)
+    for tokens, whole in zip(counts, ask_all(*({"tool_choice": "required", "max_tokens": n} for n in counts))):
         assert whole.finish_reason == "length" and not whole.message.content and bool(whole.message.tool_calls) == (tokens > 8), (tokens, whole)
 
 

@@ -43,6 +43,7 @@ func read(t *testing.T, path string) string {
 // TestDivergenceIsWhatLlamaPerplexityFinds compares with test/reference/llama_cpp.json: the same chunks of
 // the same text, the same model with its weights in float32.
 func TestDivergenceIsWhatLlamaPerplexityFinds(t *testing.T) {
+	t.Parallel()
 	var all map[string]struct {
 		Perplexity float64
 		Exact      struct{ Perplexity, Divergence float64 }

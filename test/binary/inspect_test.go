@@ -63,6 +63,7 @@ func tokensOf(t *testing.T, text string, args ...string) tokens {
 }
 
 func TestInspectTokensAgreesWithTheReferences(t *testing.T) {
+	t.Parallel()
 	folder := testdeps.Dep(t, "models/all-minilm-l6-v2")
 	texts := []string{"", "Hello, world!", "  Un été à Brest\n\tet la galerne… ", "[SEP] 日本語 🌊 [MASK]", "naïve CAFÉ \u0301e", "a\x00b", strings.Repeat("wind ", 50)}
 	var questions []any
@@ -131,6 +132,7 @@ var conversations = map[string]string{
 }
 
 func TestInspectPromptAgreesWithTransformers(t *testing.T) {
+	t.Parallel()
 	folder := testdeps.Dep(t, "models/all-minilm-l6-v2")
 	dir := testdeps.Dep(t, "llama.cpp/models/templates")
 	type question struct {
@@ -234,6 +236,7 @@ func TestInspectPromptTakesTemplateAndSpecialTokensFromTheModel(t *testing.T) {
 }
 
 func TestInspectPromptReadsAFolderAsTransformersDoes(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	vocabulary, err := os.ReadFile(filepath.Join(testdeps.Dep(t, "models/all-minilm-l6-v2"), "tokenizer.json"))
 	if err != nil {
@@ -293,6 +296,7 @@ func TestLogitsAreTheSameBitsOnAnyNumberOfThreads(t *testing.T) {
 }
 
 func TestInspectLogitsAgreesWithTransformers(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"llama", "qwen3", "mixtral", "gemma3"} {
 		folder := filepath.Join(testdeps.Root(t), "internal/zoo/testdata/tiny", name)
 		var want []struct {
@@ -345,6 +349,7 @@ func nmse(got, want []float64) float64 {
 }
 
 func TestInspectWeightsAgreesWithGGUF(t *testing.T) {
+	t.Parallel()
 	var want []json.RawMessage
 	consult(t, "weights", small(t), nil, &want)
 	var tensors [][]any
@@ -402,6 +407,7 @@ func TestInspectWeightsAgreesWithGGUF(t *testing.T) {
 }
 
 func TestInspectSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	model, encoder := small(t), testdeps.Dep(t, "models/all-minilm-l6-v2")
 	message := `{"messages":[{"role":"user","content":"x"}]`
 	for _, c := range []struct {

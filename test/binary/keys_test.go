@@ -52,6 +52,7 @@ func addKey(t *testing.T, home string, args ...string) string {
 const hello = `{"model":"small","messages":[{"role":"user","content":"Say hello."}],"max_tokens":4}`
 
 func TestAKeyMadeAndRevokedWhileTheServerRunsCountsWithinASecond(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	s := start(t, home, "serve", small(t))
 	if code, _, text := s.call("GET", "/v1/models", "anything", ""); code != 200 {
@@ -170,6 +171,7 @@ func TestOneIdempotencyKeyGivesOneAnswerAlsoAfterAKill(t *testing.T) {
 }
 
 func TestAmazonsClientSignsWithAKeysSecret(t *testing.T) {
+	t.Parallel()
 	python, home := testdeps.Python(t), t.TempDir()
 	addKey(t, home, "ci")
 	s := start(t, home, "serve", small(t))
@@ -210,5 +212,6 @@ func TestAmazonsClientSignsWithAKeysSecret(t *testing.T) {
 // TestWhatIsKeptIsKeptInPostgreSQL runs what looks at keys, usage, budgets, files, batches, stored answers and
 // kills once more, the database being PostgreSQL's.
 func TestWhatIsKeptIsKeptInPostgreSQL(t *testing.T) {
+	t.Parallel()
 	testdeps.OnPostgres(t, "^Test(AKeyMade|ABudget|OneIdempotency|AmazonsClient|ABatch|AnAnswerInTheBackground)")
 }

@@ -140,4 +140,4 @@ def test_another_vendors_client_leaves():
 
 if __name__ == "__main__":
     from checks import run
-    run(globals())
+    run(globals(), at_once=1)

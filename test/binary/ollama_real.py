@@ -96,4 +96,4 @@ def test_what_cannot_be_is_refused():
 
 if __name__ == "__main__":
     from checks import run
-    run(globals())
+    run(globals(), at_once=1)

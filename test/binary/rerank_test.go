@@ -14,6 +14,7 @@ import (
 // TestCrossEncodersAndClassifiersAreTransformers serves the tiny checkpoints of package zoo to the official
 // clients of those whose APIs rerank and classify.
 func TestCrossEncodersAndClassifiersAreTransformers(t *testing.T) {
+	t.Parallel()
 	python := testdeps.Python(t)
 	folder := filepath.Join(testdeps.Root(t), "internal/zoo/testdata/tiny")
 	s := start(t, t.TempDir(), "serve", filepath.Join(folder, "bert-classifier"), filepath.Join(folder, "bert-ranker"), filepath.Join(folder, "xlm-roberta-ranker"))

@@ -131,6 +131,7 @@ func (s *server) ask(all []string) (answers []formed, again int) {
 // TestAThousandSchemas: the 135M model answers a thousand different schemas, and Python's jsonschema finds
 // every answer valid.
 func TestAThousandSchemas(t *testing.T) {
+	t.Parallel()
 	const wanted = 1000
 	s := start(t, t.TempDir(), "serve", small(t), "--context", "1024")
 	all := schemas(t, wanted*11/10)

@@ -12,11 +12,13 @@ import (
 // TestAModelIsPulledUsedCopiedAndDeletedThroughTheAPI does it as Ollama's clients do, against a server
 // that begins with no model, and against one whose models were named.
 func TestAModelIsPulledUsedCopiedAndDeletedThroughTheAPI(t *testing.T) {
+	t.Parallel()
 	file := realModel(t)
 	url, _ := hugging(t, file, 0)
 	catalogue := catalogueOf(t, len(file), fmt.Sprintf("%x", sha256.Sum256(file)))
 	for _, models := range [][]string{nil, {small(t)}} {
 		t.Run(fmt.Sprint(len(models), " named"), func(t *testing.T) {
+			t.Parallel()
 			address := freePort(t)
 			cmd := command(t, t.TempDir(), append([]string{"--catalogue", catalogue, "serve", "--listen", address, "--context", "512"}, models...)...)
 			cmd.Env = append(cmd.Env, "HF_ENDPOINT="+url)
@@ -65,9 +67,11 @@ func TestAModelIsPulledUsedCopiedAndDeletedThroughTheAPI(t *testing.T) {
 // TestAModelThatIsRemovedWhileItIsServed removes it with the command line: the answer under way ends, later
 // requests are told, the memory is given back, and a model that comes again is served again.
 func TestAModelThatIsRemovedWhileItIsServed(t *testing.T) {
+	t.Parallel()
 	source := "file:" + small(t)
 	for _, models := range [][]string{nil, {"tiny"}} {
 		t.Run(fmt.Sprint(len(models), " named"), func(t *testing.T) {
+			t.Parallel()
 			home := t.TempDir()
 			run := func(args ...string) {
 				t.Helper()

@@ -18,12 +18,14 @@ func three(t *testing.T) *server {
 
 // TestOfficialClientsTalkToRealModels runs VENDOR_real.py for each vendor whose client is installed.
 func TestOfficialClientsTalkToRealModels(t *testing.T) {
+	t.Parallel()
 	python := testdeps.Python(t)
 	talk(t, three(t), python, "openai", "anthropic", "ollama", "mistral", "cohere", "hf", "together", "gemini", "bedrock", "replicate")
 }
 
 // TestOlderClientsTalkToRealModels runs the same programs with the clients' older generation.
 func TestOlderClientsTalkToRealModels(t *testing.T) {
+	t.Parallel()
 	python := testdeps.Dep(t, "venv-old/bin/python")
 	talk(t, three(t), python, "openai", "anthropic", "mistral", "together", "gemini")
 }
@@ -50,6 +52,9 @@ func talk(t *testing.T, s *server, python string, vendors ...string) {
 			}
 			if err := exec.Command(python, "-c", "import "+name).Run(); err != nil {
 				t.Skipf("NOT TESTED: the Python package %s is missing: run `make deps`", name)
+			}
+			if vendor != "ollama" { // whose models come and go
+				t.Parallel()
 			}
 			passes(t, s, ".", python, vendor+"_real.py", s.url)
 		})
