@@ -5,7 +5,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/kernel"
@@ -62,9 +65,9 @@ func (r *runner) forward(ids []int32, want []int32) []float32 {
 	return b.Logits
 }
 
-// scored calls each with the logits of every position that llama-perplexity scores, and the token that
-// follows it: those of the second half of each chunk of context tokens.
-func (r *runner) scored(tok *tokenizer.Tokenizer, text string, context int, each func(logits []float32, next int32)) {
+// scored calls each, for each chunk of context tokens, with the logits of every position that llama-perplexity scores,
+// those of its second half, and the tokens that follow them. The logits may be kept.
+func (r *runner) scored(tok *tokenizer.Tokenizer, text string, context int, each func(logits [][]float32, next []int32)) {
 	ids := tok.Encode(nil, text, tokenizer.EncodeOptions{AddSpecial: true})
 	begin := tok.Encode(nil, "", tokenizer.EncodeOptions{AddSpecial: true})
 	var want []int32
@@ -77,20 +80,38 @@ func (r *runner) scored(tok *tokenizer.Tokenizer, text string, context int, each
 		if len(begin) > 0 {
 			chunk[0] = begin[0]
 		}
-		logits := r.forward(chunk, want)
-		for i, row := range want {
-			each(logits[i*vocab:(i+1)*vocab], ids[at+int(row)+1])
-		}
+		each(slices.Collect(slices.Chunk(r.forward(chunk, want), vocab)), ids[at+context/2+1:at+context])
 	}
 }
 
-func logProb(logits []float32, id int32) float64 {
-	most := float64(slices.Max(logits))
-	var sum float64
-	for _, v := range logits {
-		sum += math.Exp(float64(v) - most)
+// total is the sum of each(0) to each(n-1), which all CPUs compute.
+func total(n int, each func(i int) float64) (sum float64) {
+	terms := make([]float64, n)
+	var taken atomic.Int64
+	var wait sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			for i := taken.Add(1) - 1; i < int64(n); i = taken.Add(1) - 1 {
+				terms[i] = each(int(i))
+			}
+		})
 	}
-	return float64(logits[id]) - most - math.Log(sum)
+	wait.Wait()
+	for _, v := range terms {
+		sum += v
+	}
+	return sum
+}
+
+func logProb(logits []float32, id int32) float64 {
+	return float64(logits[id]) - normalizer(logits, slices.Clone(logits))
+}
+
+// normalizer is ln Σ exp(logits), and makes probabilities of a copy of them.
+func normalizer(logits, copied []float32) float64 {
+	kernel.Softmax(copied)
+	most := argmax(logits)
+	return float64(logits[most]) - math.Log(float64(copied[most]))
 }
 
 // openText opens a model with its tokenizer and the text that is scored.
@@ -115,6 +136,7 @@ func openText(t *testing.T, path string) (*runner, *tokenizer.Tokenizer, string)
 // constitution. Answers move by as much as llama.cpp's own move where its attention is computed in another way: the
 // leads of its tokens by own, root mean square. A lead four times as large is beyond chance.
 func TestQuantizedModelsAreAsGoodAsLlamaCpps(t *testing.T) {
+	t.Parallel()
 	all := readLlamaCpp(t)
 	text, err := os.ReadFile(filepath.Join(testdeps.Root(t), "test/testdata/constitution.txt"))
 	if err != nil {
@@ -122,12 +144,13 @@ func TestQuantizedModelsAreAsGoodAsLlamaCpps(t *testing.T) {
 	}
 	for _, name := range []string{"smollm2-135m.gguf", "qwen2.5-coder-0.5b.gguf"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r, tok, _ := openText(t, testdeps.Dep(t, "models/"+name))
 			var loss float64
 			count := 0
-			r.scored(tok, string(text), all[name].Context, func(logits []float32, next int32) {
-				loss -= logProb(logits, next)
-				count++
+			r.scored(tok, string(text), all[name].Context, func(logits [][]float32, next []int32) {
+				loss -= total(len(next), func(i int) float64 { return logProb(logits[i], next[i]) })
+				count += len(next)
 			})
 			comparePerplexity(t, math.Exp(loss/float64(count)), all[name].Constitution, 0.005)
 
@@ -152,8 +175,10 @@ func TestQuantizedModelsAreAsGoodAsLlamaCpps(t *testing.T) {
 // that every answer must be the same, and then holds what rounding costs here against what it costs there: the same for
 // types of 32 weights, less for K types (kernel's TestRoundingIsNoCoarserThanGGMLs).
 func TestExactWeightsGiveLlamaCppsNumbers(t *testing.T) {
+	t.Parallel()
 	for name, cost := range map[string]float64{"smollm2-135m.gguf": 1.2, "qwen2.5-coder-0.5b.gguf": 0.8} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			path, all := testdeps.Dep(t, "models/"+name), readLlamaCpp(t)[name]
 			want := all.Exact
 			exact := filepath.Join(t.TempDir(), "exact.gguf")
@@ -162,9 +187,9 @@ func TestExactWeightsGiveLlamaCppsNumbers(t *testing.T) {
 			r, tok, text := openText(t, exact)
 			var rows [][]float32
 			var loss float64
-			r.scored(tok, text, all.Context, func(logits []float32, next int32) {
-				loss -= logProb(logits, next)
-				rows = append(rows, slices.Clone(logits))
+			r.scored(tok, text, all.Context, func(logits [][]float32, next []int32) {
+				loss -= total(len(next), func(i int) float64 { return logProb(logits[i], next[i]) })
+				rows = append(rows, logits...)
 			})
 			comparePerplexity(t, math.Exp(loss/float64(len(rows))), want.Perplexity, 0.0005)
 			if e := compareGreedy(t, r, tok, want.Greedy, 0.05); !(e < 0.01) {
@@ -173,12 +198,15 @@ func TestExactWeightsGiveLlamaCppsNumbers(t *testing.T) {
 
 			q, _, _ := openText(t, path)
 			var sum float64
-			i := 0
-			q.scored(tok, text, all.Context, func(logits []float32, _ int32) {
-				sum += divergence(rows[i], logits)
-				i++
+			left := rows
+			q.scored(tok, text, all.Context, func(logits [][]float32, next []int32) {
+				sum += total(len(next), func(i int) float64 { return divergence(left[i], logits[i]) })
+				left = left[len(next):]
 			})
-			mean := sum / float64(i)
+			mean := sum / float64(len(rows))
+			if len(left) > 0 {
+				t.Errorf("%d positions are left of %d", len(left), len(rows))
+			}
 			t.Logf("mean KL divergence of 8-bit activations %.5f, llama.cpp %.5f", mean, want.Divergence)
 			if !(mean < cost*want.Divergence) {
 				t.Errorf("mean KL divergence %.5f, llama.cpp's is %.5f", mean, want.Divergence)
@@ -207,8 +235,11 @@ func compareGreedy(t *testing.T, r *runner, tok *tokenizer.Tokenizer, want []gre
 			t.Errorf("%q is %v, llama.cpp says %v", a.Prompt, ids, a.IDs)
 			continue
 		}
-		r.pos = 0
-		logits := r.feed(slices.Concat(a.IDs, a.Tokens)...)[(len(a.IDs)-1)*vocab:]
+		wanted := make([]int32, len(a.Tokens))
+		for i := range wanted {
+			wanted[i] = int32(len(a.IDs) - 1 + i)
+		}
+		logits := r.forward(slices.Concat(a.IDs, a.Tokens), wanted)
 		for i, token := range a.Tokens {
 			now := logits[i*vocab : (i+1)*vocab]
 			e := float64(now[token]) - float64(now[a.Seconds[i]]) - a.Gaps[i]
@@ -232,9 +263,8 @@ func compareGreedy(t *testing.T, r *runner, tok *tokenizer.Tokenizer, want []gre
 // divergence is Σ p·ln(p/q) of the two rows' softmaxes.
 func divergence(p, q []float32) (sum float64) {
 	// ln(p/q) of number i is p[i]-q[i] less the difference of the two normalizers, the same for all i.
-	normal := logProb(q, 0) - float64(q[0]) - (logProb(p, 0) - float64(p[0]))
 	probabilities := slices.Clone(p)
-	kernel.Softmax(probabilities)
+	normal := normalizer(p, probabilities) - normalizer(q, slices.Clone(q))
 	for i, v := range probabilities {
 		sum += float64(v) * (float64(p[i]) - float64(q[i]) - normal)
 	}
