@@ -58,6 +58,13 @@ func TestSwiGLUOfEveryWidth(t *testing.T) {
 	}
 }
 
+// TestScalesStandBehindTheSums: where they do not, many rows would write over them.
+func TestScalesStandBehindTheSums(t *testing.T) {
+	if at := 4 * maxRows * 2 * panelRows; at != 32*128 {
+		t.Errorf("sums of all rows are %d bytes: _gen/tiles.go has 32*128", at)
+	}
+}
+
 // TestNextBlockIsWhereKernelsLookForIt: an offset that is wrong would only be slow.
 func TestNextBlockIsWhereKernelsLookForIt(t *testing.T) {
 	var c attendCall

@@ -126,37 +126,37 @@ func quantizeRowGeneric(x []float32, lines []byte) {
 		if !(most <= math.MaxFloat32) {
 			scale, inverse = nan32(), 0
 		}
-		var sum [2]int32
 		for i, v := range blk {
 			var q int8
 			if inverse != 0 {
 				q = int8(roundEven(float32(v * inverse)))
 			}
 			line[i] = byte(q)
-			sum[i/16] += int32(q)
 		}
-		fillLine(line, scale, sum)
+		fillLine(line, scale)
 	}
 }
 
-// fillLine writes what stands behind the codes; sum is of either half of them.
-func fillLine(line []byte, scale float32, sum [2]int32) {
-	all := sum[0] + sum[1]
-	putFloat(line[32:], scale)
-	putFloat(line[36:], scale*float32(all))
-	putWord(line[44:], uint32(-128*all))
-	for i, v := range sum {
-		putWord(line[56+4*i:], uint32(-128*v))
-	}
+// fillLine writes what stands behind the codes.
+func fillLine(line []byte, scale float32) {
 	var twos [2][2]int16
 	for i, q := range line[:32] {
 		twos[i/16][i%4/2] += int16(int8(q))
 	}
+	var all int32
+	for half, two := range twos {
+		sum := int32(two[0]) + int32(two[1])
+		putHalf(line[48+4*half:], uint16(-32*two[0]))
+		putHalf(line[50+4*half:], uint16(-32*two[1]))
+		putWord(line[56+4*half:], uint32(-128*sum))
+		all += sum
+	}
+	putFloat(line[32:], scale)
+	putFloat(line[36:], scale*float32(all))
 	for i := range 2 {
 		putHalf(line[40+2*i:], uint16(-16*(twos[0][i]+twos[1][i])))
-		putHalf(line[48+2*i:], uint16(-32*twos[0][i]))
-		putHalf(line[52+2*i:], uint16(-32*twos[1][i]))
 	}
+	putWord(line[44:], uint32(-128*all))
 }
 
 func putFloat(b []byte, v float32) { putWord(b, math.Float32bits(v)) }

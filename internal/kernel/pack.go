@@ -200,16 +200,16 @@ func putWord(b []byte, v uint32) { binary.LittleEndian.PutUint32(b, v) }
 func (f *form) putScales(header, out []byte, lane int, b *block) {
 	switch f.scaleBytes {
 	case 1:
-		binary.LittleEndian.PutUint16(header[2*lane:], b.factor)
+		putHalf(header[2*lane:], b.factor)
 		out[lane] = byte(b.times)
 		if f.offset {
-			binary.LittleEndian.PutUint16(header[2*panelRows+2*lane:], b.factorLow)
+			putHalf(header[2*panelRows+2*lane:], b.factorLow)
 			out[panelRows+lane] = byte(b.timesLow)
 		}
 	case 2:
-		binary.LittleEndian.PutUint16(out[2*lane:], b.factor)
+		putHalf(out[2*lane:], b.factor)
 		if f.offset {
-			binary.LittleEndian.PutUint16(out[2*panelRows+2*lane:], b.factorLow)
+			putHalf(out[2*panelRows+2*lane:], b.factorLow)
 		}
 	default:
 		putWord(out[4*lane:], math.Float32bits(b.scale))
@@ -311,9 +311,9 @@ func (m *Matrix) packBlocks(out, rows []byte, stride int) {
 		to, from := out[g*size:][:size], rows[g*bytes:]
 		for lane := range panelRows {
 			d := from[lane*stride:][:bytes]
-			binary.LittleEndian.PutUint16(to[2*lane:], u16(d))
+			putHalf(to[2*lane:], u16(d))
 			if f.offset {
-				binary.LittleEndian.PutUint16(to[2*panelRows+2*lane:], u16(d[2:]))
+				putHalf(to[2*panelRows+2*lane:], u16(d[2:]))
 			}
 			if f.bits == 5 {
 				var high uint32

@@ -87,12 +87,12 @@ const (
 	lineN16   = 56 // -128·Σq of the first 16, of the last
 )
 
-// biasAt is where -128 times the sum of a group's numbers stands.
-func (f form) biasAt(sub, r int) string {
+// bias is where in a line -128 times the sum of a group's numbers stands.
+func (f form) bias(sub int) int {
 	if f.group == 16 {
-		return rowAt(lineN16+4*sub, r)
+		return lineN16 + 4*sub
 	}
-	return rowAt(lineN128, r)
+	return lineN128
 }
 
 // sum fills a register with d·Σq of row r's group; where that is of 16, with -d·Σq, and the register scale has d.
@@ -101,7 +101,7 @@ func (f form) sum(v string, sub, r, scale, to int) {
 		p("VBROADCASTSS %s, %s%d", rowAt(lineSum, r), v, to)
 		return
 	}
-	p("VPBROADCASTD %s, %s%d", rowAt(lineN16+4*sub, r), v, to)
+	p("VPBROADCASTD %s, %s%d", rowAt(f.bias(sub), r), v, to)
 	p("VPSRAD $7, %s%d, %s%d", v, to, v, to)
 	p("VCVTDQ2PS %s%d, %s%d", v, to, v, to)
 	p("VMULPS %s%d, %s%d, %s%d", v, scale, v, to, v, to)
@@ -122,7 +122,7 @@ func (f form) addOffset(sub, r, offset, moment, acc int) {
 	case f.group == 32:
 		p("VFMADD231PS.BCST %s, Z%d, Z%d", rowAt(lineSum, r), offset, acc)
 	default:
-		p("VPSRAD.BCST $7, %s, Z%d", rowAt(lineN16+4*sub, r), moment)
+		p("VPSRAD.BCST $7, %s, Z%d", rowAt(f.bias(sub), r), moment)
 		p("VCVTDQ2PS Z%d, Z%d", moment, moment)
 		p("VMULPS.BCST %s, Z%d, Z%d", rowAt(lineScale, r), moment, moment)
 		p("VFNMADD231PS Z%d, Z%d, Z%d", moment, offset, acc)
@@ -317,7 +317,7 @@ func unpack(f form, w string, codes, first int) {
 func rowsAVX512(f form, from, to, sub int) {
 	for r := from; r < to; r++ {
 		if f.bits == 8 || f.zero > 0 {
-			p("VPBROADCASTD %s, Z%d", f.biasAt(sub, r), 8+r-from)
+			p("VPBROADCASTD %s, Z%d", rowAt(f.bias(sub), r), 8+r-from)
 		} else {
 			p("VPXORD Z%d, Z%d, Z%d", 8+r-from, 8+r-from, 8+r-from)
 		}

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // neon writes kernels_arm64.s. General registers of the dot kernels:
 //
@@ -139,7 +142,7 @@ func (t tile) loop(name string, pass int) {
 	}
 	for sub := range 32 / t.group {
 		base := sub * t.groupBytes()
-		t.bias(sub)
+		t.begin(sub)
 		t.products(base+t.codesAt()+16*pass*t.quarters(), sub)
 		t.scales(base, pass)
 		t.finish(sub)
@@ -158,17 +161,14 @@ func (t tile) loop(name string, pass int) {
 	p("CBNZ R5, %s", name)
 }
 
-// bias starts the integer sums: unsigned codes are too large by their zero, whose product with the sum of the
+// begin starts the integer sums: unsigned codes are too large by their zero, whose product with the sum of the
 // row's codes stands in the line, 128-fold.
-func (t tile) bias(sub int) {
-	at, bits := lineN128, map[int]int{4: 5, 8: 4, 16: 3, 32: 2}[t.zero]
-	if t.group == 16 {
-		at = lineN16 + 4*sub
-	}
+func (t tile) begin(sub int) {
+	at := t.bias(sub)
 	for r := range t.rows {
 		if t.zero > 0 {
 			read(16, t0, rRows+r, at&^15)
-			shift("sshr4s", t0, t0, bits)
+			shift("sshr4s", t0, t0, bits.TrailingZeros(uint(128/t.zero)))
 		}
 		for q := range t.quarters() {
 			if t.zero > 0 {
@@ -270,7 +270,7 @@ func (t tile) finish(sub int) {
 		line, sums, at, add := t.input(r, sub), t.input(r, sub), lineSum, "fmla"
 		read(16, line, rRows+r, lineScale)
 		if t.offset && t.group == 16 {
-			sums, at, add = t1, lineN16+4*sub, "fmls"
+			sums, at, add = t1, t.bias(sub), "fmls"
 			read(16, sums, rRows+r, at&^15)
 			shift("sshr4s", sums, sums, 7)
 			v("scvtf", sums, sums)

@@ -110,7 +110,7 @@ func pairGroup(name string, f form, sub int) {
 	for r := range 4 {
 		for _, acc := range []int{8, 24} {
 			if f.bits == 8 || f.zero > 0 {
-				p("VPBROADCASTD %s, Z%d", f.biasAt(sub, r), acc+r)
+				p("VPBROADCASTD %s, Z%d", rowAt(f.bias(sub), r), acc+r)
 			} else {
 				p("VPXORD Z%d, Z%d, Z%d", acc+r, acc+r, acc+r)
 			}

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // The kernels of AVX2 take both halves of a panel, of 8 weight rows each, at once, so that an input number fetched and
 // spread serves both: a core fetches two a cycle, and would else wait for them. Codes of 16 weights fill Y0 to Y3 and, of
@@ -24,7 +27,7 @@ func rowAVX2(f form) {
 	loop(name+"_loop", f, 1, true, func() {
 		if f.bits == 8 {
 			p("VMOVDQU ·ones16(SB), Y14")
-			bytesAVX2(f, []sums{{0, 1}}, 4)
+			bytesAVX2(f, []sums{{8, 9}}, 4)
 			f.finishRow(0)
 			return
 		}
@@ -32,10 +35,7 @@ func rowAVX2(f form) {
 			f.codesAVX2(pass)
 			f.products(pass, 0, sums{8, 9}, f.group == 32 && pass == 1)
 			if f.complete(pass) {
-				p("VMOVDQU ·ones16(SB), Y14")
-				f.integers(pass, 0, sums{8, 9}, "Y14", 12)
-				p("VMOVAPS Y8, Y0")
-				p("VMOVAPS Y9, Y1")
+				f.integers(pass, 0, sums{8, 9})
 				f.finishRow(f.sub(pass))
 			}
 		}
@@ -49,19 +49,19 @@ func rowAVX2(f form) {
 	p("RET")
 }
 
-// finishRow adds the integer sums Y0 and Y1 to the row's.
+// finishRow adds the integer sums Y8 and Y9 to the row's. The codes are done with.
 func (f form) finishRow(sub int) {
-	p("VBROADCASTSS %s, Y8", rowAt(lineScale, 0))
+	p("VBROADCASTSS %s, Y0", rowAt(lineScale, 0))
 	if f.offset {
-		f.sum("Y", sub, 0, 8, 9)
+		f.sum("Y", sub, 0, 0, 1)
 	}
 	for half := range 2 {
 		f.scales("Y", place{"BX", "R15"}, sub*f.groupBytes(), 8*half, 15, 12)
-		p("VCVTDQ2PS Y%d, Y%d", half, half)
-		p("VMULPS Y8, Y15, Y15")
-		p("VFMADD231PS Y15, Y%d, Y%d", half, 10+half)
+		p("VCVTDQ2PS Y%d, Y%d", 8+half, 8+half)
+		p("VMULPS Y0, Y15, Y15")
+		p("VFMADD231PS Y15, Y%d, Y%d", 8+half, 10+half)
 		if f.offset {
-			p("%s Y9, Y14, Y%d", f.addSum(), 10+half)
+			p("%s Y1, Y14, Y%d", f.addSum(), 10+half)
 		}
 	}
 }
@@ -133,10 +133,9 @@ func (f form) complete(pass int) bool { return f.group == 16 || pass == 1 }
 type sums [2]int
 
 // tilePass is a pass of all rows, two at a time, so that what waits for others of its row leaves the processor room to go
-// on with another's. Y14 and Y15 are scales of the halves, in the first of two passes Y15 ones.
+// on with another's. Y14 and Y15 are scales of the halves.
 func tilePass(name string, f form, pass int) {
 	f.codesAVX2(pass)
-	ones := "·ones16(SB)"
 	if f.complete(pass) {
 		for half := range 2 {
 			f.scales("Y", place{"BX", "R15"}, f.sub(pass)*f.groupBytes(), 8*half, 12, 13)
@@ -166,7 +165,7 @@ func tilePass(name string, f form, pass int) {
 	}
 	if f.complete(pass) {
 		for r, s := range pair {
-			f.integers(pass, r, s, ones, 12)
+			f.integers(pass, r, s)
 		}
 		f.finish(f.sub(pass), pair, 14)
 	}
@@ -240,34 +239,34 @@ func (f form) products(pass, r int, s sums, add bool) {
 }
 
 // integers makes sums of 32 bits of a group's in 16, less what the codes' zero added. Codes of 5 bits that are
-// unsigned do not fit in 16 bits: for so long 16 is their zero.
-func (f form) integers(pass, r int, s sums, ones string, spare int) {
-	zero, at, bits := f.zero, lineM16, map[int]int{8: 1}
+// unsigned do not fit in 16 bits: for so long 16 is their zero. Y12 is spoiled.
+func (f form) integers(pass, r int, s sums) {
+	zero, at, times := f.zero, lineM16, 16
 	if f.bits == 5 {
 		zero = 16
 	}
 	if f.group == 16 {
-		at, bits = lineM32+4*f.sub(pass), map[int]int{4: 3}
+		at, times = lineM32+4*f.sub(pass), 32
 	}
 	if zero > 0 {
-		p("VPBROADCASTD %s, Y%d", rowAt(at, r), spare)
-		if bits[zero] > 0 {
-			p("VPSRAW $%d, Y%d, Y%d", bits[zero], spare, spare)
+		p("VPBROADCASTD %s, Y12", rowAt(at, r))
+		if zero < times {
+			p("VPSRAW $%d, Y12, Y12", bits.TrailingZeros(uint(times/zero)))
 		}
 	}
 	for _, sum := range s {
 		if zero > 0 {
-			p("VPADDW Y%d, Y%d, Y%d", spare, sum, sum)
+			p("VPADDW Y12, Y%d, Y%d", sum, sum)
 		}
-		p("VPMADDWD %s, Y%d, Y%d", ones, sum, sum)
+		p("VPMADDWD ·ones16(SB), Y%d, Y%d", sum, sum)
 	}
 	if zero == f.zero {
 		return
 	}
-	p("VPBROADCASTD %s, Y%d", rowAt(lineN128, r), spare)
-	p("VPSRAD $3, Y%d, Y%d", spare, spare)
+	p("VPBROADCASTD %s, Y12", rowAt(lineN128, r))
+	p("VPSRAD $%d, Y12, Y12", bits.TrailingZeros(uint(128/zero)))
 	for _, sum := range s {
-		p("VPSUBD Y%d, Y%d, Y%d", spare, sum, sum)
+		p("VPSUBD Y12, Y%d, Y%d", sum, sum)
 	}
 }
 
