@@ -18,7 +18,7 @@ func TestAModelWhoseFileChangedWhileItWasPackedIsLoadedAnew(t *testing.T) {
 	path := testdeps.Mixture{Dim: 512, Layers: 10, FFN: 2304, Experts: 8, Used: 2}.Write(t)
 	s, _ := mixture(t, path, 0)
 	want := text(whole(t, s, complete("w300 hello", 4)), 0)
-	if err := s.unload("mixture"); err != nil {
+	if err := s.unload(context.Background(), "mixture"); err != nil {
 		t.Fatal(err)
 	}
 	ask := func() (string, error) {
@@ -46,7 +46,7 @@ func TestAModelWhoseFileChangedWhileItWasPackedIsLoadedAnew(t *testing.T) {
 			break
 		}
 		m.release(nil)
-		if err := s.unload("mixture"); err != nil {
+		if err := s.unload(context.Background(), "mixture"); err != nil {
 			t.Fatal(err)
 		}
 	}

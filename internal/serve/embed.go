@@ -129,6 +129,9 @@ func (m *loaded) guard(ctx context.Context, what string, run func()) (err error)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if m.closed {
+		return ErrClosed
+	}
 	m.encodes.Store(time.Now().UnixNano())
 	defer m.encodes.Store(0)
 	defer func() {

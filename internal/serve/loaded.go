@@ -34,6 +34,7 @@ type loaded struct {
 
 	engine     *engine.Engine // of a decoder
 	encode     sync.Mutex     // an encoder or a classifier runs one batch at a time
+	closed     bool           // and none any more, under encode
 	encodes    atomic.Int64   // since when, in unix nanoseconds; 0: none does
 	encoder    model.Encoder
 	classifier model.Classifier
@@ -126,7 +127,11 @@ func fit(plan *zoo.Plan, limit int64, o *engine.Options) (engine.Memory, error) 
 	return engine.Fit(plan.Config, plan.Weights, limit, o)
 }
 
+// close gives the memory back, after the step or batch under way.
 func (m *loaded) close() {
+	m.encode.Lock()
+	m.closed = true
+	m.encode.Unlock()
 	if m.engine != nil {
 		m.engine.Close()
 	}

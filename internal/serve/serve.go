@@ -5,6 +5,8 @@ package serve
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -72,17 +74,18 @@ type Server struct {
 
 	files reading
 
-	mu     sync.Mutex
-	slots  map[string]*slot // by the entry's name
-	closed bool
-	timer  *time.Timer // unloads what has been idle for long
+	mu      sync.Mutex
+	slots   map[string]*slot // by the entry's name
+	closing map[*slot]bool   // dropped ones whose memory is not given back yet
+	closed  bool
+	timer   *time.Timer // unloads what has been idle for long
 }
 
 var _ chat.Backend = (*Server)(nil)
 
 // New makes a server; nothing is loaded yet.
 func New(o Options) *Server {
-	s := &Server{o: o.withDefaults(), slots: map[string]*slot{}}
+	s := &Server{o: o.withDefaults(), slots: map[string]*slot{}, closing: map[*slot]bool{}}
 	s.metrics = newMetrics(s)
 	s.timer = time.AfterFunc(time.Hour, s.unloadIdle)
 	return s
@@ -93,10 +96,9 @@ func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
 	s.timer.Stop()
-	var all []*slot
-	for _, sl := range s.slots {
-		all = append(all, sl)
-	}
+	all := slices.Collect(maps.Values(s.slots))
+	dropped := slices.Collect(maps.Keys(s.closing))
+	clear(s.slots) // nobody else drops them
 	s.mu.Unlock()
 	for _, sl := range all {
 		<-sl.ready
@@ -104,18 +106,21 @@ func (s *Server) Close() {
 			sl.model.close()
 		}
 	}
+	for _, sl := range dropped {
+		<-sl.gone
+	}
 }
 
 // Ready tells why the server cannot answer now: a step, or an encoder's batch, that does not end.
 func (s *Server) Ready() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, sl := range s.slots {
+	for sl := range s.held() {
 		if !sl.loaded() {
 			continue
 		}
 		if took := sl.model.stuck(); took > s.o.Stall+sl.model.memory.ReadTime() {
-			return ErrStalled.Because("serve: %s has been in one step for %s", name, took.Round(time.Second))
+			return ErrStalled.Because("serve: %s has been in one step for %s", sl.entry.Name, took.Round(time.Second))
 		}
 	}
 	return nil
@@ -220,7 +225,7 @@ func (s *Server) Model(ctx context.Context, name string) (*chat.Model, error) {
 // Load implements chat.Library.
 func (s *Server) Load(ctx context.Context, name string, keep *chat.KeepAlive) error {
 	if keep != nil && *keep == 0 {
-		return s.unload(name)
+		return s.unload(ctx, name)
 	}
 	m, err := s.use(ctx, name)
 	if err != nil {

@@ -3,6 +3,8 @@ package serve
 import (
 	"context"
 	"errors"
+	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,6 +18,7 @@ type slot struct {
 	ready chan struct{} // closed once model or err is set
 	model *loaded
 	err   error
+	gone  chan struct{} // closed once its memory is given back
 
 	// Under Server.mu:
 	users  int // answers under way, and callers that wait for the load
@@ -46,7 +49,7 @@ func (s *Server) use(ctx context.Context, name string) (*loaded, error) {
 		sl = nil
 	}
 	if sl == nil {
-		sl = &slot{entry: e, ready: make(chan struct{}), keep: s.o.KeepAlive}
+		sl = &slot{entry: e, ready: make(chan struct{}), gone: make(chan struct{}), keep: s.o.KeepAlive}
 		s.slots[e.Name] = sl
 		go s.load(sl)
 	}
@@ -101,36 +104,89 @@ func (s *Server) tellPacked(name string, m *loaded, begin time.Time) {
 	}
 }
 
-// reserve makes room for bytes by unloading idle models.
+// reserve makes room for bytes by unloading idle models, and waits until their memory is given back.
 func (s *Server) reserve(sl *slot, bytes int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for {
-		used := int64(0)
-		var oldest *slot
-		for _, other := range s.slots {
-			used += other.bytes
-			if other.users == 0 && other.loaded() && !other.pinned && (oldest == nil || other.idle.Before(oldest.idle)) {
-				oldest = other
-			}
+	if err := s.take(sl, bytes); err != nil {
+		return err
+	}
+	for total(s.held()) > s.o.Memory { // more than what is loaded may take: some of it is being closed
+		for other := range s.closing {
+			s.mu.Unlock()
+			<-other.gone
+			s.mu.Lock()
+			break
 		}
-		if used+bytes <= s.o.Memory {
+	}
+	return nil
+}
+
+// take counts bytes as a slot's, after dropping what must make room for them; Server.mu is held.
+func (s *Server) take(sl *slot, bytes int64) error {
+	for {
+		used := total(maps.Values(s.slots))
+		switch oldest := s.longestIdle(); {
+		case s.closed:
+			return ErrClosed
+		case used+bytes <= s.o.Memory:
 			sl.bytes = bytes
 			return nil
-		}
-		if oldest == nil {
+		case oldest == nil:
 			return ErrMemory.Because("serve: %s takes %d MB, %d of %d MB are taken by models in use or pinned: try again when they are idle, or give more memory (--memory)",
 				sl.entry.Name, bytes>>20, used>>20, s.o.Memory>>20).After(5 * time.Second)
+		default:
+			s.drop(oldest)
 		}
-		s.drop(oldest)
 	}
 }
 
-// drop unloads an idle slot; Server.mu is held.
+// longestIdle is the first that may be dropped, nil if none may; Server.mu is held.
+func (s *Server) longestIdle() (oldest *slot) {
+	for _, sl := range s.slots {
+		if sl.users == 0 && sl.loaded() && !sl.pinned && (oldest == nil || sl.idle.Before(oldest.idle)) {
+			oldest = sl
+		}
+	}
+	return oldest
+}
+
+// held are all slots whose memory is not given back; Server.mu is held.
+func (s *Server) held() iter.Seq[*slot] {
+	return func(yield func(*slot) bool) {
+		for _, sl := range s.slots {
+			if !yield(sl) {
+				return
+			}
+		}
+		for sl := range s.closing {
+			if !yield(sl) {
+				return
+			}
+		}
+	}
+}
+
+func total(slots iter.Seq[*slot]) (bytes int64) {
+	for sl := range slots {
+		bytes += sl.bytes
+	}
+	return bytes
+}
+
+// drop takes an idle slot out, so that nobody finds its model any more, and has it closed; Server.mu is held. A model
+// closes when its step under way has ended: who needs its memory waits for gone, without the lock.
 func (s *Server) drop(sl *slot) {
 	delete(s.slots, sl.entry.Name)
-	sl.model.close()
-	s.o.Log.Info("unloaded", "model", sl.entry.Name)
+	s.closing[sl] = true
+	go func() {
+		sl.model.close()
+		s.o.Log.Info("unloaded", "model", sl.entry.Name)
+		s.mu.Lock()
+		delete(s.closing, sl)
+		s.mu.Unlock()
+		close(sl.gone)
+	}()
 }
 
 // leave counts a user off; keep, if not nil, is how long the model stays from now on.
@@ -202,19 +258,34 @@ func (s *Server) unloadIdle() {
 	s.schedule()
 }
 
-// unload drops a model now if it is idle, and once it is idle otherwise.
-func (s *Server) unload(name string) error {
+// unload drops a model and waits until its memory is given back, if it is idle; else it is dropped once it is idle.
+func (s *Server) unload(ctx context.Context, name string) error {
 	e, err := s.find(name)
 	if err != nil {
 		return err
 	}
+	sl := s.dropNamed(e.Name)
+	if sl == nil {
+		return nil
+	}
+	select {
+	case <-sl.gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// dropNamed gives the slot that it has dropped, or nil.
+func (s *Server) dropNamed(name string) *slot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sl := s.slots[e.Name]
+	sl := s.slots[name]
 	switch {
 	case sl == nil:
 	case sl.users == 0 && sl.loaded():
 		s.drop(sl)
+		return sl
 	default:
 		sl.keep = 0
 	}
