@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/galerne-ai/galerne/internal/serve"
 )
@@ -28,8 +32,30 @@ func (f *serveFlags) Validate() error {
 			return fmt.Errorf("%s is %d: %d to %d are possible; left out it is %s", n.flag, n.value, n.least, n.most, n.whatLeaveMeans)
 		}
 	}
+	if f.Key != nil && strings.TrimSpace(*f.Key) == "" {
+		return errors.New("--key is empty: give the key that callers must send, or leave the flag out")
+	}
 	if f.KeepAlive < 0 || f.Drain < 0 || f.Keep < 0 {
 		return fmt.Errorf("--keep-alive %s, --drain %s and --keep %s: durations from 0s on are possible, as in 10m", f.KeepAlive, f.Drain, f.Keep)
+	}
+	return nil
+}
+
+// words are values with commas between them, of a flag that may be repeated. An empty one is a mistake, such as a variable of
+// a script that is not set: it must not mean the same as leaving the flag out.
+type words []string
+
+// Decode implements kong.MapperValue.
+func (w *words) Decode(ctx *kong.DecodeContext) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("text", &text); err != nil {
+		return err
+	}
+	for word := range strings.SplitSeq(text, ",") {
+		if strings.TrimSpace(word) == "" {
+			return errors.New("it has an empty value: write one, or leave the flag out")
+		}
+		*w = append(*w, strings.TrimSpace(word))
 	}
 	return nil
 }

@@ -87,12 +87,12 @@ func keyOf(k govern.Key, secret string) keyJSON {
 }
 
 type keyAddCmd struct {
-	Name    string   `arg:"" optional:"" help:"What you call it. Default: key-ID."`
-	Scopes  []string `name:"scope" help:"What it may do: ${scopes}; may be repeated. Default: everything." placeholder:"SCOPE"`
-	Models  []string `name:"model" help:"A model that it may use, or a pattern (qwen*); may be repeated. Default: all." placeholder:"NAME"`
-	From    []string `name:"from" help:"An address or a network that its callers are in (10.0.0.0/8); may be repeated. Default: anywhere." placeholder:"NETWORK"`
-	Expires string   `help:"When it ends: after a time (90d, 12h) or at the begin of a day (2027-01-31)." placeholder:"WHEN"`
-	Tenant  string   `help:"Keys of one tenant share files, batches and cached prompts. Default: the key alone." placeholder:"NAME"`
+	Name    string  `arg:"" optional:"" help:"What you call it. Default: key-ID."`
+	Scopes  words   `name:"scope" help:"What it may do: ${scopes}; may be repeated. Default: everything." placeholder:"SCOPE"`
+	Models  words   `name:"model" help:"A model that it may use, or a pattern (qwen*); may be repeated. Default: all." placeholder:"NAME"`
+	From    words   `name:"from" help:"An address or a network that its callers are in (10.0.0.0/8); may be repeated. Default: anywhere." placeholder:"NETWORK"`
+	Expires *string `help:"When it ends: after a time (90d, 12h) or at the begin of a day (2027-01-31)." placeholder:"WHEN"`
+	Tenant  string  `help:"Keys of one tenant share files, batches and cached prompts. Default: the key alone." placeholder:"NAME"`
 	limitFlags
 	JSON bool `name:"json" help:"Print JSON."`
 }
@@ -104,13 +104,16 @@ func (c *keyAddCmd) Run(a *app) error {
 		}
 	}
 	for _, m := range c.Models {
-		if _, err := filepath.Match(m, ""); err != nil || m == "" {
+		if _, err := filepath.Match(m, ""); err != nil {
 			return fmt.Errorf("%q is no pattern of models: write a name, or one with * for any text", m)
 		}
 	}
-	expires, err := when(c.Expires, time.Now())
-	if err != nil {
-		return err
+	var expires time.Time
+	if c.Expires != nil {
+		var err error
+		if expires, err = after(*c.Expires, time.Now()); err != nil {
+			return err
+		}
 	}
 	key := govern.Key{Name: c.Name, Scopes: c.Scopes, Models: c.Models, From: c.From, Tenant: c.Tenant, Expires: expires}
 	c.set(&key.Limits)
@@ -141,18 +144,23 @@ func scopeNames() string {
 	return strings.Join(names, ", ")
 }
 
-// when reads a time from now on: 90d, 12h, 2027-01-31, or as RFC 3339 has it; "" is never.
-func when(text string, now time.Time) (time.Time, error) {
+// after reads a time from now on: 90d, 12h, 2027-01-31, or as RFC 3339 has it.
+func after(text string, now time.Time) (time.Time, error) { return when(text, now, 1) }
+
+// before reads a time that may be told by how long ago it was.
+func before(text string, now time.Time) (time.Time, error) { return when(text, now, -1) }
+
+func when(text string, now time.Time, way int) (time.Time, error) {
 	if text == "" {
-		return time.Time{}, nil
+		return time.Time{}, errors.New("a time is empty: write 90d, 12h or 2027-01-31")
 	}
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		if n, err := strconv.Atoi(days); err == nil && n > 0 && n < 100000 {
-			return now.AddDate(0, 0, n), nil
+			return now.AddDate(0, 0, way*n), nil
 		}
 	}
 	if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return now.Add(d), nil
+		return now.Add(time.Duration(way) * d), nil
 	}
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {

@@ -42,9 +42,9 @@ import (
 
 // serveFlags are what serve and up share.
 type serveFlags struct {
-	Listen string `help:"Address to listen on; one that other machines reach needs a key." default:"${listen}" placeholder:"HOST:PORT"`
-	Key    string `help:"The key that callers must send, also $$GALERNE_API_KEY." placeholder:"KEY"`
-	NoAuth bool   `help:"Let everybody who reaches the address in, without a key."`
+	Listen string  `help:"Address to listen on; one that other machines reach needs a key." default:"${listen}" placeholder:"HOST:PORT"`
+	Key    *string `help:"The key that callers must send, also $$GALERNE_API_KEY." placeholder:"KEY"`
+	NoAuth bool    `help:"Let everybody who reaches the address in, without a key."`
 
 	Memory    byteSize      `help:"Memory that all loaded models may take together (16GiB). Default: nine tenths of what is free." placeholder:"SIZE"`
 	Context   int           `help:"Longest sequence in tokens, prompt and answer together. Default: the model's own, or what fits." placeholder:"TOKENS"`
@@ -96,7 +96,10 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 	}
 	defer store.Close()
 	who := &door{keys: govern.NewKeys(store, nil), home: a.home}
-	if key := firstOf(f.Key, a.env.key); key != "" {
+	switch key := firstOf(a.env.key); {
+	case f.Key != nil:
+		who.one = api.OneKey(*f.Key)
+	case key != "":
 		who.one = api.OneKey(key)
 	}
 	if err := f.checkListen(who.Any()); err != nil {
@@ -188,16 +191,6 @@ func (f *serveFlags) checkListen(key bool) error {
 		return nil
 	}
 	return fmt.Errorf("--listen %s: other machines reach this address: make a key (galerne key add NAME) or set one (--key, or GALERNE_API_KEY), or say --no-auth if everybody may use it", f.Listen)
-}
-
-func (f *serveFlags) logger(a *app) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(f.Log)) // kong has checked it
-	o := &slog.HandlerOptions{Level: level}
-	if f.LogJSON {
-		return slog.New(slog.NewJSONHandler(a.err, o))
-	}
-	return slog.New(slog.NewTextHandler(a.err, o))
 }
 
 // library is the models that a server offers: the ones that were named, or all that were pulled.

@@ -10,8 +10,8 @@ import (
 
 type usageCmd struct {
 	By    string `help:"What is summed: key, model, day, surface." enum:"key,model,day,surface" default:"key"`
-	Since string `help:"Only what was asked since a day (2026-11-01)." placeholder:"DAY"`
-	Until string `help:"Only what was asked before a day." placeholder:"DAY"`
+	Since string `help:"Only what was asked since a day (2026-11-01), or in the last days or hours (7d, 12h)." placeholder:"DAY"`
+	Until string `help:"Only what was asked before a day, or longer ago than so many days or hours." placeholder:"DAY"`
 	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
@@ -27,13 +27,18 @@ type usageJSON struct {
 }
 
 func (c *usageCmd) Run(a *app) error {
-	since, err := when(c.Since, time.Time{})
-	if err != nil {
-		return err
-	}
-	until, err := when(c.Until, time.Time{})
-	if err != nil {
-		return err
+	var since, until time.Time
+	for _, day := range []struct {
+		text string
+		to   *time.Time
+	}{{c.Since, &since}, {c.Until, &until}} {
+		if day.text == "" {
+			continue
+		}
+		var err error
+		if *day.to, err = before(day.text, time.Now()); err != nil {
+			return err
+		}
 	}
 	d, err := a.database()
 	if err != nil {
@@ -52,7 +57,7 @@ func (c *usageCmd) Run(a *app) error {
 		return a.printJSON(out)
 	}
 	if len(all) == 0 {
-		a.say("Nothing was asked yet.")
+		a.say(map[bool]string{true: "Nothing was asked yet.", false: "Nothing was asked in that time."}[c.Since+c.Until == ""])
 		return nil
 	}
 	head := map[string]string{"key": "KEY", "model": "MODEL", "day": "DAY", "surface": "SURFACE"}[c.By]

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAnEmptyFlagIsNoPermission: a script whose variable is not set must not make a key that may do more than was meant.
+func TestAnEmptyFlagIsNoPermission(t *testing.T) {
+	env := environment{home: t.TempDir()}
+	for _, args := range [][]string{
+		{"key", "add", "a", "--model", ""}, {"key", "add", "a", "--model", "qwen*,"}, {"key", "add", "a", "--scope", ""}, {"key", "add", "a", "--from", ""},
+		{"key", "add", "a", "--expires", ""}, {"serve", "./none.gguf", "--key", ""}, {"serve", "./none.gguf", "--key", " "},
+	} {
+		if status, out, errOut := command(t, env, args...); status == 0 || out != "" || !strings.Contains(errOut, "empty") {
+			t.Errorf("galerne %q: status %d\n%s%s", args, status, out, errOut)
+		}
+	}
+	if _, _, errOut := command(t, env, "key", "list"); !strings.Contains(errOut, "There is no key") {
+		t.Errorf("a key was made: %s", errOut)
+	}
+	command(t, env, "key", "add", "b", "--scope", "generate, models", "--scope", "embed")
+	if _, out, _ := command(t, env, "key", "list"); !strings.Contains(out, "generate,models,embed") {
+		t.Errorf("scopes are not put together:\n%s", out)
+	}
+}
+
+// TestTimesLookTheWayTheyAreMeant: a key ends in 7 days, usage is asked of the last 7.
+func TestTimesLookTheWayTheyAreMeant(t *testing.T) {
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{"7d": now.AddDate(0, 0, -7), "12h": now.Add(-12 * time.Hour), "2026-11-01T00:00:00Z": time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)} {
+		if got, err := before(text, now); err != nil || !got.Equal(want) {
+			t.Errorf("before %s: %v %v, want %v", text, got, err, want)
+		}
+	}
+	if got, err := after("7d", now); err != nil || !got.Equal(now.AddDate(0, 0, 7)) {
+		t.Errorf("after 7d: %v %v", got, err)
+	}
+}
