@@ -83,7 +83,7 @@ func (s *Server) load(sl *slot) {
 	}
 	m.took = time.Since(begin)
 	sl.model, sl.idle = m, time.Now()
-	facts := []any{"model", sl.entry.Name, "seconds", m.took.Seconds(), "memory_bytes", m.memory.Total,
+	facts := []any{"model", sl.entry.Name, "seconds", m.took.Round(time.Millisecond).Seconds(), "memory_bytes", m.memory.Total,
 		"weights_bytes", m.memory.Weights, "kv_bytes", m.memory.KV, "kv_tokens", m.memory.Tokens, "context", m.context}
 	if x := m.memory.Experts; x != nil {
 		facts = append(facts, "experts_kept", x.Kept, "experts", x.Count, "experts_bytes", x.Bytes)
@@ -100,7 +100,7 @@ func (s *Server) tellPacked(name string, m *loaded, begin time.Time) {
 	case err != nil:
 		s.o.Log.Error("a model could not be loaded to its end", "model", name, "error", err)
 	default:
-		s.o.Log.Debug("all weights are packed: answers are as fast as they will be", "model", name, "seconds", time.Since(begin).Seconds())
+		s.o.Log.Debug("all weights are packed: answers are as fast as they will be", "model", name, "seconds", time.Since(begin).Round(time.Millisecond).Seconds())
 	}
 }
 
