@@ -183,7 +183,7 @@ func TestProgressOffATerminalIsALineNowAndThen(t *testing.T) {
 	l.show(hub.Progress{Phase: hub.Fetching, File: "f", Done: 49, Total: 100, Rate: 10})
 	l.show(hub.Progress{Phase: hub.Fetching, File: "f", Done: 50, Total: 100}) // too soon
 	l.show(hub.Progress{Phase: hub.Waiting, File: "f"})
-	if len(said) != 2 || said[0] != "m: fetching f: 49 B of 100 B, 10 B/s, 5s left" || said[1] != "m: waiting for another pull of f" {
+	if len(said) != 2 || said[0] != "m: fetching f: 49%, 49 B of 100 B, 10 B/s, 5s left" || said[1] != "m: waiting for another pull of f" {
 		t.Errorf("%q", said)
 	}
 }

@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/schollz/progressbar/v3"
 
 	"github.com/galerne-ai/galerne/internal/api/ollama"
 	"github.com/galerne-ai/galerne/internal/hub"
@@ -104,16 +100,6 @@ func (a *app) fetch(h *hub.Hub, name string, o hub.PullOptions, quiet bool) (hub
 	return h.Pull(a.ctx, name, o)
 }
 
-// progress gives a function that shows progress, and one that clears what is shown.
-func (a *app) progress(name string) (show func(hub.Progress), clear func()) {
-	if isTerminal(a.err) {
-		b := &bar{out: a.err}
-		return b.show, b.clear
-	}
-	l := &lines{say: a.say, name: name}
-	return l.show, func() {}
-}
-
 // Pull implements ollama.Store: what is pulled is served from then on. Callers do not choose files of
 // this machine.
 func (l *library) Pull(ctx context.Context, name string, progress func(ollama.Progress)) error {
@@ -167,80 +153,6 @@ func (l *library) add(m *hub.Manifest) {
 	if l.fixed && !slices.ContainsFunc(l.named, func(e serve.Entry) bool { return e.Name == m.Name }) {
 		l.named = append(l.named, l.entry(m))
 	}
-}
-
-// bar is progress on a terminal.
-type bar struct {
-	out   io.Writer
-	bar   *progressbar.ProgressBar
-	phase string
-	total int64
-}
-
-func (b *bar) show(p hub.Progress) {
-	if b.bar == nil || p.Phase != b.phase || p.Total != b.total {
-		b.clear()
-		b.phase, b.total = p.Phase, p.Total
-		length := p.Total
-		if length <= 0 {
-			length = -1 // a spinner
-		}
-		b.bar = progressbar.NewOptions64(length, progressbar.OptionSetWriter(b.out), progressbar.OptionSetWidth(30),
-			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
-			progressbar.OptionSetSpinnerChangeInterval(0), progressbar.OptionThrottle(90*time.Millisecond), progressbar.OptionClearOnFinish())
-	}
-	b.bar.Describe(progressText(p))
-	_ = b.bar.Set64(p.Done)
-}
-
-func (b *bar) clear() {
-	if b.bar != nil {
-		_ = b.bar.Clear()
-		b.bar = nil
-	}
-}
-
-// lines is progress where it is not a terminal: at most a line in five seconds.
-type lines struct {
-	say   func(format string, args ...any)
-	name  string
-	phase string
-	last  time.Time
-}
-
-func (l *lines) show(p hub.Progress) {
-	if p.Phase == l.phase && time.Since(l.last) < 5*time.Second {
-		return
-	}
-	l.phase, l.last = p.Phase, time.Now()
-	l.say("%s: %s", printable(l.name), progressText(p))
-}
-
-func phaseWords(phase string) string {
-	return map[string]string{
-		hub.Waiting:   "waiting for another pull of",
-		hub.Fetching:  "fetching",
-		hub.Packaging: "pip fetches",
-		hub.Checking:  "reading again",
-	}[phase]
-}
-
-// progressText is the phase, the file, how far it is, the rate and the time that is left.
-func progressText(p hub.Progress) string {
-	text := phaseWords(p.Phase) + " " + printable(p.File)
-	switch {
-	case p.Total > 0:
-		text += fmt.Sprintf(": %s of %s", size(p.Done), size(p.Total))
-	case p.Done > 0:
-		text += ": " + size(p.Done)
-	}
-	if p.Rate > 0 {
-		text += ", " + size(int64(p.Rate)) + "/s"
-		if left := float64(p.Total-p.Done) / p.Rate; left > 0 && left < 1e6 {
-			text += ", " + (time.Duration(left) * time.Second).String() + " left"
-		}
-	}
-	return text
 }
 
 // printable shows control characters of text that others wrote, which could play with a terminal.
