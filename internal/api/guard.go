@@ -19,12 +19,19 @@ type guarded struct {
 	c     *Call
 }
 
-func (g *guarded) allow(model string) error {
+// allow notes the model that a call asks for, and refuses it to a key that is not for it. Who names none asks for the
+// default, and then asks for it by its name, so that it is the one that was allowed.
+func (g *guarded) allow(ctx context.Context, model *string) error {
+	if *model == "" {
+		if m, err := g.inner.Model(ctx, ""); err == nil {
+			*model = m.Name
+		}
+	}
 	g.c.used.mu.Lock()
-	g.c.model = model
+	g.c.model = *model
 	g.c.used.mu.Unlock()
-	if k := g.c.Key; k != nil && !k.MayUse(model) {
-		return ErrScope.Because("api: this key is not for model %q", model).At("model")
+	if k := g.c.Key; k != nil && !k.MayUse(*model) {
+		return ErrScope.Because("api: this key is not for model %q", *model).At("model")
 	}
 	return nil
 }
@@ -37,7 +44,7 @@ func (g *guarded) tenant() string {
 }
 
 func (g *guarded) Respond(ctx context.Context, r *chat.Request) (chat.Stream, error) {
-	if err := g.allow(r.Model); err != nil {
+	if err := g.allow(ctx, &r.Model); err != nil {
 		return nil, err
 	}
 	if err := textOnly(r); err != nil {
@@ -102,7 +109,7 @@ func textOnly(r *chat.Request) error {
 }
 
 func (g *guarded) Embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddings, error) {
-	if err := g.allow(r.Model); err != nil {
+	if err := g.allow(ctx, &r.Model); err != nil {
 		return nil, err
 	}
 	bytes, tokens := 0, 0
@@ -133,7 +140,7 @@ func (g *guarded) read(h *hold, tokens int) {
 }
 
 func (g *guarded) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking, error) {
-	if err := g.allow(r.Model); err != nil {
+	if err := g.allow(ctx, &r.Model); err != nil {
 		return nil, err
 	}
 	bytes := len(r.Query) * len(r.Documents)
@@ -154,7 +161,7 @@ func (g *guarded) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking,
 }
 
 func (g *guarded) Classify(ctx context.Context, r *chat.ClassifyRequest) (*chat.Classes, error) {
-	if err := g.allow(r.Model); err != nil {
+	if err := g.allow(ctx, &r.Model); err != nil {
 		return nil, err
 	}
 	bytes := 0
@@ -177,21 +184,21 @@ func (g *guarded) Classify(ctx context.Context, r *chat.ClassifyRequest) (*chat.
 }
 
 func (g *guarded) Tokenize(ctx context.Context, model, text string, special bool) ([]chat.Token, error) {
-	if err := g.allow(model); err != nil {
+	if err := g.allow(ctx, &model); err != nil {
 		return nil, err
 	}
 	return g.inner.Tokenize(ctx, model, text, special)
 }
 
 func (g *guarded) Detokenize(ctx context.Context, model string, ids []int32) (string, error) {
-	if err := g.allow(model); err != nil {
+	if err := g.allow(ctx, &model); err != nil {
 		return "", err
 	}
 	return g.inner.Detokenize(ctx, model, ids)
 }
 
 func (g *guarded) Count(ctx context.Context, r *chat.Request) (int, error) {
-	if err := g.allow(r.Model); err != nil {
+	if err := g.allow(ctx, &r.Model); err != nil {
 		return 0, err
 	}
 	r.ID, r.Tenant = g.c.ID, g.tenant()
@@ -214,14 +221,14 @@ func (g *guarded) Models(ctx context.Context) ([]chat.Model, error) {
 }
 
 func (g *guarded) Model(ctx context.Context, name string) (*chat.Model, error) {
-	if err := g.allow(name); err != nil {
+	if err := g.allow(ctx, &name); err != nil {
 		return nil, err
 	}
 	return g.inner.Model(ctx, name)
 }
 
 func (g *guarded) Load(ctx context.Context, name string, keep *chat.KeepAlive) error {
-	if err := g.allow(name); err != nil {
+	if err := g.allow(ctx, &name); err != nil {
 		return err
 	}
 	return g.inner.Load(ctx, name, keep)
