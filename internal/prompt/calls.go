@@ -298,7 +298,7 @@ func (r *Reader) arguments() bool {
 // endMark is what stands behind a call, "" if nothing does.
 func (r *Reader) endMark() string {
 	switch {
-	case r.bare && strings.Contains(r.opener, "```"):
+	case r.inFence():
 		return "```"
 	case r.bare:
 		return ""
@@ -344,6 +344,8 @@ func (r *Reader) tail() bool {
 			rest = ""
 		} else if len(rest) < len(end) && strings.HasPrefix(end, rest) && !r.over {
 			return false
+		} else if r.bare { // another object in the same block of code
+			return r.next(rest, object)
 		}
 		r.held = rest
 		r.to(inText)

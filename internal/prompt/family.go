@@ -168,12 +168,12 @@ func bareHead(tool, between string) string {
 	return strings.Join([]string{`\{`, `"name"`, ":", `"` + regexp.QuoteMeta(tool) + `"`, ",", `"(arguments|parameters)"`, ":"}, between)
 }
 
-// bares are the bare forms that the reader understands (see bareMay): the object, or a block of code of it.
+// bares are the bare forms that the reader understands (see bareMay): objects, or blocks of code of them.
 func bares() []Bare {
 	const lead, end = "[" + blank + "]*", `[\n ]{0,8}\}`
 	return []Bare{
 		{open: lead, End: end, Between: `[,;]?[\n ]{0,2}`},
-		{open: lead + "```(json)?" + lead, End: end, Close: "\n?```"},
+		{open: lead + "```(json)?" + lead, End: end, Between: "([,;]?|\n?```[\n ]{0,3}```(json)?)[\n ]{0,2}", Close: "\n?```"},
 	}
 }
 

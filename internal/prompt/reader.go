@@ -40,6 +40,7 @@ type Reader struct {
 	kind   chat.BlockKind
 	begun  bool // text or a call was given out
 	called bool // a call was
+	fenced bool // the last that was given out is a call in a block of code, behind which may stand another
 	skip   bool // newlines at the beginning of what comes belong to a mark
 	call   callState
 	opener string // the mark of the call under way, for giving it back as text
@@ -162,7 +163,7 @@ func (r *Reader) give(kind chat.BlockKind, text string) {
 		return
 	}
 	begins := !r.open || r.kind != kind
-	r.open, r.kind, r.begun = true, kind, r.begun || kind != chat.ThinkingBlock
+	r.open, r.kind, r.begun, r.fenced = true, kind, r.begun || kind != chat.ThinkingBlock, false
 	r.out = append(r.out, Piece{Kind: kind, Begins: begins, Text: text})
 }
 
@@ -171,7 +172,7 @@ func (r *Reader) giveCall(name, id string) {
 	if id == "" {
 		id = r.newID()
 	}
-	r.open, r.kind, r.begun, r.called, r.skip = true, chat.CallBlock, true, true, false
+	r.open, r.kind, r.begun, r.called, r.skip, r.fenced = true, chat.CallBlock, true, true, false, r.inFence()
 	r.out = append(r.out, Piece{Kind: chat.CallBlock, Begins: true, Call: &chat.Call{ID: id, Name: name}})
 }
 
@@ -251,12 +252,12 @@ func partial(text, mark string) int {
 // fences may stand around a call without a mark.
 var fences = []string{"```json", "```"}
 
-// bareMay reports whether the answer, of which no text was given out, may begin a call without the
-// family's mark: Llama's models write them so, and small models of others forget the mark or write
-// a block of code. Only a tool that the request offers is called so. Size is what stands before the
-// object; it is -1 where the object may still come.
+// bareMay reports whether the answer, of which no text was given out, or only calls in blocks of code, may begin
+// a call without the family's mark: Llama's models write them so, and small models of others forget the mark or
+// write a block of code for each call. Only a tool that the request offers is called so. Size is what stands before
+// the object; it is -1 where the object may still come.
 func (r *Reader) bareMay() (size int, ok bool) {
-	if s := r.f.family.syntax; r.tools == nil || s != llama && s != hermes || r.begun {
+	if s := r.f.family.syntax; r.tools == nil || s != llama && s != hermes || r.begun && (!r.fenced || r.formed || r.single) {
 		return 0, false
 	}
 	text := strings.TrimLeft(r.held, blank)
@@ -277,6 +278,9 @@ func (r *Reader) bareMay() (size int, ok bool) {
 	}
 	return 0, false
 }
+
+// inFence reports whether the call under way stands in a block of code.
+func (r *Reader) inFence() bool { return r.bare && strings.Contains(r.opener, "```") }
 
 // bareCall goes into a call that has no mark.
 func (r *Reader) bareCall() bool {

@@ -99,6 +99,14 @@ var answers = []struct {
 	{"hermes without its mark", hermes, thinks, false, "{\"name\": \"clock\", \"arguments\": {\"a\": 1}}\n{\"name\": \"clock\", \"arguments\": {}}\n", `call id1 clock: {"a": 1} | call id2 clock: {}`},
 	{"hermes in a block of code", hermes, thinks, false, "\n```json\n{\n  \"name\": \"clock\",\n  \"arguments\": {\"a\": 1}\n}\n``` x", `call id1 clock: {"a": 1} | text:  x`},
 	{"hermes in a block of code, other order", hermes, thinks, false, "```\n{\"arguments\": {}, \"name\": \"clock\"}\n```", `call id1 clock: {}`},
+	{"hermes in two blocks of code", hermes, thinks, false, "```json\n{\"name\": \"clock\", \"arguments\": {\"a\": 1}}\n```\n\n```json\n{\n  \"name\": \"get_weather\",\n  \"arguments\": {}\n}\n```\n", `call id1 clock: {"a": 1} | call id2 get_weather: {}`},
+	{"hermes in blocks of code, other order", hermes, thinks, false, "```\n{\"arguments\": {}, \"name\": \"clock\"}\n``` ```{\"arguments\": {\"a\": 1}, \"name\": \"clock\"}\n```\nDone.", `call id1 clock: {} | call id2 clock: {"a": 1} | text: Done.`},
+	{"hermes, two in one block of code", hermes, thinks, false, "```json\n{\"name\": \"clock\", \"arguments\": {\"a\": 1}}\n{\"name\": \"clock\", \"arguments\": {}}\n```", `call id1 clock: {"a": 1} | call id2 clock: {}`},
+	{"llama in three blocks of code", llama, pair{}, false, "```\n{\"name\": \"clock\", \"parameters\": {}}\n```\n```\n{\"name\": \"clock\", \"parameters\": {\"a\": 2}}\n```\n```\n{\"name\": \"clock\", \"parameters\": {\"a\": 3}}\n```", `call id1 clock: {} | call id2 clock: {"a": 2} | call id3 clock: {"a": 3}`},
+	{"a call and a block of JSON", hermes, thinks, false, "```json\n{\"name\": \"clock\", \"arguments\": {}}\n```\n```json\n{\"name\": \"Ann\"}\n```", "call id1 clock: {} | text: ```json\n{\"name\": \"Ann\"}\n```"},
+	{"a call and a block of code", hermes, thinks, false, "```json\n{\"name\": \"clock\", \"arguments\": {}}\n```\n```go\nx := 1\n```", "call id1 clock: {} | text: ```go\nx := 1\n```"},
+	{"a call, text and a block of code", hermes, thinks, false, "```\n{\"name\": \"clock\", \"arguments\": {}}\n```\nThen\n```\n{\"name\": \"clock\", \"arguments\": {}}\n```", "call id1 clock: {} | text: Then\n```\n{\"name\": \"clock\", \"arguments\": {}}\n```"},
+	{"hermes in a second block of code, cut", hermes, thinks, false, "```\n{\"name\": \"clock\", \"arguments\": {}}\n```\n```\n{\"name\": \"clock\", \"arguments\": {\"a\": \"x", `call id1 clock: {} | call id2 clock: {"a": "x`},
 	{"a block of JSON", hermes, thinks, false, "```json\n{\"a\": 1}\n```", "text: ```json\n{\"a\": 1}\n```"},
 	{"a block of JSON with a name", hermes, thinks, false, "```json\n{\"name\": \"Ann\", \"age\": 1}\n```", "text: ```json\n{\"name\": \"Ann\", \"age\": 1}\n```"},
 	{"a block of code", hermes, thinks, false, "```go\nx := 1\n```", "text: ```go\nx := 1\n```"},
@@ -144,7 +152,7 @@ func TestWhereAnAnswerIsCutMakesNoDifference(t *testing.T) {
 // TestAnyTextIsReadTheSameWhereverItIsCut takes texts of marks and their parts in any order.
 func TestAnyTextIsReadTheSameWhereverItIsCut(t *testing.T) {
 	parts := []string{"<think>", "</think>", "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", "<function=", "</function>", "<parameter=", "</parameter>", "<arg_key>", "</arg_key>",
-		"<arg_value>", "</arg_value>", "<|python_tag|>", `{"name": "clock", "arguments": {"a": 1}}`, `{"name": "clock", "parameters": {`, `"`, "{", "}", "[", "]", "}}", ",", "; ", "\n", " ", "clock", ">", "a", "<", `\`, `"name"`}
+		"<arg_value>", "</arg_value>", "<|python_tag|>", "```json\n", "```", `{"name": "clock", "arguments": {"a": 1}}`, `{"name": "clock", "parameters": {`, `"`, "{", "}", "[", "]", "}}", ",", "; ", "\n", " ", "clock", ">", "a", "<", `\`, `"name"`}
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom(parts), 0, 14).Draw(t, "parts"), "")
 		syn := syntax(rapid.IntRange(0, int(seed)).Draw(t, "syntax"))

@@ -102,9 +102,9 @@ func attempt(r *rand.Rand, tools []chat.Tool) string {
 		`{"name": "\u00`+strconv.FormatInt(int64(name[0]), 16)+name[1:]+`", "`+key+`": `+arguments+`}`,
 		`{"name": "`+name+`", "id": "7", "`+key+`": `+arguments+`}`,
 		`{"name": "`+name+`", "age": 3}`, `{"name": "Ann", "arguments": `+arguments+`}`, `{"a": 1}`, `[1]`)
-	call = pick("", "", call+pick("\n", ", ", "; ", "")) + call
+	call = pick("", "", call+pick("\n", ", ", "; ", "", "\n```\n```json\n", "```\n\n```\n")) + call
 	return pick("", "", "\n", "<think>\nHm {\"name\": \"", "<think>", "Well. ") + pick("", "</think>\n") +
-		pick("", "", "```json\n", "```", "<tool_call>\n", "[TOOL_CALLS]", "<|python_tag|>", "<function="+name+">") + call + pick("", "\n```", "</tool_call>", " And more.")
+		pick("", "", "```json\n", "```", "<tool_call>\n", "<seed:tool_call>\n", "[TOOL_CALLS]", "<|python_tag|>", "<function="+name+">") + call + pick("", "\n```", "</tool_call>", " And more.")
 }
 
 // walk writes an answer: what the attempt says as long as the mask allows it, else any token that it allows, then
@@ -222,6 +222,8 @@ func TestJSONThatIsNoCallStaysPossible(t *testing.T) {
 			`See {"name": "clock", "arguments": 3}`:       true,
 			`{"name": "clock", "arguments": {"hour": 1}}`: true, "\n```json\n{\n  \"name\": \"clock\",\n  \"arguments\": {\n    \"hour\": 1\n  }\n}\n```": true, `{"name":"clocks","parameters":{}}` + "\n" + `{"name": "clock", "arguments": {"hour": 2}}`: true,
 			"<think>\nx</think>\n\n{\"name\": \"clock\", \"arguments\": {\"hour\": 1}}": true, "<think></think><think>x</think>{\"name\": \"clock\", \"arguments\": {\"hour\": 1}}": true,
+			"```json\n{\"name\": \"clocks\", \"arguments\": {}}\n```\n\n```json\n{\"name\": \"clock\", \"arguments\": {\"hour\": 2}}\n```": true, "```\n{\"name\": \"clocks\", \"arguments\": {}}\n{\"name\": \"clock\", \"arguments\": {\"hour\": 2}}\n```": true,
+			"```json\n{\"name\": \"clocks\", \"arguments\": {}}\n```\n```json\n{\"name\": \"clock\", \"arguments\": {\"hour\": \"2": false, "```\n{\"name\": \"clocks\", \"arguments\": {}}\n{\"name\": \"clock\", \"arguments\": {}": false,
 			`{"name": "clock", "arguments": 3`: false, `{"name": "clock", "arguments": {}}`: false, `{"name": "clock", "parameters": {"hour": "1"}}`: false, `{"name": "clock", "arguments": {"hour": 1}} more`: false,
 			"```\n{\"name\" : \"clock\" ,\"arguments\":": false, "<think>x</think>{\"name\": \"clock\", \"arguments\": []": false, `{"name":"clocks","parameters":{}};{"name": "clock", "arguments": {}}`: false,
 			form.Trigger: false,
