@@ -130,6 +130,8 @@ func TestStrictCallsThatNoGrammarHeldAreLookedAt(t *testing.T) {
 		{true, `{"name": "clock", "arguments": {"hour": 1}}`, `call clock: {"hour": 1}`},
 		{true, `{"name": "clock", "arguments": {"hour": "1"}}`, `text: {"name": "clock", "arguments": {"hour": "1"}}`},
 		{true, "<tool_call>{\"name\": \"clock\", \"arguments\": {\"hour\": 1}}</tool_call>", `call clock: {"hour": 1}`},
+		{true, "<tool_call>{\"name\": \"clock\", \"arguments\": {\"hour\": 1}}</tool_call>\n<tool_call>{\"name\": \"clock\", \"arguments\": {\"hour\": 2}}</tool_call>", `call clock: {"hour": 1} | call clock: {"hour": 2}`},
+		{true, `{"name": "clock", "arguments": {"hour": 1}}<tool_call>{"name": "clock", "arguments": {}}</tool_call>`, `call clock: {"hour": 1} | text: <tool_call>{"name": "clock", "arguments": {}}</tool_call>`},
 		{true, `{"a": "<tool_call>{\"name\": \"clock\", \"arguments\": {}}</tool_call>"}`, `text: {"a": "<tool_call>{\"name\": \"clock\", \"arguments\": {}}</tool_call>"}`},
 	} {
 		for _, letters := range []bool{false, true} {

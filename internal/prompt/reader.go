@@ -190,7 +190,8 @@ func (r *Reader) to(s state) {
 // text is plain text up to a mark.
 func (r *Reader) text() bool {
 	think, trigger := r.f.family.think.open, ""
-	if r.tools != nil && !(r.formed && r.begun) && !(r.single && r.called) {
+	marked := r.called && !r.bare // behind such a call a grammar allows only calls
+	if r.tools != nil && !(r.formed && r.begun && !marked) && !(r.single && r.called) {
 		trigger = r.f.family.syntax.trigger()
 	}
 	if r.bareCall() {
