@@ -74,7 +74,7 @@ func (c *cursor) count(what string, size, most int) (int, error) {
 	}
 	left := len(c.s) - c.at
 	if n > uint64(left/size) {
-		return 0, ErrCorrupt.Because("weights: %s: %s at byte %d is %d, and the %d bytes after it hold %d at most", c.path, what, at, n, left, left/size)
+		return 0, ErrCorrupt.Because("weights: %s: %s at byte %d is %d, and the %d bytes after it hold %d at most: the file is cut short or corrupt, fetch it again", c.path, what, at, n, left, left/size)
 	}
 	if n > uint64(most) {
 		return 0, ErrLimit.Because("weights: %s: %s at byte %d is %d, this program reads up to %d", c.path, what, at, n, most)

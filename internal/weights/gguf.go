@@ -267,14 +267,23 @@ func place(p *part, index int, m Meta, list []described, end int) ([]*Tensor, er
 	slab := make([]Tensor, len(list))
 	out := make([]*Tensor, 0, len(list))
 	var bad problems
+	cut := false
 	for i := range list {
 		if bad.full() {
 			bad.more += len(list) - i
 			break
 		}
 		t := &slab[i]
-		if err := t.set(p, list[i], start, align); err != nil {
+		size, err := t.set(p, list[i], align)
+		if err != nil {
 			bad.add(err)
+			continue
+		}
+		if err := t.take(p, list[i].offset, size, start); err != nil {
+			if !cut { // one is enough: all behind it are missing too
+				bad.add(err)
+			}
+			cut = true
 			continue
 		}
 		t.Part = index
@@ -286,35 +295,40 @@ func place(p *part, index int, m Meta, list []described, end int) ([]*Tensor, er
 	return out, bad.err(p.path)
 }
 
-// set checks a description and takes its bytes.
-func (t *Tensor) set(p *part, d described, start, align int64) error {
+// set checks a description, and gives how many bytes the tensor has.
+func (t *Tensor) set(p *part, d described, align int64) (int64, error) {
 	t.Name, t.Type = d.name, d.typ
 	if !d.typ.Known() {
-		return ErrType.Because("weights: %s: tensor %q has %s: supported are %s", p.path, short(d.name), typeName(d.typ), supported())
+		return 0, ErrType.Because("weights: %s: tensor %q has %s: supported are %s", p.path, short(d.name), typeName(d.typ), supported())
 	}
 	t.Shape = make([]int, d.n)
 	for i := range d.n {
 		if d.dims[i] == 0 || d.dims[i] > uint64(maxInt) {
-			return ErrCorrupt.Because("weights: %s: dimension %d of tensor %q is %d", p.path, i, short(d.name), d.dims[i])
+			return 0, ErrCorrupt.Because("weights: %s: dimension %d of tensor %q is %d", p.path, i, short(d.name), d.dims[i])
 		}
 		t.Shape[d.n-1-i] = int(d.dims[i])
 	}
 	size, ok := tensorBytes(d.typ, t.Shape)
 	if !ok {
 		if cols := d.dims[0]; d.n == 0 || cols%uint64(d.typ.Elems()) != 0 {
-			return ErrCorrupt.Because("weights: %s: tensor %q has rows of %d numbers, %s needs a multiple of %d", p.path, short(d.name), cols, d.typ, d.typ.Elems())
+			return 0, ErrCorrupt.Because("weights: %s: tensor %q has rows of %d numbers, %s needs a multiple of %d", p.path, short(d.name), cols, d.typ, d.typ.Elems())
 		}
-		return ErrCorrupt.Because("weights: %s: the dimensions %v of tensor %q multiply beyond 64 bits", p.path, t.Shape, short(d.name))
+		return 0, ErrCorrupt.Because("weights: %s: the dimensions %v of tensor %q multiply beyond 64 bits", p.path, t.Shape, short(d.name))
 	}
 	if d.offset%uint64(align) != 0 {
-		return ErrCorrupt.Because("weights: %s: the offset %d of tensor %q is not a multiple of the alignment %d", p.path, d.offset, short(d.name), align)
+		return 0, ErrCorrupt.Because("weights: %s: the offset %d of tensor %q is not a multiple of the alignment %d", p.path, d.offset, short(d.name), align)
 	}
+	return int64(size), nil
+}
+
+// take finds the tensor's bytes in the file, whose data begins at start.
+func (t *Tensor) take(p *part, offset uint64, size, start int64) error {
 	room := uint64(max(int64(len(p.bytes))-start, 0))
-	if d.offset > room || uint64(size) > room-d.offset {
+	if offset > room || uint64(size) > room-offset {
 		return ErrCorrupt.Because("weights: %s: tensor %q takes %d bytes at offset %d, and the file has %d bytes of data: it is cut short or corrupt, fetch it again",
-			p.path, short(d.name), size, d.offset, room)
+			p.path, short(t.Name), size, offset, room)
 	}
-	t.Offset = start + int64(d.offset)
+	t.Offset = start + int64(offset)
 	t.data = p.bytes[t.Offset : t.Offset+int64(size) : t.Offset+int64(size)]
 	return nil
 }

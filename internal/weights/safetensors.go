@@ -91,12 +91,27 @@ func readSmall(path string) ([]byte, error) {
 	return b, nil
 }
 
+// ggufFiles lists the first few GGUF files of a folder.
+func ggufFiles(dir string) (paths []string) {
+	all, _ := os.ReadDir(dir) // a folder that cannot be read has none to tell of
+	for _, e := range all {
+		if strings.EqualFold(filepath.Ext(e.Name()), ".gguf") && len(paths) < 5 {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths
+}
+
 // shards lists the files of a folder, and which of them holds which tensor if an index says so.
 func shards(dir string) (names []string, where map[string]string, err error) {
 	raw, err := readSmall(filepath.Join(dir, indexFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(dir, singleFile)); err != nil {
-			return nil, nil, ErrNotFound.Because("weights: %s has neither %s nor %s: give a .gguf file or a folder of safetensors", dir, singleFile, indexFile)
+			remedy := "give a .gguf file or a folder of safetensors"
+			if own := ggufFiles(dir); len(own) > 0 {
+				remedy = "give one of the .gguf files in it: " + strings.Join(own, " or ")
+			}
+			return nil, nil, ErrNotFound.Because("weights: %s has neither %s nor %s: %s", dir, singleFile, indexFile, remedy)
 		}
 		return []string{singleFile}, nil, nil
 	}

@@ -184,6 +184,37 @@ func TestHostileFilesGetAnErrorThatNamesTheField(t *testing.T) {
 	}
 }
 
+// TestAFileThatIsCutShortIsOneProblem: all tensors behind the cut are missing, and one says so.
+func TestAFileThatIsCutShortIsOneProblem(t *testing.T) {
+	var b builder
+	b.start(3, 4, 0)
+	for i := range 4 {
+		b.tensor(fmt.Sprintf("t%d", i), 0, uint64(i)*64, 16)
+	}
+	b.data(100)
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(path)
+	if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "fetch it again") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestAFolderOfGGUFNamesThem: who gave the folder that downloads went to meant a file in it.
+func TestAFolderOfGGUFNamesThem(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"b.Q4_K_M.gguf", "a.GGUF", "notes.txt"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "a.GGUF")+" or "+filepath.Join(dir, "b.Q4_K_M.gguf")) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSafetensorsEntriesAreChecked(t *testing.T) {
 	for header, want := range map[string]string{
 		`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}`:  "occurs twice",
