@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -36,5 +38,16 @@ func TestTimesLookTheWayTheyAreMeant(t *testing.T) {
 	}
 	if got, err := after("7d", now); err != nil || !got.Equal(now.AddDate(0, 0, 7)) {
 		t.Errorf("after 7d: %v %v", got, err)
+	}
+}
+
+// TestAFileNeedsNoPull: who pulls a file hears that it can be used as it is.
+func TestAFileNeedsNoPull(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mine.gguf")
+	if err := os.WriteFile(path, []byte("GGUF"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, errOut := command(t, environment{home: t.TempDir()}, "pull", path); status != 1 || !strings.Contains(errOut, "galerne serve "+path) || !strings.Contains(errOut, "pull file:"+path) {
+		t.Errorf("status %d: %s", status, errOut)
 	}
 }

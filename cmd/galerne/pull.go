@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,6 +35,9 @@ func (c *pullCmd) Run(a *app) error {
 	var got []modelJSON
 	for _, name := range c.Models {
 		m, err := a.fetch(h, name, hub.PullOptions{Name: c.Name, SHA256: c.SHA256, Again: c.Again}, c.Quiet)
+		if _, there := os.Stat(name); there == nil && errors.Is(err, hub.ErrUnknown) {
+			return fmt.Errorf("%s is on this machine already: use it where it is (galerne serve %s), or have it copied (galerne pull file:%s)", name, name, name)
+		}
 		if err != nil {
 			return err
 		}

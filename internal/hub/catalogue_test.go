@@ -239,23 +239,38 @@ func TestResolveFindsAllThatIsAModel(t *testing.T) {
 		}
 	}
 	for what, want := range map[string]string{
-		"tinny":               "did you mean tiny",
-		"qwen3-30b":           "did you mean qwen3-30b-a3b",
-		"minilm":              "all-minilm-l6-v2",
-		"zzzzzzzzzz":          "list --available",
-		"":                    "list --available",
-		"./nowhere.gguf":      "no file or folder",
-		"nowhere.gguf":        "no file or folder",
-		"../../etc/nothing":   "no file or folder",
-		"bad\x1b[31m":         "cannot be known",
+		"tinny":                                "did you mean tiny",
+		"qwen3-30b":                            "did you mean qwen3-30b-a3b",
+		"minilm":                               "all-minilm-l6-v2",
+		"zzzzzzzzzz":                           "list --available",
+		"":                                     "list --available",
+		"./nowhere.gguf":                       "no file or folder",
+		"nowhere.gguf":                         "no file or folder",
+		"../../etc/nothing":                    "no file or folder",
+		"bad\x1b[31m":                          "cannot be known",
+		"Org/Repo-GGUF":                        "for a repository on Hugging Face write hf:Org/Repo-GGUF",
+		"hf.co/Org/Repo-GGUF":                  "for a repository on Hugging Face write hf:Org/Repo-GGUF",
+		"https://huggingface.co/Org/Repo-GGUF": "for a repository on Hugging Face write hf:Org/Repo-GGUF",
+		"https://huggingface.co/Org/Repo/blob/main/a.gguf":        "write hf:Org/Repo/a.gguf",
+		"https://huggingface.co/Org/Repo/resolve/v2/b/a.gguf?x=1": "write hf:Org/Repo/b/a.gguf@v2",
+		"https://huggingface.co/Org/Repo/tree/main":               "write hf:Org/Repo",
+		"models/mine.gguf":    "no file or folder models/mine.gguf, and no model of that name",
 		"name-smollm2-135m.x": "no model",
 	} {
 		if _, err := h.Resolve(what); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, wanted %q", what, err, want)
 		}
 	}
-	if _, err := h.Pull(context.Background(), "tinny", PullOptions{}); !errors.Is(err, ErrUnknown) {
+	for what, want := range map[string]string{"tinny": "did you mean tiny", "Org/Repo": "hf:Org/Repo"} {
+		if _, err := h.Pull(context.Background(), what, PullOptions{}); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := h.Remove(context.Background(), "tinny", true); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "did you mean tiny?") {
 		t.Errorf("%v", err)
+	}
+	if _, err := h.Remove(context.Background(), "minilm", true); err == nil || strings.Contains(err.Error(), "did you mean") {
+		t.Errorf("what is not here cannot be meant: %v", err)
 	}
 	os.Remove(tiny.Path)
 	if _, err := h.Resolve("tiny"); !errors.Is(err, ErrStore) || !strings.Contains(err.Error(), "--again") {

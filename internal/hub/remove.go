@@ -24,7 +24,7 @@ func (h *Hub) Remove(ctx context.Context, name string, try bool) (Removal, error
 		return Removal{}, err
 	}
 	if m == nil {
-		return Removal{}, ErrUnknown.Because("hub: %q is not on this machine: \"galerne list\" shows what is", name)
+		return Removal{}, h.notHere(name)
 	}
 	release, err := h.lock(ctx, storeLock, nil)
 	if err != nil {
@@ -41,6 +41,20 @@ func (h *Hub) Remove(ctx context.Context, name string, try bool) (Removal, error
 	r := h.drop(m, m.Name, try)
 	r.Name = m.Name
 	return r, nil
+}
+
+// notHere is the error for a model that is to be removed and is not on this machine.
+func (h *Hub) notHere(name string) error {
+	models, _ := h.Models()
+	here := map[string]string{}
+	for _, m := range models {
+		here[m.Name] = m.Name
+	}
+	meant := ""
+	if near := Near(name, here); len(near) > 0 {
+		meant = "did you mean " + strings.Join(near, " or ") + "? "
+	}
+	return ErrUnknown.Because("hub: %q is not on this machine: %s\"galerne list\" shows what is", name, meant)
 }
 
 // drop removes a manifest's files that no model needs, that of the name except left aside. The store's

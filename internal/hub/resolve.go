@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -84,6 +85,9 @@ func atPath(path string) (Resolved, error) {
 	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if source := onHuggingFace(path); source != "" {
+			return Resolved{}, ErrUnknown.Because("hub: there is no file or folder %s, and no model of that name: for a repository on Hugging Face write %s", path, source)
+		}
 		return Resolved{}, ErrUnknown.Because("hub: there is no file or folder %s, and no model of that name", path)
 	case err != nil:
 		return Resolved{}, ErrUnknown.Because("hub: %w", err)
@@ -104,8 +108,11 @@ func atPath(path string) (Resolved, error) {
 // unknown is the error for a name that nothing has, with the names that are near.
 func (h *Hub) unknown(what string) error {
 	const remedy = "\"galerne list --available\" shows what there is; a .gguf file, a folder of safetensors or a source (hf:org/repo/file) works too"
-	if len(what) > 200 || hasControl(what) || what == "" {
+	if len(what) > longestMeant || hasControl(what) || what == "" {
 		return ErrUnknown.Because("hub: a model's name of %d bytes cannot be known: %s", len(what), remedy)
+	}
+	if source := onHuggingFace(what); source != "" {
+		return ErrUnknown.Because("hub: there is no model %q: for a repository on Hugging Face write %s", what, source)
 	}
 	if near := h.near(what); len(near) > 0 {
 		return ErrUnknown.Because("hub: there is no model %q: did you mean %s? %s", what, strings.Join(near, " or "), remedy)
@@ -113,38 +120,54 @@ func (h *Hub) unknown(what string) error {
 	return ErrUnknown.Because("hub: there is no model %q: %s", what, remedy)
 }
 
-// near lists up to three names that a slip of the finger, or less of the name, could have made of what.
+// longestMeant is the longest text that is compared with names: callers from elsewhere send what they like.
+const longestMeant = 200
+
+// near lists names that could be meant by what, of the catalogue and of this machine.
 func (h *Hub) near(what string) []string {
+	names := map[string]string{}
+	for _, e := range h.catalogue.Entries {
+		for _, name := range append([]string{e.Name}, e.Aliases...) {
+			names[name] = e.Name
+		}
+	}
+	models, _ := h.Models()
+	for _, m := range models {
+		names[m.Name] = m.Name
+	}
+	return Near(what, names)
+}
+
+// Near lists up to three of the models that names stand for whose name a slip of the finger, or less of the name, could have
+// made what of, the nearest first.
+func Near(what string, names map[string]string) []string {
+	if len(what) > longestMeant {
+		return nil
+	}
 	what = strings.ToLower(what)
 	type candidate struct {
 		name string
 		far  int
 	}
 	var list []candidate
-	consider := func(name, target string) {
+	for name, target := range names {
+		name = strings.ToLower(name)
 		far := distance(what, name)
 		if len(what) >= 3 && strings.Contains(name, what) {
 			far = min(far, 2)
 		}
-		if far <= max(2, len(what)/4) && !slices.ContainsFunc(list, func(c candidate) bool { return c.name == target }) {
+		if far <= max(2, len(what)/4) {
 			list = append(list, candidate{target, far})
 		}
 	}
-	for _, e := range h.catalogue.Entries {
-		for _, name := range append([]string{e.Name}, e.Aliases...) {
-			consider(name, e.Name)
+	slices.SortFunc(list, func(a, b candidate) int { return cmp.Or(a.far-b.far, strings.Compare(a.name, b.name)) })
+	var near []string
+	for _, c := range list {
+		if !slices.Contains(near, c.name) && len(near) < 3 {
+			near = append(near, c.name)
 		}
 	}
-	models, _ := h.Models()
-	for _, m := range models {
-		consider(strings.ToLower(m.Name), m.Name)
-	}
-	slices.SortStableFunc(list, func(a, b candidate) int { return a.far - b.far })
-	var names []string
-	for _, c := range list[:min(3, len(list))] {
-		names = append(names, c.name)
-	}
-	return names
+	return near
 }
 
 // distance counts the letters to insert, remove or change that make b of a (Levenshtein).

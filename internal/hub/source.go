@@ -59,6 +59,38 @@ func ParseSource(text string) (Source, error) {
 	return s, nil
 }
 
+// onHuggingFace is the source that is meant by an address of Hugging Face, or by a repository's bare name; "" if it can be neither.
+func onHuggingFace(text string) string {
+	rest, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(text, "https://"), "http://"), "?")
+	address := false
+	for _, host := range []string{"huggingface.co/", "hf.co/"} {
+		if path, ok := strings.CutPrefix(rest, host); ok {
+			rest, address = path, true
+			break
+		}
+	}
+	parts := strings.Split(strings.TrimSuffix(rest, "/"), "/")
+	if len(parts) < 2 || !address && (len(parts) > 2 || rest != text || strings.HasSuffix(rest, ".gguf") || strings.HasSuffix(rest, ".safetensors")) {
+		return ""
+	}
+	source := "hf:" + parts[0] + "/" + parts[1]
+	if len(parts) >= 4 && slices.Contains([]string{"blob", "resolve", "tree"}, parts[2]) {
+		if path := strings.Join(parts[4:], "/"); path != "" {
+			source += "/" + path
+			if parts[2] == "tree" {
+				source += "/"
+			}
+		}
+		if parts[3] != "main" {
+			source += "@" + parts[3]
+		}
+	}
+	if _, err := ParseSource(source); err != nil {
+		return ""
+	}
+	return source
+}
+
 // word is one part of a repository's or package's name: no part starts with a dot or dash.
 const word = `[A-Za-z0-9_][A-Za-z0-9._-]*`
 
