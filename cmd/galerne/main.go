@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -58,6 +59,19 @@ func meant(err error) string {
 	return "galerne"
 }
 
+// asMeant puts what other programs understand into words that this one has: help, help COMMAND, --version, nothing.
+func asMeant(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case args[0] == "--version":
+		return append([]string{"version"}, args[1:]...)
+	}
+	return args
+}
+
 // run is main without the process: it returns the exit status (0 done, 1 failed, 2 wrong usage,
 // 130 interrupted).
 func run(args []string, in io.Reader, out, errOut io.Writer, env environment) int {
@@ -73,10 +87,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer, env environment) in
 		fmt.Fprintln(errOut, "galerne:", err)
 		return 1
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	k, err := parser.Parse(args)
+	k, err := parser.Parse(asMeant(args))
 	if exit >= 0 { // --help has printed what was asked
 		return exit
 	}

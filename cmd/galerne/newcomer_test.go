@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/hub"
 )
 
 // TestAnEmptyFlagIsNoPermission: a script whose variable is not set must not make a key that may do more than was meant.
@@ -49,5 +53,54 @@ func TestAFileNeedsNoPull(t *testing.T) {
 	}
 	if status, _, errOut := command(t, environment{home: t.TempDir()}, "pull", path); status != 1 || !strings.Contains(errOut, "galerne serve "+path) || !strings.Contains(errOut, "pull file:"+path) {
 		t.Errorf("status %d: %s", status, errOut)
+	}
+}
+
+// TestWhatIsNotServedSaysWhatHelps: a slip of the finger, a model that can be had, and a name that a program brings along
+// need different things.
+func TestWhatIsNotServedSaysWhatHelps(t *testing.T) {
+	h, err := hub.Open(hub.Options{Home: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := []string{"smollm2-135m", "acme"}
+	for _, c := range []struct {
+		fixed      bool
+		name, want string
+		not        string
+	}{
+		{false, "smolm2-135m", "did you mean smollm2-135m?", "pull"},
+		{false, "qwen3-8b", "galerne pull qwen3-8b gets it", "alias"},
+		{true, "qwen3-8b", "name it at start", "alias"},
+		{false, "gpt-4o", "galerne serve --alias gpt-4o=smollm2-135m", "pull"},
+		{true, "gpt-4o", "galerne serve --alias gpt-4o=smollm2-135m", "pull"},
+		{true, "gpt 4'o\n", `"gpt 4'o\n" is not served`, "alias"},
+	} {
+		l := &library{hub: h, fixed: c.fixed}
+		if err := l.unserved(c.name, served); !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), c.not) || !errors.Is(err, chat.ErrModel) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	if err := (&library{hub: h}).unserved("gpt-4o", nil); !strings.Contains(err.Error(), "nothing is on this machine yet") || !strings.Contains(err.Error(), "galerne pull smollm2-135m") {
+		t.Error(err)
+	}
+}
+
+// TestTheUsualWordsForHelpAndVersionWork: everybody tries them first.
+func TestTheUsualWordsForHelpAndVersionWork(t *testing.T) {
+	env := environment{home: t.TempDir()}
+	_, version, _ := command(t, env, "version")
+	_, help, _ := command(t, env, "--help")
+	_, pull, _ := command(t, env, "pull", "--help")
+	for _, c := range []struct {
+		want string
+		args []string
+	}{{version, []string{"--version"}}, {help, []string{"help"}}, {help, []string{}}, {pull, []string{"help", "pull"}}, {help, []string{"-h"}}} {
+		if status, out, errOut := command(t, env, c.args...); status != 0 || out != c.want || errOut != "" || out == "" {
+			t.Errorf("galerne %q: status %d\n%s%s", c.args, status, out, errOut)
+		}
+	}
+	if status, _, errOut := command(t, env, "help", "pul"); status != 2 || !strings.Contains(errOut, `"pull"?`) {
+		t.Errorf("help pul: status %d\n%s", status, errOut)
 	}
 }

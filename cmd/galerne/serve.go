@@ -287,7 +287,7 @@ func (l *library) find(name string) (serve.Entry, error) {
 	if slices.ContainsFunc(l.named, func(e serve.Entry) bool { return goesBy(e, name) }) {
 		return serve.Entry{}, chat.ErrModel.Because("the model %q was removed from this machine since the server began: get it again (galerne pull %s)", name, name).At("model")
 	}
-	return serve.Entry{}, errNoModel(name, names, !l.fixed)
+	return serve.Entry{}, l.unserved(name, names)
 }
 
 // goesBy reports whether a name is one of a model's.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -98,18 +99,34 @@ func memoryOf(m *chat.Model) string {
 	return fmt.Sprintf("%s of memory for its weights, at most %s with the conversations that are kept", size(m.WeightBytes), size(m.MemoryBytes))
 }
 
-// errNoModel says what is served instead.
-func errNoModel(name string, served []string, all bool) error {
-	have := "nothing is on this machine yet"
+// unserved is the error for a name that nothing served has: what is served instead, and what helps.
+func (l *library) unserved(name string, served []string) error {
+	have, names := "nothing is on this machine yet", map[string]string{}
 	if len(served) > 0 {
 		have = "served are " + strings.Join(served, ", ")
 	}
-	remedy := fmt.Sprintf("galerne pull %s gets it if the catalogue has it", name)
-	if !all {
+	for _, s := range served {
+		names[s] = s
+	}
+	remedy := "galerne list --available shows what can be pulled"
+	near, known := hub.Near(name, names), l.hub.Catalogue().Find(name)
+	switch {
+	case known != nil && l.fixed:
 		remedy = "name it at start to serve it too"
+	case known != nil:
+		remedy = fmt.Sprintf("galerne pull %s gets it", known.Name)
+	case len(near) > 0:
+		remedy = fmt.Sprintf("did you mean %s?", strings.Join(near, " or "))
+	case len(served) == 0:
+		remedy = fmt.Sprintf("galerne pull %s gets the smallest", l.hub.Catalogue().Default)
+	case plainName.MatchString(name):
+		remedy = fmt.Sprintf("galerne serve --alias %s=%s answers to that name too", name, served[0])
 	}
 	return chat.ErrModel.Because("the model %q is not served: %s; %s", name, have, remedy).At("model")
 }
+
+// plainName is a name that a shell takes as it is.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9._:/-]{1,100}$`)
 
 // ensure pulls a model that is not on this machine.
 func (a *app) ensure(h *hub.Hub, name string) error {

@@ -139,6 +139,8 @@ func TestSurfaceIsFoundByPrefixThenMarksThenOrder(t *testing.T) {
 	f("/agentless/v1/name/x", `"unknown_url"`)
 	f("/agent/v1/nothing", `"surface":"agent"`)
 	f("/v1/nothing", `"surface":"header"`, "X-Special", "")
+	f("/name/x", `"nothing is served at GET /name/x: did you mean /v1/name/x?"`)
+	f("/nothing", `"nothing is served at GET /nothing"`)
 	f("/v1/say", `"method_not_allowed"`)
 }
 

@@ -288,6 +288,10 @@ func (s *Server) noRoute(c *Call) error {
 		c.W.Header().Set("Allow", strings.Join(methods, ", "))
 		return ErrMethod.Because("api: %s is not possible at %s: use %s", c.R.Method, c.R.URL.Path, strings.Join(methods, " or "))
 	}
+	// Clients add /chat/completions to their base URL, and people forget that it ends in /v1.
+	if m, _ := s.find(nil, withPath(c.R, "/v1"+path.Clean("/"+c.R.URL.EscapedPath()))); m != nil {
+		return ErrRoute.Because("api: nothing is served at %s %s: did you mean /v1%s?", c.R.Method, c.R.URL.Path, path.Clean("/"+c.R.URL.Path))
+	}
 	return ErrRoute.Because("api: nothing is served at %s %s", c.R.Method, c.R.URL.Path)
 }
 
