@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/engine"
@@ -150,6 +148,12 @@ func (b *bench) measure() (*benchResult, error) {
 	}
 	r.PeakRSS = peakRSS()
 	closeModel()
+	b.progress("measuring the machine's limits")
+	limits, err := b.pool.Measure(bandwidthBytes)
+	if err != nil {
+		return nil, err
+	}
+	r.Bandwidth = limits.Bytes
 	loads, packs, spent := []float64{load}, []float64{packed}, packed
 	for len(loads) < b.Runs && spent+packed < loadLimit.Seconds() {
 		b.progress("loading again, %d of %d", len(loads)+1, b.Runs)
@@ -165,13 +169,9 @@ func (b *bench) measure() (*benchResult, error) {
 		}
 	}
 	r.Load, r.Packed = median(loads), median(packs)
-	b.progress("measuring the machine's limits")
-	limits, err := b.pool.Measure(bandwidthBytes)
-	r.Bandwidth = limits.Bytes
-	if err != nil || !b.Profile {
-		return r, err
+	if b.Profile {
+		r.Profile, err = b.profile()
 	}
-	r.Profile, err = b.profile(limits)
 	return r, err
 }
 
@@ -232,7 +232,8 @@ func (b *bench) open() (load, packed float64, closeModel func(), err error) {
 	return load, time.Since(start).Seconds(), closeModel, nil
 }
 
-// speeds measures reading, writing, and writing several at once, each after a run that is not counted.
+// speeds measures reading, writing several at once, and writing, each after a run that is not counted. Writing is the last, so that the
+// memory it is bound by is measured in the moment behind it: neighbours of a shared host come and go.
 func (b *bench) speeds(r *benchResult) (err error) {
 	use := &expertUse{}
 	if b.memory.Experts != nil {
@@ -245,37 +246,42 @@ func (b *bench) speeds(r *benchResult) (err error) {
 	if err != nil {
 		return err
 	}
-	use.Generate, err = b.watchExperts(b.Generate, func() (err error) {
-		r.Generate, err = b.repeat("writing "+strconv.Itoa(b.Generate)+" tokens", func() (float64, error) { return b.writeOnce(1) })
-		return err
-	})
-	if err != nil {
+	several := 0
+	for _, n := range b.Batch {
+		r.Batch = append(r.Batch, batchSpeed{N: n})
+		if n > 1 {
+			several += n * b.Generate
+		}
+	}
+	if use.Batch, err = b.watchExperts(several, func() error { return b.batches(r.Batch) }); err != nil {
 		return err
 	}
 	if r.BytesPerToken, err = b.bytesPerToken(); err != nil {
 		return err
 	}
-	several := 0
-	for _, n := range b.Batch {
-		if n > 1 {
-			several += n * b.Generate
+	use.Generate, err = b.watchExperts(b.Generate, func() (err error) {
+		r.Generate, err = b.repeat("writing "+strconv.Itoa(b.Generate)+" tokens", func() (float64, error) { return b.writeOnce(1) })
+		return err
+	})
+	for i := range r.Batch {
+		if r.Batch[i].N == 1 {
+			r.Batch[i].Generate = r.Generate
 		}
 	}
-	use.Batch, err = b.watchExperts(several, func() error { return b.batches(r) })
 	return err
 }
 
 // batches measures answers that are written at once.
-func (b *bench) batches(r *benchResult) (err error) {
-	for _, n := range b.Batch {
-		speed := batchSpeed{N: n, Generate: r.Generate}
-		if n > 1 {
-			what := fmt.Sprintf("writing %d times %d tokens at once", n, b.Generate)
-			if speed.Generate, err = b.repeat(what, func() (float64, error) { return b.writeOnce(n) }); err != nil {
-				return err
-			}
+func (b *bench) batches(speeds []batchSpeed) (err error) {
+	for i := range speeds {
+		n := speeds[i].N
+		if n == 1 {
+			continue
 		}
-		r.Batch = append(r.Batch, speed)
+		what := fmt.Sprintf("writing %d times %d tokens at once", n, b.Generate)
+		if speeds[i].Generate, err = b.repeat(what, func() (float64, error) { return b.writeOnce(n) }); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -456,145 +462,4 @@ func (r *benchResult) print(a *app) error {
 		}
 	}
 	return nil
-}
-
-// profiles tell where the time of one reading and of one writing went.
-type profiles struct {
-	Prompt   *profile `json:"prompt"`
-	Generate *profile `json:"generate"`
-	Batch    *profile `json:"batch,omitempty"` // as many answers at once as the largest batch has
-}
-
-// profile is the steps of one request, by kinds of work, the longest first.
-type profile struct {
-	Seconds float64    `json:"seconds"` // of the engine's steps
-	Steps   int        `json:"steps"`
-	Work    []workTime `json:"work"`
-	what    string     // was done
-}
-
-type workTime struct {
-	Name           string  `json:"name"`
-	Calls          int     `json:"calls"`
-	Seconds        float64 `json:"seconds"`
-	Share          float64 `json:"share"` // of the steps' time
-	Bytes          int64   `json:"bytes"`
-	Ops            int64   `json:"ops"`
-	BytesPerSecond float64 `json:"bytes_per_s"`
-	OpsPerSecond   float64 `json:"ops_per_s"`
-	BandwidthShare float64 `json:"bandwidth_share"` // of the memory's, as measured; beyond 1 the caches help
-	UnitShare      float64 `json:"unit_share"`      // of the operations that the units for integers, or floats, make at most
-	floats         bool
-}
-
-// stepTimes gathers what the engine's goroutine tells, between two looks.
-type stepTimes struct {
-	mu    sync.Mutex
-	steps int
-	took  time.Duration
-	work  []workTime
-}
-
-func (s *stepTimes) observe(step engine.Step) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.steps, s.took = s.steps+1, s.took+step.Took
-}
-
-func (s *stepTimes) trace(w kernel.Work, took time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.work, func(t workTime) bool { return t.Name == w.Name })
-	if i < 0 {
-		i, s.work = len(s.work), append(s.work, workTime{Name: w.Name})
-	}
-	t := &s.work[i]
-	t.Calls, t.Seconds, t.Bytes, t.Ops, t.floats = t.Calls+1, t.Seconds+took.Seconds(), t.Bytes+w.Bytes, t.Ops+w.Ops, w.Floats
-}
-
-// take gives what was gathered and begins anew.
-func (s *stepTimes) take(limits kernel.Limits, what string, of ...any) *profile {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := &profile{Seconds: s.took.Seconds(), Steps: s.steps, Work: s.work, what: fmt.Sprintf(what, of...)}
-	rest := p.Seconds
-	for _, t := range p.Work {
-		rest -= t.Seconds
-	}
-	p.Work = append(p.Work, workTime{Name: "between tasks", Seconds: max(0, rest)})
-	for i := range p.Work {
-		t := &p.Work[i]
-		t.Name = cmp.Or(map[string]string{"*nn.rowTask": "norms, positions, activations", "*kernel.Input": "rounding rows to 8 bits",
-			"*engine.sampleTask": "choosing tokens"}[t.Name], t.Name)
-		if t.Seconds > 0 {
-			t.Share, t.BytesPerSecond, t.OpsPerSecond = t.Seconds/p.Seconds, float64(t.Bytes)/t.Seconds, float64(t.Ops)/t.Seconds
-			t.BandwidthShare = t.BytesPerSecond / limits.Bytes
-			if unit := map[bool]float64{false: limits.Integers, true: limits.Floats}[t.floats]; unit > 0 {
-				t.UnitShare = t.OpsPerSecond / unit
-			}
-		}
-	}
-	slices.SortFunc(p.Work, func(x, y workTime) int { return cmp.Compare(y.Seconds, x.Seconds) })
-	s.steps, s.took, s.work = 0, 0, nil
-	return p
-}
-
-// profile runs once more with every task traced, which costs a little time itself.
-func (b *bench) profile(limits kernel.Limits) (*profiles, error) {
-	b.progress("looking where the time goes")
-	b.steps = &stepTimes{}
-	b.pool.SetTrace(b.steps.trace)
-	defer b.pool.SetTrace(nil)
-	_, _, closeModel, err := b.open()
-	if err != nil {
-		return nil, err
-	}
-	defer closeModel()
-	for range 2 { // the first is a warm-up
-		b.steps.take(limits, "warming up")
-		if _, err := b.readOnce(); err != nil {
-			return nil, err
-		}
-		b.settle()
-	}
-	p := &profiles{Prompt: b.steps.take(limits, "Reading %d tokens", b.Prompt)}
-	if _, err := b.writeOnce(1); err != nil {
-		return nil, err
-	}
-	b.settle()
-	p.Generate = b.steps.take(limits, "Writing %d tokens", b.Generate)
-	if n := b.most(); n > 1 {
-		if _, err := b.writeOnce(n); err != nil {
-			return nil, err
-		}
-		b.settle()
-		p.Batch = b.steps.take(limits, "Writing %d tokens, %d times at once", b.Generate, n)
-	}
-	return p, nil
-}
-
-// settle waits for the engine to be idle: a request's last token comes before its step is over.
-func (b *bench) settle() {
-	for b.engine.Stats().Stuck > 0 {
-		time.Sleep(time.Millisecond)
-	}
-}
-
-func (p *profile) print(a *app) error {
-	fmt.Fprintf(a.out, "\n%s: %d steps in %.3f s\n", p.what, p.Steps, p.Seconds)
-	return table(a.out, "WORK\tCALLS\tSHARE\tGB/S\tOF THE MEMORY'S\tGOP/S\tOF THE UNIT'S", func(row func(...string)) {
-		for _, t := range p.Work {
-			cells := []string{t.Name, strconv.Itoa(t.Calls), fmt.Sprintf("%.1f %%", 100*t.Share), "", "", "", ""}
-			if t.Bytes > 0 {
-				cells[3], cells[4] = fmt.Sprintf("%.1f", t.BytesPerSecond/1e9), fmt.Sprintf("%.0f %%", 100*t.BandwidthShare)
-			}
-			if t.Ops > 0 {
-				cells[5] = fmt.Sprintf("%.1f", t.OpsPerSecond/1e9)
-			}
-			if t.UnitShare > 0 {
-				cells[6] = fmt.Sprintf("%.0f %%", 100*t.UnitShare)
-			}
-			row(cells...)
-		}
-	})
 }

@@ -81,11 +81,11 @@ func BenchmarkStream(b *testing.B) {
 		}
 		b.Run(fmt.Sprintf("threads=%d/bandwidth", threads), func(b *testing.B) {
 			for b.Loop() {
-				v, err := pool.bandwidth(256 << 20)
+				l, err := pool.Measure(256 << 20)
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.ReportMetric(v/1e9, "GB/s")
+				b.ReportMetric(l.Bytes/1e9, "GB/s")
 			}
 		})
 	}

@@ -17,3 +17,35 @@ func limits() (integers, floats limit) {
 	}
 	return limit{}, limit{}
 }
+
+// An instruction of the bare loops for integers is worth so many operations: of AVX-512 one multiplies and adds, of AVX2 one multiplies
+// and one adds.
+const (
+	worthAVX2   = 32
+	worthAVX512 = 2 * 64
+)
+
+// effort is the vector operations that a product's kernels have for 32 columns of a panel: with one input row, or once a tile of
+// maxRows rows and for each of them. Loads, stores and numbers spread from memory are not among them: other units do those beside.
+type effort struct{ one, tile, row float64 }
+
+func (e effort) of(rows int) float64 {
+	if rows == 1 {
+		return e.one
+	}
+	return float64((rows+maxRows-1)/maxRows)*e.tile + float64(rows)*e.row
+}
+
+// busy is how many operations of the bare loop take as many vector operations as rows with a matrix; 0: nobody counted.
+func busy(m *Matrix, rows int) int64 {
+	blocks := float64(m.panels() * m.Cols / 32)
+	switch {
+	case m.form.bits == 0 || useTiles:
+		return 0
+	case useAVX512:
+		return int64(blocks * worthAVX512 * effortsAVX512[m.form.kind].of(rows))
+	case useAVX2:
+		return int64(blocks * worthAVX2 * effortsAVX2[m.form.kind].of(rows))
+	}
+	return 0
+}

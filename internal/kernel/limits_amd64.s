@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// Bare loops over twelve sums in registers, enough to hide each instruction's latency; see limits.go. Their operands are what the registers
+// Bare loops over twelve sums in registers, enough to hide each instruction's latency; see measure.go. Their operands are what the registers
 // hold, whose values do not change the speed of integers; those of the floats are zeros, so that none is denormal.
 
 // func integersAVX2(n int)

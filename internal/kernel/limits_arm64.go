@@ -12,3 +12,5 @@ func limits() (integers, floats limit) {
 	}
 	return integers, limit{fmaNEON, 2 * 16 * 4}
 }
+
+func busy(*Matrix, int) int64 { return 0 } // nobody counted

@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// Bare loops over sixteen sums in registers; see limits.go.
+// Bare loops over sixteen sums in registers; see measure.go.
 
 // func integersNEON(n int)
 // 16 × 16 products, added to sums of 32 bits.

@@ -12,6 +12,7 @@ type Work struct {
 	Name   string // product Q4_1, attention; of another package's task its type
 	Bytes  int64  // of weights, or of keys and values, that are read
 	Ops    int64  // multiplications and additions
+	Busy   int64  // operations of the unit's bare loop (see Limits) that keep it as busy as all that the kernels do beside Ops; at least Ops
 	Floats bool   // they are of floats, not of integers
 }
 
@@ -50,7 +51,8 @@ func (t *product) describe() Work {
 			w.Name += " " + name
 		}
 		w.Bytes += int64(j.W.panels()) * int64(j.W.panelBytes)
-		w.Ops += 2 * int64(j.rows()) * int64(j.W.Rows) * int64(j.W.Cols)
+		ops := 2 * int64(j.rows()) * int64(j.W.Rows) * int64(j.W.Cols)
+		w.Ops, w.Busy = w.Ops+ops, w.Busy+max(ops, busy(j.W, j.rows()))
 		w.Floats = w.Floats || j.W.form.bits == 0
 	}
 	return w
@@ -73,14 +75,15 @@ func (a *Attention) describe() Work {
 		}
 		w.Bytes += int64(s.Pos+s.Rows-first) * int64(a.Layout.TokenBytes())
 	}
+	w.Busy = w.Ops
 	return w
 }
 
-// Limits are what this machine can do at most with a pool's threads. Operations are multiplications and additions, two a
-// product that is added; 0 where no instruction of ours can be timed.
+// Limits are what this machine gives a pool's threads. Operations are multiplications and additions, two a product that is added; 0
+// where no instruction of ours can be timed.
 type Limits struct {
 	Bytes    float64 // read from memory a second
-	Integers float64 // operations a second on numbers of 8 bits, by the instructions that the products of quantized weights use
+	Integers float64 // operations a second on numbers of 8 bits, in a bare loop of the instructions that products of quantized weights use
 	Floats   float64 // operations a second on float32, by fused multiplications and additions
 }
 
@@ -90,71 +93,109 @@ type limit struct {
 	operations int
 }
 
-// Measure finds the limits, each the best of several short runs on all threads together. Memory is read in a buffer of
-// size bytes. The pool must be idle.
-func (p *Pool) Measure(size int) (Limits, error) {
-	bytes, err := p.bandwidth(size)
-	if err != nil {
-		return Limits{}, err
-	}
-	integers, floats := limits()
-	return Limits{bytes, p.rate(integers), p.rate(floats)}, nil
+// Probe measures the limits in short samples, so that they can be taken in between what is compared with them: what the neighbours of a
+// shared host leave changes from one second to the next.
+type Probe struct {
+	pool                    *Pool
+	read                    *readTask
+	next                    int // chunk of the buffer
+	free                    func()
+	bytes, integers, floats rate
 }
 
-// bandwidth is how fast this machine reads memory with the pool's threads, in bytes a second:
-// the best of several passes over a buffer of size bytes, which should be well beyond the caches.
-func (p *Pool) bandwidth(size int) (float64, error) {
-	const chunk = 1 << 20
-	parts := max(1, size/chunk)
-	buffer, free, err := Allocate(parts * chunk)
+// rate is so much in such a time.
+type rate struct {
+	much float64
+	took time.Duration
+}
+
+func (r *rate) add(much int, since time.Time) {
+	r.much, r.took = r.much+float64(much), r.took+time.Since(since)
+}
+
+func (r *rate) perSecond() float64 { return r.much / max(r.took, 1).Seconds() }
+
+const (
+	probeChunk = 512 << 10 // bytes
+	probeParts = 8         // for each thread
+	probeTurns = 1 << 12   // of a bare loop: some 10 µs
+)
+
+// NewProbe reads memory in a buffer of about size bytes, which should be well beyond the caches.
+func (p *Pool) NewProbe(size int) (*Probe, error) {
+	least := probeParts * p.threads
+	chunks := max(1, size/probeChunk/least) * least
+	buffer, free, err := Allocate(chunks * probeChunk)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	defer free()
 	for i := 0; i < len(buffer); i += 4096 {
 		buffer[i] = byte(i >> 12)
 	}
-	task := &readTask{buffer: buffer, chunk: chunk, sums: make([][8]float32, p.Threads())}
-	var best float64
-	for range 5 {
-		start := time.Now()
-		p.Run(parts, task)
-		best = max(best, float64(len(buffer))/time.Since(start).Seconds())
+	return &Probe{pool: p, read: &readTask{buffer: buffer, sums: make([][8]float32, p.threads)}, free: free}, nil
+}
+
+// Close gives the buffer back.
+func (q *Probe) Close() { q.free() }
+
+// Sample measures for less than a millisecond. The pool must be idle; what a Trace is told has ended.
+func (q *Probe) Sample() {
+	parts := probeParts * q.pool.threads
+	if q.read.first = q.next; len(q.read.buffer) <= (q.next+parts)*probeChunk {
+		q.next = 0
+	} else {
+		q.next += parts
 	}
-	return best, nil
+	start := time.Now()
+	q.pool.run(parts, q.read)
+	q.bytes.add(parts*probeChunk, start)
+	integers, floats := limits()
+	q.turn(integers, &q.integers)
+	q.turn(floats, &q.floats)
+}
+
+func (q *Probe) turn(l limit, r *rate) {
+	if l.loop == nil {
+		return
+	}
+	parts, start := probeParts*q.pool.threads, time.Now()
+	q.pool.run(parts, &limitTask{l.loop})
+	r.add(parts*probeTurns*l.operations, start)
+}
+
+// Limits are what all samples since the last call found together.
+func (q *Probe) Limits() Limits {
+	l := Limits{q.bytes.perSecond(), q.integers.perSecond(), q.floats.perSecond()}
+	q.bytes, q.integers, q.floats = rate{}, rate{}, rate{}
+	return l
+}
+
+// Measure finds the limits within half a second, in a buffer of about size bytes. The pool must be idle.
+func (p *Pool) Measure(size int) (Limits, error) {
+	q, err := p.NewProbe(size)
+	if err != nil {
+		return Limits{}, err
+	}
+	defer q.Close()
+	for start := time.Now(); time.Since(start) < time.Second/2; {
+		q.Sample()
+	}
+	return q.Limits(), nil
 }
 
 type readTask struct {
 	buffer []byte
-	chunk  int
+	first  int // chunk
 	sums   [][8]float32
 }
 
 // Part reads one chunk.
 func (t *readTask) Part(part, worker int) {
-	floats := unsafe.Slice((*float32)(unsafe.Pointer(&t.buffer[part*t.chunk])), t.chunk/4)
+	floats := unsafe.Slice((*float32)(unsafe.Pointer(&t.buffer[(t.first+part)*probeChunk])), probeChunk/4)
 	t.sums[worker][0] += sumSquares(floats)
 }
 
-// rate is operations a second.
-func (p *Pool) rate(l limit) float64 {
-	const rounds, parts, enough = 1 << 12, 16, 30 * time.Millisecond // some 10 µs a part
-	if l.loop == nil {
-		return 0
-	}
-	var best float64
-	for begin, run := time.Now(), 0; run < 2 || time.Since(begin) < enough; run++ {
-		start := time.Now()
-		p.Run(parts*p.threads, &limitTask{l.loop, rounds})
-		best = max(best, float64(parts*p.threads*rounds*l.operations)/time.Since(start).Seconds())
-	}
-	return best
-}
-
-type limitTask struct {
-	loop   func(n int)
-	rounds int
-}
+type limitTask struct{ loop func(n int) }
 
 // Part runs the loop.
-func (t *limitTask) Part(int, int) { t.loop(t.rounds) }
+func (t *limitTask) Part(int, int) { t.loop(probeTurns) }

@@ -38,9 +38,9 @@ func TestATraceIsToldWhatEveryTaskReadsAndComputes(t *testing.T) {
 	p.Run(4, nothing{})
 	seen := int64(4 + 4 + 1) // by the window of 4, by the first position
 	want := []Work{
-		{"product F32", 48 * 32 * 4, 2 * 3 * 48 * 32, true},
-		{"attention", (5 + 1) * int64(layout.TokenBytes()), 4 * 4 * 16 * seen, true},
-		{"kernel.nothing", 0, 0, false},
+		{"product F32", 48 * 32 * 4, 2 * 3 * 48 * 32, 2 * 3 * 48 * 32, true},
+		{"attention", (5 + 1) * int64(layout.TokenBytes()), 4 * 4 * 16 * seen, 4 * 4 * 16 * seen, true},
+		{"kernel.nothing", 0, 0, 0, false},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("told of %v, want %v", got, want)

@@ -77,10 +77,14 @@ func TestAProfileAccountsForEveryStep(t *testing.T) {
 			Calls      int
 			Share      float64
 			Bytes, Ops int64
+			Rate       float64 `json:"ops_per_s"`
+			Unit       float64 `json:"unit_share"`
 		}
+		Limits map[string]float64
 	}
 	var got struct {
-		Profile struct{ Prompt, Generate profile }
+		Implementations []string
+		Profile         struct{ Prompt, Generate profile }
 	}
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatalf("%v in %s", err, out)
@@ -98,12 +102,16 @@ func TestAProfileAccountsForEveryStep(t *testing.T) {
 			share += w.Share
 			if strings.HasPrefix(w.Name, "product") {
 				ops += w.Ops
+				// What a kernel does beside its products keeps the unit busy too.
+				if unit := c.Limits["integer_ops_per_s"]; len(got.Implementations) > 1 && (unit <= 0 || w.Unit < 0.999*w.Rate/unit) {
+					t.Errorf("%s: %s has %v operations a second, %v of a unit that gives %v", name, w.Name, w.Rate, w.Unit, unit)
+				}
 			}
 			if w.Name == "attention" {
 				attended = w.Ops
 			}
 		}
-		if c.Steps != c.steps || ops != c.ops || attended == 0 || share < 0.99 || share > 1.01 {
+		if c.Steps != c.steps || ops != c.ops || attended == 0 || c.Limits["bytes_per_s"] <= 0 || share < 0.99 || share > 1.01 {
 			t.Errorf("%s: %d steps, %d operations of products, want %d and %d; %d of attention; shares of %v\n%s", name, c.Steps, ops, c.steps, c.ops, attended, share, out)
 		}
 	}
