@@ -10,7 +10,7 @@
 Programs take turns, ours and theirs (A B A B), so that a machine that slows down slows both; each number is
 the median of all rounds, and the lowest and highest are kept beside it. The result goes to
 bench/results/<date>-<processor>-<its best unit>.json, where a part that is measured again on that day replaces itself
-alone, and with --peers the tables of all machines, of the latest result of each, to bench/README.md.
+alone, and with --peers the tables of all machines, of the latest result of each part, to bench/README.md.
 
     speed      prompts, one answer, 16 answers at once (galerne bench, llama-bench, llama-batched-bench)
     server     16 chats at once: tokens a second, first token, longest pause
@@ -95,9 +95,20 @@ def result_file():
 
 
 def latest(folder):
-    """The latest result of each machine, the machine measured last first."""
-    machines = {path.name[len("2026-11-29-"):]: path for path in sorted(folder.glob("*.json"))}
-    return [read_result(path) for path in sorted(machines.values(), key=lambda p: (p.name[:10], p.stat().st_mtime), reverse=True)]
+    """For each machine the latest result of each part and model, whatever the day; the machine measured last first."""
+    machines = {}
+    for path in sorted(folder.glob("*.json")):
+        result = read_result(path)
+        name = path.name[len("2026-11-29-"):]
+        for part, entries in machines.get(name, {"parts": {}})["parts"].items():
+            result["parts"][part] = entries | result["parts"].get(part, {})
+        machines[name] = result | {"parts": in_order(result["parts"]), "measured": (path.name[:10], path.stat().st_mtime)}
+    return sorted(machines.values(), key=lambda r: r["measured"], reverse=True)
+
+
+def in_order(parts):
+    order = {p.name: i for i, p in enumerate(PARTS)}
+    return dict(sorted(parts.items(), key=lambda item: order.get(item[0], len(order))))
 
 
 def read_result(path):
@@ -114,8 +125,7 @@ def read_result(path):
 def keep(result, part, model, entry, path):
     """Puts one entry into the result, in place of an older one of the same part and model, and saves it."""
     result["parts"].setdefault(part, {})[model] = entry
-    order = {p.name: i for i, p in enumerate(PARTS)}
-    result["parts"] = dict(sorted(result["parts"].items(), key=lambda item: order.get(item[0], len(order))))
+    result["parts"] = in_order(result["parts"])
     path.parent.mkdir(exist_ok=True)
     draft = path.with_suffix(".part")
     draft.write_text(json.dumps(result, indent=1) + "\n")

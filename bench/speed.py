@@ -1,6 +1,7 @@
 """Prompts, one answer, many answers: `galerne bench` beside llama-bench and llama-batched-bench."""
 import json
 
+import disk
 import models
 from parts import Pair, Part, nothing_open
 from programs import Failed, json_of, run
@@ -44,7 +45,7 @@ def open_large(setting, model):
 
     def ours(i):
         got = bench(setting, path, 1, FEW, None, "--memory", f"{MEMORY}GiB")
-        return {"generate": got["generate_tokens_per_s"], "peak GiB": got["peak_rss_bytes"] / 2**30} | residency(got)
+        return {"generate": got["generate_tokens_per_s"], "peak GiB": got["peak_rss_bytes"] / 2**30} | residency(got) | disk.speed(path)
 
     def theirs(i):
         # Left to itself it repacks 21 GB into memory of its own, and the system kills it.
@@ -68,8 +69,9 @@ def bandwidth_share(got):
 
 def short_profile(profile):
     """[kind of work, share of the time, of the memory's bandwidth, of the unit's operations] of the longest few."""
-    return {what: [[w["name"], w["share"], w["bandwidth_share"], w["unit_share"]] for w in profile[what]["work"][:6]]
-            for what in ("prompt", "generate", "batch") if what in profile}
+    whats = [what for what in ("prompt", "generate", "batch") if what in profile]
+    return {what: [[w["name"], w["share"], w["bandwidth_share"], w["unit_share"]] for w in profile[what]["work"][:6]] for what in whats} | {
+        "limits": {what: profile[what]["limits"] for what in whats}}
 
 
 def residency(got):

@@ -1,4 +1,5 @@
 """The tables of bench/README.md, from results alone."""
+import bounds
 from parts import BUSY
 from targets import EVERY, ROWS
 
@@ -20,10 +21,13 @@ def table(result):
             line = Line(row, model, entry)
             lines.append(line.markdown())
             reached += line.verdict == "reached"
-            short += [line.shortfall()] * (line.verdict == SHORT)
+            if line.verdict == SHORT:
+                short.append(line.shortfall() + line.at_limits(bounds.possible(result, row, model)))
             alone += [f"{row.title} ({model})"] * (line.target is not None and line.compared is None)
     lines += ["", f"{reached} targets are reached, {len(short)} are not."]
     lines += told("Short of its target", short)
+    if any(AT_LIMITS in s for s in short):
+        lines += ["", EXPLAINED]
     lines += told("Without llama.cpp beside it, so that its target was not looked at", alone)
     lines += told("With a target, and not in this result", missing(result))
     lines += told("Where the time goes there", profiles(result))
@@ -32,6 +36,10 @@ def table(result):
 
 
 SHORT = "**short**"
+AT_LIMITS = "At the machine's limits"
+EXPLAINED = (AT_LIMITS + " is what it would be if each kind of work took the time that the memory's bandwidth or the arithmetic unit's bare loop leaves it, whichever "
+             "is the longer, both measured in between (a product's work is all vector operations that its kernels have); of the server, prompts and answers so; larger than "
+             "memory, if the disk alone took time.")
 
 
 class Line:
@@ -65,6 +73,13 @@ class Line:
         unit = "×" if self.row.beside else self.row.unit
         text = number(self.compared, unit) + (f" {unit}" if unit and unit not in "%×" else "")
         return f"{self.model}, {self.row.title}: {text}, where {self.wanted()} is the target."
+
+    def at_limits(self, possible):
+        """What the machine's limits would make of it."""
+        if possible is None:
+            return ""
+        enough = possible >= self.target if self.row.more else possible <= self.target
+        return f" {AT_LIMITS} it would be {number(possible, '×' if self.row.beside else self.row.unit)}" + ("." if enough else ": out of reach here.")
 
 
 def number(value, unit=""):

@@ -51,4 +51,5 @@ ROWS = (
     Row("large", "peak GiB", "larger than memory: most memory meanwhile", "GiB", more=False, targets={HUGE: 16}),
     Row("large", "hit rate", "larger than memory: experts that were there when needed", "%"),
     Row("large", "MB from disk a token", "larger than memory: read from disk to write a token", "MB", more=False),
+    Row("large", "disk MB/s", "larger than memory: what the disk gives, past the system's cache", "MB/s"),
 )

@@ -14,7 +14,7 @@ import parts
 import rounding
 import table
 import targets
-from models import HALF, MIXTRAL, SMALL
+from models import HALF, HUGE, MIXTRAL, SMALL
 from programs import Failed, Server, run
 
 
@@ -90,6 +90,25 @@ class Table(unittest.TestCase):
         self.assertIn(f"Where the time goes there: {HALF}, one answer: product 90 % (memory at 70 %, its unit at 10 %), between tasks 10 %.", text)
         self.assertNotIn("attention", text)
 
+    def test_what_is_short_comes_with_what_the_machine_allows(self):
+        # Of a prompt's time 0.6 is at half of its unit, 0.2 at three quarters of the memory, 0.2 at no limit: 0.3 + 0.15 + 0.2 of it would be left.
+        profile = {"prompt": [["product", 0.6, 0.1, 0.5], ["attention", 0.2, 0.75, 0.2], ["norms", 0.1, 0, 0]], "batch": [["product", 1, 0.5, 1.2]], "limits": {}}
+        speed = {HALF: entry({"prompt 512": 260, "batch 16": 100}, {"prompt 512": 100, "batch 16": 25}, profile=profile)}
+        text = table.table(result(speed=speed))
+        self.assertIn(f"{HALF}, prompt of 512 tokens: 2.60×, where ≥ 4× is the target. At the machine's limits it would be 4.00×.", text)
+        self.assertIn(f"{HALF}, 16 answers at once: 4.00×, where ≥ 5× is the target. At the machine's limits it would be 4.00×: out of reach here.", text)
+        self.assertIn(table.EXPLAINED, text)
+        # Chats: 260 tokens in 1 s, of which 0.65 would be left, and 64 in 0.64 s, which stay.
+        server = {HALF: entry({"tokens/s": 41, "first token s": 4.1, "prompt tokens": 260}, {"tokens/s": 10, "first token s": 10})}
+        text = table.table(result(speed=speed, server=server))
+        factor = 1.29 / 1.64
+        self.assertIn(f"server, 16 chats: 4.10×, where ≥ 5× is the target. At the machine's limits it would be {4.1 / factor:.2f}×.", text)
+        self.assertIn(f"0.41×, where ≤ 0.2× is the target. At the machine's limits it would be {0.41 * factor:.2f}×: out of reach here.", text)
+        large = {HUGE: entry({"generate": 0.3, "MB from disk a token": 2000, "disk MB/s": 1200}, {"generate": 0.4})}
+        self.assertIn("0.75×, where ≥ 3× is the target. At the machine's limits it would be 1.50×: out of reach here.", table.table(result(large=large)))
+        del profile["limits"]  # of a result of before, which were measured another time
+        self.assertNotIn(table.AT_LIMITS, table.table(result(speed=speed)))
+
     def test_the_page_keeps_what_stands_around_the_table(self):
         with tempfile.TemporaryDirectory() as folder:
             page = Path(folder) / "README.md"
@@ -135,12 +154,16 @@ class Rounds(unittest.TestCase):
             path.write_text("{}")
             self.assertRaises(Failed, bench.read_result, path)
 
-    def test_each_machine_has_its_latest_result(self):
+    def test_each_machine_has_the_latest_of_each_part(self):
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
-            for name in ("2026-11-24-a", "2026-11-29-a", "2026-11-28-b"):
-                (folder / f"{name}.json").write_text(json.dumps({"cpu": name, "parts": {}}))
-            self.assertEqual([r["cpu"] for r in bench.latest(folder)], ["2026-11-29-a", "2026-11-28-b"])
+            for name, measured in (("2026-11-24-a", {"speed": {SMALL: 1, HALF: 2}, "load": {SMALL: 3}}), ("2026-11-29-a", {"speed": {HALF: 4}, "prefix": {HALF: 5}}), ("2026-11-28-b", {})):
+                (folder / f"{name}.json").write_text(json.dumps({"cpu": name, "parts": measured}))
+            a, b = bench.latest(folder)
+            self.assertEqual((a["cpu"], b["cpu"]), ("2026-11-29-a", "2026-11-28-b"))
+            self.assertEqual(a["parts"], {"speed": {SMALL: 1, HALF: 4}, "prefix": {HALF: 5}, "load": {SMALL: 3}})
+            self.assertEqual(list(a["parts"]), ["speed", "prefix", "load"])
+            self.assertEqual(b["parts"], {})
 
     def test_own_programs_are_not_others(self):
         others = machine.Others()
