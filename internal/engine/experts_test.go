@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/galerne-ai/galerne/internal/expert"
 	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/sample"
 	"github.com/galerne-ai/galerne/internal/testdeps"
@@ -224,7 +225,29 @@ func TestACapThatIsTooSmallSaysWhatWouldDo(t *testing.T) {
 	if _, err := fmt.Sscanf(after, "%d MB would do", &enough); err != nil {
 		t.Fatalf("%v in %q", err, after)
 	}
-	if _, err := Fit(plan.Config, plan.Weights, enough<<20, &Options{}); err != nil {
+	if _, err := Fit(plan.Config, plan.Weights, enough*1e6, &Options{}); err != nil {
 		t.Errorf("%d MB do not do: %v", enough, err)
+	}
+}
+
+// TestMemoryIsCountedAsPeopleWriteIt: --memory 100MB is 100 MB in what is said of it, and what would do does.
+func TestMemoryIsCountedAsPeopleWriteIt(t *testing.T) {
+	f, plan := inspected(t, testdeps.Mixture{Dim: 256, Layers: 4, FFN: 512, Experts: 8, Used: 2}.Write(t))
+	defer f.Close()
+	dense := expert.Weights{Dense: plan.Weights.Total()}
+	_, err := Fit(plan.Config, dense, 3e6, &Options{Context: 4096})
+	if !errors.Is(err, ErrMemory) || !strings.Contains(err.Error(), "3 MB are allowed") {
+		t.Fatal(err)
+	}
+	var enough int64
+	_, after, _ := strings.Cut(err.Error(), "3 MB are allowed, ")
+	if _, err := fmt.Sscanf(after, "%d MB would do", &enough); err != nil {
+		t.Fatalf("%v in %q", err, after)
+	}
+	if _, err := Fit(plan.Config, dense, enough*1e6, &Options{Context: 4096}); err != nil {
+		t.Errorf("%d MB do not do: %v", enough, err)
+	}
+	if _, err := Fit(plan.Config, dense, (enough-1)*1e6, &Options{Context: 4096}); err == nil {
+		t.Errorf("%d MB do too", enough-1)
 	}
 }

@@ -70,6 +70,9 @@ func Fit(c model.Config, w expert.Weights, limit int64, o *Options) (Memory, err
 	return m, err
 }
 
+// megabytes is as many as hold so many bytes; 10^6, as --memory has them.
+func megabytes(bytes int64) int64 { return (bytes + 1e6 - 1) / 1e6 }
+
 // tokenBytes is what one token's keys and values take.
 func tokenBytes(c model.Config, o *Options) int64 {
 	layout := kernel.CacheLayout{KVHeads: c.KVHeads, HeadDim: c.HeadDim, BlockTokens: BlockTokens, Type: o.CacheType}
@@ -92,8 +95,9 @@ func plan(c model.Config, weights, limit int64, o *Options) (Memory, error) {
 	if limit > 0 {
 		room := (limit - weights - m.Scratch) / token / BlockTokens * BlockTokens
 		if least := int64(o.Context + BlockTokens); room < least {
-			return m, ErrMemory.Because("engine: weights take %d MB, %d tokens of context %d MB and working memory %d MB, but %d MB are allowed: use a smaller model, a shorter context (--context), --cache q8, or more --memory",
-				weights>>20, o.Context, least*token>>20, m.Scratch>>20, limit>>20)
+			kv := (least + BlockTokens - 1) / BlockTokens * BlockTokens * token
+			return m, ErrMemory.Because("engine: weights take %d MB, %d tokens of context %d MB and working memory %d MB, but %d MB are allowed, %d MB would do: use a smaller model, a shorter context (--context), --cache q8, or more --memory",
+				megabytes(weights), o.Context, megabytes(kv), megabytes(m.Scratch), limit/1e6, megabytes(weights+kv+m.Scratch))
 		}
 		o.Tokens = int(min(int64(o.Tokens), room))
 	}
@@ -142,7 +146,7 @@ func planPaged(c model.Config, w expert.Weights, limit int64, o *Options) (Memor
 	m.Experts = &Experts{Kept: kept.Count, Count: w.Count(), Room: kept.Bytes, Bytes: w.Total() - w.Dense}
 	if m.Total > limit {
 		return m, ErrMemory.Because("engine: %d MB are allowed, too few even for part of the experts: %d MB would do (dense weights %d MB, %d of %d experts %d MB, %d tokens of context %d MB, working memory %d MB): use a smaller model, a shorter context (--context), --cache q8, or more --memory",
-			limit>>20, (m.Total+1<<20-1)>>20, w.Dense>>20, kept.Count, m.Experts.Count, kept.Bytes>>20, o.Context, m.KV>>20, m.Scratch>>20)
+			limit/1e6, megabytes(m.Total), megabytes(w.Dense), kept.Count, m.Experts.Count, megabytes(kept.Bytes), o.Context, megabytes(m.KV), megabytes(m.Scratch))
 	}
 	return m, nil
 }
