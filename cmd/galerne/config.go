@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,7 +28,7 @@ type environment struct {
 
 func readEnvironment() environment {
 	return environment{
-		home:        dataHome(os.Getenv),
+		home:        dataHome(os.Getenv, os.UserHomeDir),
 		key:         os.Getenv("GALERNE_API_KEY"),
 		upstreamKey: os.Getenv("GALERNE_UPSTREAM_KEY"),
 		db:          os.Getenv("GALERNE_DB"),
@@ -41,22 +42,31 @@ func readEnvironment() environment {
 	}
 }
 
-// dataHome is $GALERNE_HOME, else the platform's folder for a user's data.
-func dataHome(getenv func(string) string) string {
+// errHome: services often run without HOME, and their data must not end in the folder that they were started in.
+var errHome = errors.New("there is no home folder for models and data: set GALERNE_HOME, or --home")
+
+// dataHome is $GALERNE_HOME, else the platform's folder for a user's data; "" if there is none.
+func dataHome(getenv func(string) string, userHome func() (string, error)) string {
 	if home := getenv("GALERNE_HOME"); home != "" {
 		return home
 	}
-	user, _ := os.UserHomeDir()
+	user, err := userHome()
 	switch runtime.GOOS {
 	case "windows":
 		if local := getenv("LOCALAPPDATA"); local != "" {
 			return filepath.Join(local, "galerne")
 		}
 	case "darwin":
+		if err != nil {
+			return ""
+		}
 		return filepath.Join(user, "Library", "Application Support", "galerne")
 	}
 	if xdg := getenv("XDG_DATA_HOME"); filepath.IsAbs(xdg) {
 		return filepath.Join(xdg, "galerne")
+	}
+	if err != nil {
+		return ""
 	}
 	return filepath.Join(user, ".local", "share", "galerne")
 }

@@ -27,7 +27,13 @@ type keyCmd struct {
 // database opens the database, the data folder's unless another is named, and makes a file that is not
 // there.
 func (a *app) database() (*db.DB, error) {
-	return db.Open(a.ctx, firstOf(a.db, a.env.db, filepath.Join(a.home, "galerne.db")))
+	if where := firstOf(a.db, a.env.db); where != "" {
+		return db.Open(a.ctx, where)
+	}
+	if a.home == "" {
+		return nil, errHome
+	}
+	return db.Open(a.ctx, filepath.Join(a.home, "galerne.db"))
 }
 
 // withKeys gives the database's keys to do, and closes it.
@@ -298,6 +304,9 @@ type keyAWSCmd struct {
 }
 
 func (c *keyAWSCmd) Run(a *app) error {
+	if a.home == "" {
+		return errHome
+	}
 	if err := makeMaster(a.home); err != nil {
 		return err
 	}

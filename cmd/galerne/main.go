@@ -97,8 +97,11 @@ func run(args []string, in io.Reader, out, errOut io.Writer, env environment) in
 	}
 	ctx, stop := untilInterrupted()
 	defer stop()
-	a := &app{ctx: ctx, home: c.Home, db: c.DB, catalogues: c.Catalogues, env: env, in: in, out: out, err: errOut}
-	err = k.Run(a)
+	printed := &output{to: out}
+	a := &app{ctx: ctx, home: c.Home, db: c.DB, catalogues: c.Catalogues, env: env, in: in, out: printed, err: errOut}
+	if err = k.Run(a); err == nil {
+		err = printed.lost()
+	}
 	switch {
 	case err == nil:
 		return 0

@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -102,5 +104,52 @@ func TestTheUsualWordsForHelpAndVersionWork(t *testing.T) {
 	}
 	if status, _, errOut := command(t, env, "help", "pul"); status != 2 || !strings.Contains(errOut, `"pull"?`) {
 		t.Errorf("help pul: status %d\n%s", status, errOut)
+	}
+}
+
+// fullDisk is where nothing can be written.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestOutputThatIsLostIsAnError: a file that is empty because the disk is full must not pass for an answer.
+func TestOutputThatIsLostIsAnError(t *testing.T) {
+	for _, args := range [][]string{{"show", "qwen3-8b"}, {"list", "--available"}, {"version"}} {
+		var told strings.Builder
+		if status := run(args, strings.NewReader(""), fullDisk{}, &told, environment{home: t.TempDir()}); status != 1 || strings.Count(told.String(), syscall.ENOSPC.Error()) != 1 {
+			t.Errorf("galerne %q: status %d, %q", args, status, told.String())
+		}
+	}
+}
+
+// TestWithoutAHomeFolderNothingIsWrittenAnywhere: a service without HOME must say where its data shall be, not put it into
+// the folder that it was started in.
+func TestWithoutAHomeFolderNothingIsWrittenAnywhere(t *testing.T) {
+	if home := dataHome(func(string) string { return "" }, func() (string, error) { return "", errors.New("no HOME") }); home != "" {
+		t.Errorf("the data folder is %q", home)
+	}
+	for _, args := range [][]string{{"list"}, {"key", "list"}, {"key", "aws", "x"}, {"usage"}, {"serve"}, {"show", "qwen3-8b"}} {
+		if status, _, errOut := command(t, environment{}, args...); status != 1 || !strings.Contains(errOut, "GALERNE_HOME") {
+			t.Errorf("galerne %q: status %d, %q", args, status, errOut)
+		}
+	}
+	// What needs no data folder does without.
+	if status, _, errOut := command(t, environment{}, "version"); status != 0 {
+		t.Errorf("version: %s", errOut)
+	}
+}
+
+// TestUpLooksBeforeItFetches: an address that cannot be had is told before a model of gigabytes comes.
+func TestUpLooksBeforeItFetches(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for listen, want := range map[string]string{taken.Addr().String(): "cannot listen on " + taken.Addr().String() + ": address already in use", "0.0.0.0:0": "make a key", "4747": "write HOST:PORT"} {
+		status, _, errOut := command(t, environment{home: t.TempDir(), hfURL: "http://127.0.0.1:1"}, "up", "qwen3-8b", "--listen", listen)
+		if status != 1 || !strings.Contains(errOut, want) || strings.Contains(errOut, "fetching") {
+			t.Errorf("--listen %s: status %d, %s", listen, status, errOut)
+		}
 	}
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/galerne-ai/galerne/internal/api/replicate"
 	"github.com/galerne-ai/galerne/internal/api/together"
 	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/db"
 	"github.com/galerne-ai/galerne/internal/govern"
 	"github.com/galerne-ai/galerne/internal/hub"
 	"github.com/galerne-ai/galerne/internal/jobs"
@@ -95,19 +96,10 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 		return err
 	}
 	defer store.Close()
-	who := &door{keys: govern.NewKeys(store, nil), home: a.home}
-	switch key := firstOf(a.env.key); {
-	case f.Key != nil:
-		who.one = api.OneKey(*f.Key)
-	case key != "":
-		who.one = api.OneKey(key)
-	}
-	if err := f.checkListen(who.Any()); err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", f.Listen)
+	who := f.door(a, store)
+	l, err := f.listen(who)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", f.Listen, err)
+		return err
 	}
 	defer l.Close()
 	log, registry := f.logger(a), metric.New()
@@ -173,6 +165,47 @@ func surfaces(l *library, kept *jobs.Store, keep time.Duration, p replicate.Opti
 		together.Surface(),
 		cohere.Surface(), // whose /v1/rerank says less than Together's to clients that nothing tells apart
 	}
+}
+
+// door is who may call, as the flags, the environment and the database say.
+func (f *serveFlags) door(a *app, store *db.DB) *door {
+	who := &door{keys: govern.NewKeys(store, nil), home: a.home}
+	switch key := firstOf(a.env.key); {
+	case f.Key != nil:
+		who.one = api.OneKey(*f.Key)
+	case key != "":
+		who.one = api.OneKey(key)
+	}
+	return who
+}
+
+// listen opens the address.
+func (f *serveFlags) listen(who *door) (net.Listener, error) {
+	if err := f.checkListen(who.Any()); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", f.Listen)
+	if system := (*os.SyscallError)(nil); errors.As(err, &system) {
+		err = system.Err // what stands around it names the address again
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", f.Listen, err)
+	}
+	return l, nil
+}
+
+// tryListen finds out whether the address can be had.
+func (f *serveFlags) tryListen(a *app) error {
+	store, err := a.database()
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	l, err := f.listen(f.door(a, store))
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // checkListen refuses an address that other machines reach unless somebody has thought of who may call.

@@ -22,6 +22,9 @@ func (c *upCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := c.tryListen(a); err != nil { // before gigabytes come
+		return err
+	}
 	models := c.Models
 	if len(models) == 0 {
 		models = []string{h.Catalogue().Default}

@@ -5,10 +5,12 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/apitest"
+	"github.com/galerne-ai/galerne/internal/chat"
 )
 
 // fromNear is a key for callers in two networks.
@@ -39,5 +41,31 @@ func TestKeysAreForCallersOfTheirNetworksOnly(t *testing.T) {
 	// What a key's holder has left to be done is done from inside.
 	if status, _, text, err := s.Do(context.Background(), &api.Key{From: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, "GET", "/plain/v1/name/m", nil, nil); status != 200 || err != nil {
 		t.Errorf("from inside: %d %s %v", status, text, err)
+	}
+}
+
+// TestWhoNamesNoModelMeansTheDefault: a key for that model may ask so, and the record says which it was.
+func TestWhoNamesNoModelMeansTheDefault(t *testing.T) {
+	var mu sync.Mutex
+	var done []api.Record
+	b := &apitest.Backend{Scripts: map[string]string{"": "start\ntext \"a\"\nfinish stop\nend"}, List: []chat.Model{{Name: "a"}, {Name: "b"}}}
+	s, err := api.New(api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, Keys: onlyA{}, Done: func(r api.Record) {
+		mu.Lock()
+		defer mu.Unlock()
+		done = append(done, r)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for model, want := range map[string]int{"a": 200, "b": 403} {
+		key := &api.Key{ID: "k", Models: []string{model}, Scopes: []api.Scope{api.Generate}}
+		if status, _, text, err := s.Do(context.Background(), key, "POST", "/v1/say", nil, []byte(`{}`)); err != nil || status != want {
+			t.Errorf("a key for %s: %d %s %v, want %d", model, status, text, err, want)
+		}
+	}
+	for _, r := range done {
+		if r.Model != "a" {
+			t.Errorf("on record is model %q", r.Model)
+		}
 	}
 }

@@ -531,32 +531,6 @@ func TestRequestsFromInsidePassTheSameDoor(t *testing.T) {
 	}
 }
 
-// TestWhoNamesNoModelMeansTheDefault: a key for that model may ask so, and the record says which it was.
-func TestWhoNamesNoModelMeansTheDefault(t *testing.T) {
-	var mu sync.Mutex
-	var done []api.Record
-	b := &apitest.Backend{Scripts: map[string]string{"": "start\ntext \"a\"\nfinish stop\nend"}, List: []chat.Model{{Name: "a"}, {Name: "b"}}}
-	s, err := api.New(api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, Keys: onlyA{}, Done: func(r api.Record) {
-		mu.Lock()
-		defer mu.Unlock()
-		done = append(done, r)
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for model, want := range map[string]int{"a": 200, "b": 403} {
-		key := &api.Key{ID: "k", Models: []string{model}, Scopes: []api.Scope{api.Generate}}
-		if status, _, text, err := s.Do(context.Background(), key, "POST", "/v1/say", nil, []byte(`{}`)); err != nil || status != want {
-			t.Errorf("a key for %s: %d %s %v, want %d", model, status, text, err, want)
-		}
-	}
-	for _, r := range done {
-		if r.Model != "a" {
-			t.Errorf("on record is model %q", r.Model)
-		}
-	}
-}
-
 func TestABodyThatStopsComingEndsTheRequest(t *testing.T) {
 	h := apitest.Serve(t, api.Options{Backend: &apitest.Backend{}, Surfaces: []*api.Surface{plain("x")}, BodyTimeout: 200 * time.Millisecond})
 	conn, err := net.Dial("tcp", h.Listener.Addr().String())

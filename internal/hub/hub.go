@@ -10,6 +10,7 @@
 package hub
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -87,7 +88,7 @@ func (h *Hub) at(parts ...string) string {
 func (h *Hub) prepare() error {
 	for _, dir := range []string{blobsDir, treesDir, namesDir, partialDir, locksDir} {
 		if err := os.MkdirAll(h.at(dir), 0o755); err != nil {
-			return storeError("the data folder cannot be made", err)
+			return storeError("the data folder cannot be made", fmt.Errorf("%w: mend its rights, or choose another with --home", err))
 		}
 	}
 	return nil
