@@ -29,7 +29,9 @@ type Input struct {
 	x          []float32 // [Rows][Cols], the caller's
 	lines      []byte    // [Rows][stride], 64-byte aligned
 	stride     int
-	quantized  bool
+	quantized  bool      // lines are whole
+	wanted     bool      // they were, of a batch before
+	expected   bool      // Filled makes them
 	from       *Input    // of a gathered batch
 	rows       []int32   // [Rows] of from
 	own        []float32 // x of a gathered batch
@@ -39,13 +41,30 @@ const lineBytes = 64
 
 // Set makes x [rows][cols] the batch. x must stay unchanged while the Input is used.
 func (p *Pool) Set(in *Input, x []float32, rows, cols int) {
-	in.Rows, in.Cols, in.x, in.quantized, in.from = rows, cols, x[:rows*cols], false, nil
+	in.Rows, in.Cols, in.x, in.quantized, in.expected, in.from = rows, cols, x[:rows*cols], false, false, nil
+}
+
+// Expect is Set before x has its numbers: Filled must be told of every row before the Input is used. It is then that rows are quantized,
+// on the worker in whose cache they are, where batches before wanted it.
+func (p *Pool) Expect(in *Input, x []float32, rows, cols int) {
+	p.Set(in, x, rows, cols)
+	if in.wanted {
+		in.expected = true
+		in.reserve()
+	}
+}
+
+// Filled says that a row of an expected batch has its numbers, once a row. Workers may call it for different rows at the same time.
+func (in *Input) Filled(row int) {
+	if in.expected {
+		in.Part(row, 0)
+	}
 }
 
 // Gather makes rows of from, in any order and number, the batch. They are quantized once, in from; rows
 // and from must stay unchanged while in is used.
 func (p *Pool) Gather(in, from *Input, rows []int32) {
-	in.Rows, in.Cols, in.x, in.quantized, in.from, in.rows = len(rows), from.Cols, nil, false, from, rows
+	in.Rows, in.Cols, in.x, in.quantized, in.expected, in.from, in.rows = len(rows), from.Cols, nil, false, false, from, rows
 }
 
 // floats prepares x of a gathered batch; MatMul calls it where a job needs it.
@@ -71,7 +90,10 @@ func (p *Pool) quantize(in *Input) {
 	if in.from != nil {
 		p.quantize(in.from)
 	}
-	in.quantized = true
+	in.quantized, in.wanted = true, true
+	if in.expected {
+		return
+	}
 	in.reserve()
 	if in.Rows*in.Cols < 1<<14 {
 		for r := range in.Rows {

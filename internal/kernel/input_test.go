@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/dtype"
@@ -183,6 +184,56 @@ func compareLines(t *testing.T, kind string, lines, blocks []byte) {
 		}
 		if s := ToF16(f32(line[36:])); kind == "Q8_1" && s != u16(blk[2:]) {
 			t.Errorf("%s: sum %d is %#x, ggml's %#x", kind, i, s, u16(blk[2:]))
+		}
+	}
+}
+
+// fillTask writes rows of an expected batch, on any worker.
+type fillTask struct {
+	in       *Input
+	to, from []float32
+}
+
+func (f *fillTask) Part(row, _ int) {
+	n := f.in.Cols
+	copy(f.to[row*n:(row+1)*n], f.from[row*n:])
+	f.in.Filled(row)
+}
+
+// TestAnExpectedBatchIsAsOneThatWasThere fills batches of changing sizes row by row, before and behind one that was given whole, and
+// gathers from them.
+func TestAnExpectedBatchIsAsOneThatWasThere(t *testing.T) {
+	rng := rand.New(rand.NewPCG(31, 32))
+	pool := NewPool(2)
+	defer pool.Close()
+	const cols, outs = 96, 48
+	m := mustPack(t, pool, dtype.Q4_0, outs, cols, randomWeights(rng, dtype.Q4_0, outs, cols))
+	var in, whole, gathered Input
+	product := func(in *Input) []float32 {
+		out := make([]float32, in.Rows*outs)
+		pool.MatMul([]Job{{W: m, In: in, Dst: out, Stride: outs}})
+		return out
+	}
+	for i, rows := range []int{3, 5, 2, 40, 1} {
+		from := randomFloats(rng, rows*cols)
+		to := make([]float32, len(from))
+		pool.Set(&whole, from, rows, cols)
+		want := product(&whole)
+		if i == 2 {
+			pool.Set(&in, from, rows, cols)
+		} else {
+			pool.Expect(&in, to, rows, cols)
+			pool.Run(rows, &fillTask{&in, to, from})
+		}
+		if got := product(&in); !slices.Equal(got, want) {
+			t.Fatalf("batch %d of %d rows: %v, want %v", i, rows, got, want)
+		}
+		if i > 0 && i != 2 && !in.expected {
+			t.Fatalf("batch %d was quantized behind, not row by row", i)
+		}
+		pool.Gather(&gathered, &in, []int32{int32(rows - 1), 0})
+		if got := product(&gathered); !slices.Equal(got[:outs], want[(rows-1)*outs:]) || !slices.Equal(got[outs:], want[:outs]) {
+			t.Fatalf("batch %d: rows gathered from it give %v", i, got)
 		}
 	}
 }

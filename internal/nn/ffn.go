@@ -39,6 +39,7 @@ func NewGatedMLP(gate, up, down Linear, act Activation, work *FeedForwardWork) *
 		f.Gate.addBias(g)
 		f.Up.addBias(u)
 		f.act(g, u)
+		f.work.mid.Filled(row)
 	}
 	return f
 }
@@ -50,7 +51,7 @@ func (f *GatedMLP) Apply(s *Step, x, dst []float32) {
 	s.Pool.Set(&w.in, x, s.Rows, f.Gate.W.Cols)
 	s.jobs = append(s.jobs[:0], f.Gate.job(&w.in, w.gate), f.Up.job(&w.in, w.up))
 	s.Pool.MatMul(s.jobs)
+	s.Pool.Expect(&w.mid, w.gate, s.Rows, n)
 	s.Each(f.each)
-	s.Pool.Set(&w.mid, w.gate, s.Rows, n)
 	f.Down.Apply(s, &w.mid, dst)
 }

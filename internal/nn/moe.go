@@ -72,6 +72,7 @@ func NewMoE(router *kernel.Matrix, experts expert.Layer, inner, used int, normal
 	}
 	m.activate = func(row, _ int) {
 		m.act(m.work.gate[row*m.inner:(row+1)*m.inner], m.work.up[row*m.inner:(row+1)*m.inner])
+		m.work.mid.Filled(row)
 	}
 	m.combine = func(row, _ int) {
 		width := m.Router.Cols
@@ -167,8 +168,8 @@ func (m *MoE) compute(s *Step, wave []int, done int) int {
 		first += n
 	}
 	s.Pool.MatMul(s.jobs)
+	s.Pool.Expect(&w.mid, w.gate, total, inner)
 	s.eachOf(total, m.activate)
-	s.Pool.Set(&w.mid, w.gate, total, inner)
 	s.jobs = s.jobs[:0]
 	for i, first := 0, 0; i < len(wave); i++ {
 		e, n := m.Experts.At(wave[i]), int(w.counts[wave[i]])

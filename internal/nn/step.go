@@ -76,7 +76,7 @@ func (s *Step) Each(f func(row, worker int)) {
 	const few = 4 // below it waking the other threads costs more than the rows
 	parts := 1
 	if s.Rows >= few {
-		parts = min(s.Rows, 4*s.Pool.Threads())
+		parts = min(s.Rows, 16*s.Pool.Threads())
 	}
 	s.rows = rowTask{f: f, rows: s.Rows, parts: parts}
 	s.Pool.Run(parts, &s.rows)
