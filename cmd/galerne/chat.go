@@ -24,8 +24,8 @@ import (
 )
 
 type chatCmd struct {
-	Model    string `arg:"" optional:"" default:"default" help:"A catalogue name, a .gguf file, a folder or a source. None: the catalogue's default model."`
-	Question string `arg:"" optional:"" help:"Ask this, print the answer and end. Without it, and where standard input is no terminal, the question is all of standard input."`
+	Model    string   `arg:"" optional:"" default:"default" help:"A catalogue name, a .gguf file, a folder or a source. None: the catalogue's default model."`
+	Question []string `arg:"" optional:"" help:"Ask this, print the answer and end. Without it, and where standard input is no terminal, the question is all of standard input."`
 
 	System      string   `help:"Instructions for the model, before the conversation." placeholder:"TEXT"`
 	Temperature *float64 `help:"How freely words are chosen: 0 always takes the likeliest." placeholder:"T"`
@@ -53,14 +53,14 @@ func (c *chatCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	interactive := c.Question == "" && isTerminal(a.in)
+	question := c.question()
+	interactive := question == "" && isTerminal(a.in)
 	if interactive && c.JSON {
 		return errInput.Because("--json is for one question: give it as in galerne chat MODEL \"question\" --json, or on standard input")
 	}
 	if err := c.find(a, h, interactive); err != nil {
 		return err
 	}
-	question := c.Question
 	if question == "" && !interactive {
 		text, err := a.readInput("the question")
 		if err != nil {
@@ -93,11 +93,14 @@ func (c *chatCmd) Run(a *app) error {
 	return err
 }
 
+// question is what the command line asks, in quotes or not.
+func (c *chatCmd) question() string { return strings.Join(c.Question, " ") }
+
 // find makes sure that the model is here; on a terminal it offers to get it.
 func (c *chatCmd) find(a *app, h *hub.Hub, interactive bool) error {
 	_, err := h.Resolve(c.Model)
 	if err == nil || !isNotPulled(err) {
-		if err != nil && c.Question == "" && strings.ContainsAny(c.Model, " ?\n") {
+		if errors.Is(err, hub.ErrUnknown) && (len(c.Question) > 1 || len(c.Question) == 0 && strings.ContainsAny(c.Model, " ?\n")) {
 			return fmt.Errorf("%w; to ask the default model, write: galerne chat default \"...\"", err)
 		}
 		return err

@@ -59,6 +59,24 @@ func meant(err error) string {
 	return "galerne"
 }
 
+func newParser(c *cli, out, errOut io.Writer, exit func(code int), env environment) (*kong.Kong, error) {
+	return kong.New(c,
+		kong.Name("galerne"), kong.Description(description), kong.UsageOnError(),
+		kong.Writers(out, errOut), kong.Exit(exit),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}), kong.ValueFormatter(helpOf),
+		kong.Vars{"home": env.home, "listen": defaultListen, "scopes": scopeNames()},
+	)
+}
+
+// helpOf is what is told of a flag, its default with it where kong does not print that by itself.
+func helpOf(v *kong.Value) string {
+	text := kong.DefaultHelpValueFormatter(v)
+	if v.Flag != nil && v.Flag.PlaceHolder != "" && v.Default != "" {
+		text += " Default: " + v.Default + "."
+	}
+	return text
+}
+
 // asMeant puts what other programs understand into words that this one has: help, help COMMAND, --version, nothing.
 func asMeant(args []string) []string {
 	switch {
@@ -77,12 +95,7 @@ func asMeant(args []string) []string {
 func run(args []string, in io.Reader, out, errOut io.Writer, env environment) int {
 	var c cli
 	exit := -1
-	parser, err := kong.New(&c,
-		kong.Name("galerne"), kong.Description(description), kong.UsageOnError(),
-		kong.Writers(out, errOut), kong.Exit(func(code int) { exit = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 100}),
-		kong.Vars{"home": env.home, "listen": defaultListen, "scopes": scopeNames()},
-	)
+	parser, err := newParser(&c, out, errOut, func(code int) { exit = code }, env)
 	if err != nil {
 		fmt.Fprintln(errOut, "galerne:", err)
 		return 1

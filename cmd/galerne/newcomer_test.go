@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -150,6 +151,38 @@ func TestUpLooksBeforeItFetches(t *testing.T) {
 		status, _, errOut := command(t, environment{home: t.TempDir(), hfURL: "http://127.0.0.1:1"}, "up", "qwen3-8b", "--listen", listen)
 		if status != 1 || !strings.Contains(errOut, want) || strings.Contains(errOut, "fetching") {
 			t.Errorf("--listen %s: status %d, %s", listen, status, errOut)
+		}
+	}
+}
+
+// TestHelpNamesTheDefaults: what a flag is when it is left out stands beside it.
+func TestHelpNamesTheDefaults(t *testing.T) {
+	for name, defaults := range map[string][]string{
+		"serve": {"/data", "127.0.0.1:4747", "64", "256", "30s", "720h"}, "bench": {"512", "128", "1,4,16", "5"}, "inspect divergence": {"512"},
+	} {
+		_, help, _ := command(t, environment{home: "/data"}, append(strings.Fields(name), "--help")...)
+		text := strings.Join(strings.Fields(help), " ")
+		for _, value := range defaults {
+			if strings.Count(text, "Default: "+value+".") != 1 {
+				t.Errorf("galerne %s --help does not say once that a default is %s:\n%s", name, value, help)
+			}
+		}
+	}
+}
+
+// TestAQuestionNeedsNoQuotes: galerne chat MODEL what is this asks "what is this".
+func TestAQuestionNeedsNoQuotes(t *testing.T) {
+	var c cli
+	parser, err := newParser(&c, io.Discard, io.Discard, nil, environment{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse([]string{"chat", "m", "what", "is", "this?", "--stats"}); err != nil || c.Chat.question() != "what is this?" || !c.Chat.Stats {
+		t.Errorf("%v: %q", err, c.Chat.question())
+	}
+	for _, args := range [][]string{{"chat", "What", "is", "this?"}, {"chat", "What is this?"}} {
+		if status, _, errOut := command(t, environment{home: t.TempDir()}, args...); status != 1 || !strings.Contains(errOut, "galerne chat default") {
+			t.Errorf("galerne %q: status %d, %s", args, status, errOut)
 		}
 	}
 }

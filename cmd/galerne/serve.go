@@ -54,7 +54,7 @@ type serveFlags struct {
 	Slots     int           `help:"Answers that one model writes at once." default:"64" placeholder:"N"`
 	Queue     int           `help:"Requests that may wait for one model; more are refused." default:"256" placeholder:"N"`
 	NoGuess   bool          `help:"Do not guess an answer's next tokens from its own text and its prompt's. Answers are the same; those that quote or edit are slower."`
-	KeepAlive time.Duration `help:"Unload a model that was idle for so long; 0s: only when another needs the memory." placeholder:"DURATION"`
+	KeepAlive time.Duration `help:"Unload a model that was idle for so long; 0s, the default: only when another needs the memory." placeholder:"DURATION"`
 	Drain     time.Duration `help:"How long answers under way may take at shutdown; a second Ctrl-C ends them." default:"30s" placeholder:"DURATION"`
 
 	Upstreams []string `name:"upstream" sep:"none" help:"A model of another server with OpenAI's API (vLLM, SGLang, llama-server): its name here, the servers' addresses, and its name there if that differs. Their key is $$GALERNE_UPSTREAM_KEY. May be repeated." placeholder:"NAME=URL[,URL…][#NAME-THERE]"`
