@@ -10,12 +10,12 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/api/signature"
+	"github.com/galerne-ai/galerne/internal/chat"
 )
 
 // Scope is what a route does, as keys are limited to it.
@@ -63,7 +63,7 @@ type Key struct {
 	Tenant string // whose cached prefixes may be used
 	Scopes []Scope
 	Limits Limits
-	Models []string       // names, or patterns as path.Match reads them; empty: every model
+	Models []string       // names, or patterns as chat.Matches reads them; empty: every model
 	From   []netip.Prefix // where callers are; empty: anywhere
 
 	// Spent are the tokens of the day that SpentOn is in, as far as they have been written down, by all
@@ -95,7 +95,7 @@ func (k *Key) reaches(remote string) bool {
 // MayUse reports whether the key is good for a model.
 func (k *Key) MayUse(model string) bool {
 	for _, pattern := range k.Models {
-		if ok, err := path.Match(pattern, model); pattern == model || err == nil && ok {
+		if pattern == model || chat.Matches(pattern, model) {
 			return true
 		}
 	}

@@ -69,3 +69,12 @@ func TestWhoNamesNoModelMeansTheDefault(t *testing.T) {
 		}
 	}
 }
+
+func TestAKeysPatternsAreForNamesWithSlashesToo(t *testing.T) {
+	key := &api.Key{Models: []string{"qwen*", "[ab]-?"}}
+	for name, want := range map[string]bool{"qwen3-8b": true, "qwen/qwen3": true, "a-1": true, "c-1": false, "x/qwen": false, "": false} {
+		if key.MayUse(name) != want {
+			t.Errorf("%q: want %v", name, want)
+		}
+	}
+}

@@ -8,7 +8,7 @@ import (
 
 // Alias lets a model be asked for by other names.
 type Alias struct {
-	Pattern string // a name, or a pattern as path.Match reads it: gpt-*
+	Pattern string // a name, or a pattern: gpt-*
 	Model   string
 }
 
@@ -18,13 +18,20 @@ type Aliases struct {
 	Names []Alias
 }
 
+// Matches reports whether a name fits a pattern of path.Match's kind, in which * stands for any text: a slash is a letter.
+func Matches(pattern, name string) bool {
+	letters := strings.NewReplacer("/", "\x00")
+	ok, err := path.Match(letters.Replace(pattern), letters.Replace(name))
+	return err == nil && ok
+}
+
 // real is the name behind an alias, and the name itself where it is none.
 func (a Aliases) real(ctx context.Context, name string) string {
 	if name == "" {
 		return name
 	}
 	for _, n := range a.Names {
-		if ok, err := path.Match(strings.ToLower(n.Pattern), strings.ToLower(name)); err == nil && ok {
+		if Matches(strings.ToLower(n.Pattern), strings.ToLower(name)) {
 			if _, err := a.Backend.Model(ctx, name); err != nil {
 				return n.Model
 			}

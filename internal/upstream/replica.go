@@ -229,6 +229,9 @@ func (a *attempts) do(ctx context.Context, try func(*replica) error) (*replica, 
 		}
 	}
 	if last == nil || errors.Is(last, outbound.ErrUnreachable) {
+		if len(a.m.replicas) == 1 {
+			return nil, ErrDown.Because("upstream: the server of %s does not answer: %v", a.m.Name, last)
+		}
 		return nil, ErrDown.Because("upstream: none of the %d servers of %s answers: %v", len(a.m.replicas), a.m.Name, last)
 	}
 	return nil, last

@@ -9,6 +9,7 @@ package ollama
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 
@@ -65,10 +66,14 @@ func Surface(store Store) *api.Surface {
 
 type surface struct{ store Store }
 
-// running answers GET and HEAD /, by which programs find out that an Ollama is there.
+// running answers GET and HEAD /, by which programs find out that an Ollama is there. Who looks with a browser is a person.
 func running(c *api.Call) error {
+	text := "Ollama is running"
+	if strings.Contains(c.R.Header.Get("Accept"), "text/html") {
+		text = "Galerne is running. It has no pages: programs call its APIs, OpenAI's below /v1 (/v1/models lists the models).\n"
+	}
 	c.W.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = c.W.Write([]byte("Ollama is running")) // a caller who left needs no answer
+	_, _ = io.WriteString(c.W, text) // a caller who left needs no answer
 	return nil
 }
 

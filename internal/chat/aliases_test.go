@@ -1,0 +1,19 @@
+package chat_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/galerne-ai/galerne/internal/api/apitest"
+	"github.com/galerne-ai/galerne/internal/chat"
+)
+
+// TestAStarStandsForSlashesToo: many programs ask for org/model.
+func TestAStarStandsForSlashesToo(t *testing.T) {
+	a := chat.Aliases{Backend: &apitest.Backend{List: []chat.Model{{Name: "default"}, {Name: "m"}}}, Names: []chat.Alias{{Pattern: "openai/gpt-4?", Model: "default"}, {Pattern: "*", Model: "m"}}}
+	for name, want := range map[string]string{"openai/GPT-4o": "default", "openai/gpt-5": "m", "a/b/c": "m", "x": "m", "default": "default"} {
+		if m, err := a.Model(context.Background(), name); err != nil || m.Name != want {
+			t.Errorf("%s: %v %v, want %s", name, m, err, want)
+		}
+	}
+}
