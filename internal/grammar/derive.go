@@ -77,13 +77,13 @@ func (s *store) derive(t term, c uint8) term {
 	case isRule:
 		return s.frame(s.step(s.rules[n.a], c), empty)
 	case isAuto:
-		return s.step(s.unfold(n.a, int32(n.b), n.max), c)
+		return s.deriveAuto(n.a, int32(n.b), n.max, c)
 	}
 	return none
 }
 
-// unfold is a state of an automaton as a choice of what may come first.
-func (s *store) unfold(a term, state, max int32) term {
+// deriveAuto goes on with each symbol that may come next; a symbol is never empty.
+func (s *store) deriveAuto(a term, state, max int32, c uint8) term {
 	if max == 0 {
 		return none
 	}
@@ -92,9 +92,12 @@ func (s *store) unfold(a term, state, max int32) term {
 	}
 	auto := s.autos[a]
 	var list []term
-	for c, to := range auto.next[state] {
-		if to >= 0 {
-			list = append(list, s.cat2(auto.class[c], s.auto(a, to, max)))
+	for symbol, to := range auto.next[state] {
+		if to < 0 {
+			continue
+		}
+		if x := s.step(auto.class[symbol], c); x != none {
+			list = append(list, s.cat2(x, s.auto(a, to, max)))
 		}
 	}
 	return s.alt(list...)
@@ -125,40 +128,55 @@ func (s *store) classify() {
 			}
 		}
 	}
-	order := make([]string, 0, len(sets))
+	classes := classesOf(&single)
 	for text := range sets {
-		order = append(order, text)
+		classes.split(2, func(b byte) int { return int(text[b>>3] >> (b & 7) & 1) })
 	}
-	slices.Sort(order)
-	var class [256]int
-	for i := range class {
-		if single.has(byte(i)) {
-			class[i] = i + 1
-		}
-	}
-	for _, text := range order {
-		split := map[[2]int]int{}
-		for i, old := range class {
-			in := int(text[i>>3] >> (i & 7) & 1)
-			key := [2]int{old, in}
-			if _, ok := split[key]; !ok {
-				split[key] = len(split)
-			}
-			class[i] = split[key]
-		}
-	}
-	number := map[int]uint8{}
-	s.classRep = s.classRep[:0]
-	for i, old := range class {
-		c, ok := number[old]
-		if !ok {
-			c = uint8(len(s.classRep))
-			number[old] = c
-			s.classRep = append(s.classRep, byte(i))
-		}
-		s.classOf[i] = c
-	}
+	s.classOf, s.classRep = classes.of, classes.firsts()
 	s.next = nil
+}
+
+// byteClasses are classes of bytes, numbered as they appear.
+type byteClasses struct {
+	of    [256]uint8
+	count int
+}
+
+// classesOf has a class for each of the single bytes, and one for the others.
+func classesOf(single *byteSet) *byteClasses {
+	c := &byteClasses{count: 1}
+	c.split(257, func(b byte) int {
+		if single.has(b) {
+			return 1 + int(b)
+		}
+		return 0
+	})
+	return c
+}
+
+// split tells bytes of a class apart that are of different kinds, of which there are so many.
+func (c *byteClasses) split(kinds int, kind func(b byte) int) {
+	number := make([]int, c.count*kinds) // plus one, of a class and a kind
+	c.count = 0
+	for b, old := range c.of {
+		n := &number[int(old)*kinds+kind(byte(b))]
+		if *n == 0 {
+			c.count++
+			*n = c.count
+		}
+		c.of[b] = uint8(*n - 1)
+	}
+}
+
+// firsts is the first byte of each class.
+func (c *byteClasses) firsts() []byte {
+	out := make([]byte, 0, c.count)
+	for b, n := range c.of {
+		if int(n) == len(out) {
+			out = append(out, byte(b))
+		}
+	}
+	return out
 }
 
 // explore makes a regular term an automaton over the store's classes, keeping only states that lead to

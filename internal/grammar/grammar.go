@@ -367,7 +367,11 @@ func maxOf(a, b int32) int32 { return max(a, b) }
 
 // combine makes a grammar from the terms of others.
 func combine(join func(*store, []term) term, parts ...*Grammar) (*Grammar, error) {
-	s := newStore()
+	nodes := 0
+	for _, g := range parts {
+		nodes += len(g.base.nodes)
+	}
+	s := newStoreFor(min(nodes, maxTerms))
 	terms := make([]term, len(parts))
 	for i, g := range parts {
 		if at := slices.Index(parts[:i], g); at >= 0 {
@@ -439,17 +443,17 @@ func (s *store) until(triggers []Trigger, then []term, after term, end bool) ter
 	for i := 0; i < len(r.points) && !s.full; i++ {
 		var list []term
 		to := map[int]*byteSet{}
-		for b := range 256 {
-			n, hit := r.next(i, byte(b))
+		for c := range r.sets {
+			n, hit := r.next(i, c)
 			s.full = s.full || r.full
 			if hit >= 0 {
-				list = append(list, s.cat(s.bytes(byte(b), byte(b)), behind[hit]))
+				list = append(list, s.cat(s.set(r.sets[c]), behind[hit]))
 				continue
 			}
 			if to[n] == nil {
 				to[n] = new(byteSet)
 			}
-			to[n].add(byte(b), byte(b))
+			to[n].join(&r.sets[c])
 		}
 		for len(rules) < len(r.points) {
 			rules = append(rules, s.rule("text"))
@@ -471,10 +475,12 @@ type reading struct {
 	triggers []Trigger
 	leads    []*generation // of triggers that have one
 	prefixes map[string]bool
-	jumps    map[string]*[256]jump
+	jumps    map[string][]jump // by class
 	points   []point
 	number   map[string]int
-	full     bool // a lead has too many states
+	sets     []byteSet // the classes of bytes that no trigger tells apart
+	firsts   []byte    // the first of each
+	full     bool      // a lead has too many states
 }
 
 // point is what was read: the longest end that begins a text, and what is left of leads.
@@ -495,7 +501,7 @@ type jump struct {
 }
 
 func newReading(triggers []Trigger) *reading {
-	r := &reading{triggers: triggers, leads: make([]*generation, len(triggers)), prefixes: map[string]bool{"": true}, jumps: map[string]*[256]jump{}, number: map[string]int{}}
+	r := &reading{triggers: triggers, leads: make([]*generation, len(triggers)), prefixes: map[string]bool{"": true}, jumps: map[string][]jump{}, number: map[string]int{}}
 	var start point
 	for i, t := range triggers {
 		if t.Lead != nil {
@@ -508,7 +514,27 @@ func newReading(triggers []Trigger) *reading {
 		}
 	}
 	r.at(start)
+	r.classify()
 	return r
+}
+
+func (r *reading) classify() {
+	var single byteSet
+	for _, t := range r.triggers {
+		for _, b := range []byte(t.Text) {
+			single.add(b, b)
+		}
+	}
+	classes := classesOf(&single)
+	for _, g := range r.leads {
+		if g != nil {
+			classes.split(len(g.classRep), func(b byte) int { return int(g.classOf[b]) })
+		}
+	}
+	r.firsts, r.sets = classes.firsts(), make([]byteSet, classes.count)
+	for b, c := range classes.of {
+		r.sets[c].add(byte(b), byte(b))
+	}
 }
 
 // at numbers points.
@@ -526,13 +552,13 @@ func (r *reading) at(p point) int {
 	return n
 }
 
-// next is the point behind a byte, or the trigger that the byte completes; hit is -1 where it completes none.
-func (r *reading) next(from int, b byte) (to, hit int) {
+// next is the point behind a byte of class c, or the trigger that it completes; hit is -1 where it completes none.
+func (r *reading) next(from, c int) (to, hit int) {
 	read := r.points[from]
 	var p point
 	for _, l := range read.leads {
 		g := r.leads[l.trigger]
-		x := g.step(l.left, g.classOf[b])
+		x := g.step(l.left, g.classOf[r.firsts[c]])
 		r.full = r.full || g.full
 		switch {
 		case x == none:
@@ -542,7 +568,7 @@ func (r *reading) next(from int, b byte) (to, hit int) {
 			p.leads = append(p.leads, lead{l.trigger, x})
 		}
 	}
-	j := r.jump(read.read)[b]
+	j := r.jump(read.read)[c]
 	if j.hit >= 0 {
 		return 0, j.hit
 	}
@@ -550,18 +576,18 @@ func (r *reading) next(from int, b byte) (to, hit int) {
 	return r.at(p), -1
 }
 
-func (r *reading) jump(from string) *[256]jump {
+func (r *reading) jump(from string) []jump {
 	if known := r.jumps[from]; known != nil {
 		return known
 	}
-	all := new([256]jump)
-	for b := range all {
-		read := from + string([]byte{byte(b)})
+	all := make([]jump, len(r.firsts))
+	for c, b := range r.firsts {
+		read := from + string([]byte{b})
 		hit := slices.IndexFunc(r.triggers, func(t Trigger) bool { return t.Text != "" && strings.HasSuffix(read, t.Text) })
 		for !r.prefixes[read] {
 			read = read[1:]
 		}
-		all[b] = jump{read, hit}
+		all[c] = jump{read, hit}
 	}
 	r.jumps[from] = all
 	return all

@@ -61,12 +61,9 @@ type counts struct{ tokens, exits [][]int32 }
 func (g *Grammar) current() *generation {
 	if g.gen == nil || g.gen.full || len(g.gen.nodes) > g.gen.base+softStates || g.gen.weight > softWeight {
 		s := &store{
-			nodes: append([]node(nil), g.base.nodes...), index: make(map[nodeKey]term, 2*len(g.base.nodes)),
+			nodes: slices.Clip(g.base.nodes), below: g.base.index, index: map[nodeKey]term{},
 			rules: g.base.rules, names: g.base.names, autos: g.base.autos, free: g.base.free,
 			limit: len(g.base.nodes) + hardStates, classOf: g.base.classOf, classRep: g.base.classRep,
-		}
-		for k, t := range g.base.index {
-			s.index[k] = t
 		}
 		g.gen = &generation{store: s, base: len(s.nodes), masks: map[*Vocabulary]*masks{}}
 	}

@@ -74,7 +74,8 @@ type alphabet struct {
 type store struct {
 	nodes    []node
 	index    map[nodeKey]term
-	rules    []term // bodies
+	below    map[nodeKey]term // what is not in index, shared with others: of the grammar in which this store walks
+	rules    []term           // bodies
 	names    []string
 	autos    []alphabet
 	free     term            // one character of a JSON string, none if there is none: masks know it
@@ -90,8 +91,11 @@ type store struct {
 	next     [][]term // [term][class] → derivative plus one, 0 where it is not known yet
 }
 
-func newStore() *store {
-	s := &store{index: map[nodeKey]term{}, limit: maxTerms, chars: map[string]term{}}
+func newStore() *store { return newStoreFor(0) }
+
+// newStoreFor has room for so many nodes already.
+func newStoreFor(nodes int) *store {
+	s := &store{nodes: make([]node, 0, nodes+2), index: make(map[nodeKey]term, nodes), limit: maxTerms, chars: map[string]term{}}
 	s.nodes = append(s.nodes, node{kind: isNone}, node{kind: isEmpty, nullable: true})
 	return s
 }
@@ -99,6 +103,9 @@ func newStore() *store {
 func (s *store) intern(n node, key string) term {
 	k := nodeKey{n.kind, n.a, n.b, n.min, n.max, key}
 	if t, ok := s.index[k]; ok {
+		return t
+	}
+	if t, ok := s.below[k]; ok {
 		return t
 	}
 	if len(s.nodes) >= s.limit {
@@ -157,6 +164,12 @@ type byteSet [32]byte
 func (b *byteSet) add(lo, hi byte) {
 	for c := int(lo); c <= int(hi); c++ {
 		b[c>>3] |= 1 << (c & 7)
+	}
+}
+
+func (b *byteSet) join(other *byteSet) {
+	for i := range b {
+		b[i] |= other[i]
 	}
 }
 
@@ -448,7 +461,7 @@ func (s *store) seal(root term) (*store, term, error) {
 	if s.full {
 		return nil, none, errTooLarge()
 	}
-	c := newCopier(s, newStore())
+	c := newCopier(s, newStoreFor(len(s.nodes)))
 	c.keep = s.productive()
 	root = c.copy(root)
 	to := c.to
