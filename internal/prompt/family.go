@@ -1,7 +1,6 @@
 package prompt
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/galerne-ai/galerne/internal/grammar"
@@ -152,20 +151,20 @@ func (f *CallForm) Head(tool string) string {
 type Bare struct {
 	open    string
 	End     string // behind the arguments
-	Between string // in front of a further call; "" if there is none
+	Between string // in front of a further call
 	Close   string
 }
 
-// Lead is how such an answer begins, up to a tool's arguments: nothing else that begins so is read as that call
-// while it is written.
-func (b *Bare) Lead(tool string) string { return b.open + bareHead(tool, "["+blank+"]*") }
+// Lead is how such an answer begins, before a tool's name and behind it up to its arguments: nothing else that begins
+// so is read as that call while it is written.
+func (b *Bare) Lead() (before, behind string) { return bareHead(b.open, "["+blank+"]*") }
 
-// Next is a further call of a tool, up to its arguments.
-func (b *Bare) Next(tool string) string { return b.Between + bareHead(tool, " ?") }
+// Next is a further call.
+func (b *Bare) Next() (before, behind string) { return bareHead(b.Between, " ?") }
 
 // bareHead is the beginning of a call's object with that between its parts, as jsonHead reads it.
-func bareHead(tool, between string) string {
-	return strings.Join([]string{`\{`, `"name"`, ":", `"` + regexp.QuoteMeta(tool) + `"`, ",", `"(arguments|parameters)"`, ":"}, between)
+func bareHead(open, between string) (before, behind string) {
+	return open + strings.Join([]string{`\{`, `"name"`, ":", `"`}, between), strings.Join([]string{`"`, ",", `"(arguments|parameters)"`, ":"}, between)
 }
 
 // bares are the bare forms that the reader understands (see bareMay): objects, or blocks of code of them.

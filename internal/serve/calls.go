@@ -146,20 +146,25 @@ func (b *builder) bare() []grammar.Trigger {
 	arguments := b.arguments(grammar.Options{Whitespace: grammar.Indented})
 	var out []grammar.Trigger
 	for _, bare := range b.form.Bare {
-		space, end, rest := b.regex(" ?"), b.regex(bare.End), b.literal("")
-		if bare.Between != "" {
-			var any []*grammar.Grammar
-			for i := range b.tools {
-				any = append(any, b.seq(b.regex(bare.Next(b.tools[i].Name)), space, arguments[i], end))
-			}
-			rest = b.further(b.alt(any...))
-		}
-		rest = b.seq(end, rest, b.regex(bare.Close)) // once for all tools
+		space, end := b.regex(" ?"), b.regex(bare.End)
+		before, behind := b.around(bare.Next())
+		behind = b.seq(behind, space)
+		var any []*grammar.Grammar
 		for i := range b.tools {
-			out = append(out, grammar.Trigger{Lead: b.regex(bare.Lead(b.tools[i].Name)), Then: []*grammar.Grammar{space, arguments[i], rest}})
+			any = append(any, b.seq(b.literal(b.tools[i].Name), behind, arguments[i]))
+		}
+		rest := b.seq(end, b.further(b.seq(before, b.alt(any...), end)), b.regex(bare.Close)) // once for all tools
+		before, behind = b.around(bare.Lead())
+		for i := range b.tools {
+			out = append(out, grammar.Trigger{Lead: b.seq(before, b.literal(b.tools[i].Name), behind), Then: []*grammar.Grammar{space, arguments[i], rest}})
 		}
 	}
 	return out
+}
+
+// around is what stands before a tool's name and behind it.
+func (b *builder) around(before, behind string) (*grammar.Grammar, *grammar.Grammar) {
+	return b.regex(before), b.regex(behind)
 }
 
 // arguments are the forms of the tools' arguments.

@@ -20,7 +20,7 @@ type constraints struct {
 }
 
 // constraintsKept is how many compiled grammars a model keeps; when there are more all are dropped, since
-// compiling one takes milliseconds, or a second or two where it has a hundred strict tools.
+// compiling one takes milliseconds, or a second where it has a hundred strict tools.
 const constraintsKept = 128
 
 func newConstraints(m *loaded) *constraints {

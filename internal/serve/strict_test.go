@@ -235,13 +235,33 @@ func TestJSONThatIsNoCallStaysPossible(t *testing.T) {
 	}
 }
 
-// TestManyStrictToolsCompile: as many tools as OpenAI takes fit into one grammar.
-func TestManyStrictToolsCompile(t *testing.T) {
+// many makes grammars of calls of so many strict tools.
+func many(t testing.TB, tools int) *builder {
 	form, _ := speaks(t, "").format.CallForm()
-	b := builder{form: &form, most: callsMost}
-	for i := range 128 {
+	b := &builder{form: &form, most: callsMost}
+	for i := range tools {
 		b.tools = append(b.tools, chat.Tool{Name: fmt.Sprintf("tool_%d_of_many", i), Strict: true, Schema: orders.Schema})
 	}
+	return b
+}
+
+// BenchmarkStrictTools compiles what a set of tools costs once.
+func BenchmarkStrictTools(b *testing.B) {
+	for _, tools := range []int{4, 128} {
+		b.Run(fmt.Sprint(tools), func(b *testing.B) {
+			m := many(b, tools)
+			for b.Loop() {
+				if m.free("<think>", "</think>"); m.err != nil {
+					b.Fatal(m.err)
+				}
+			}
+		})
+	}
+}
+
+// TestManyStrictToolsCompile: as many tools as OpenAI takes fit into one grammar.
+func TestManyStrictToolsCompile(t *testing.T) {
+	b := many(t, 128)
 	g := b.free("", "")
 	if b.err != nil {
 		t.Fatal(b.err)
