@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/api"
@@ -52,6 +53,23 @@ func makeMaster(home string) error {
 		_ = os.Remove(f.Name()) // half a secret is none
 	}
 	return err
+}
+
+// exposed lists the files of secrets in the data folder that others on this machine can read. They are made for their owner
+// alone; copies and backups often are not.
+func exposed(home string) (paths []string) {
+	const others = 0o077
+	st, err := os.Stat(home)
+	if err != nil || st.Mode()&others == 0 || runtime.GOOS == "windows" { // whose mode bits say nothing
+		return nil
+	}
+	for _, name := range []string{"galerne.db", "signing.key", "webhook.secret", "files"} {
+		path := filepath.Join(home, name)
+		if st, err := os.Stat(path); err == nil && st.Mode()&others != 0 {
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 // Lookup implements api.Keys. Of a signed request only the key's ID comes.

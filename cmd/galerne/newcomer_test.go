@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -184,5 +186,30 @@ func TestAQuestionNeedsNoQuotes(t *testing.T) {
 		if status, _, errOut := command(t, environment{home: t.TempDir()}, args...); status != 1 || !strings.Contains(errOut, "galerne chat default") {
 			t.Errorf("galerne %q: status %d, %s", args, status, errOut)
 		}
+	}
+}
+
+// TestSecretsThatOthersCanReadAreTold: whoever reads signing.key can sign as everybody.
+func TestSecretsThatOthersCanReadAreTold(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no such rights")
+	}
+	home := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"signing.key": 0o644, "webhook.secret": 0o640, "galerne.db": 0o600, "other": 0o644} {
+		if err := errors.Join(os.WriteFile(filepath.Join(home, name), []byte("x"), 0o600), os.Chmod(filepath.Join(home, name), mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(home, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := exposed(home); !slices.Equal(got, []string{filepath.Join(home, "signing.key"), filepath.Join(home, "webhook.secret")}) {
+		t.Errorf("others can read %q", got)
+	}
+	if err := os.Chmod(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := exposed(home); len(got) > 0 {
+		t.Errorf("in a folder that is closed others can read %q", got)
 	}
 }

@@ -128,6 +128,9 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 		return err
 	}
 	defer goOn(a.ctx, kept, who.do(server))()
+	for _, path := range exposed(a.home) {
+		log.Warn("others on this machine can read what only the server should: take their rights away (chmod go-rwx)", "path", path)
+	}
 	log.Info("listening", "address", l.Addr().String(), "key", who.Any())
 	if started != nil {
 		go started(l.Addr().String(), who.Any(), backend)

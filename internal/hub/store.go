@@ -151,10 +151,12 @@ func (h *Hub) whole(m *Manifest) error {
 		path := h.at(treesDir, m.tree(), filepath.FromSlash(f.Path))
 		if n := sizeOf(path); n != f.Bytes {
 			found := fmt.Sprintf("has %d bytes", n)
-			if n < 0 {
+			if _, err := os.Stat(path); errors.Is(err, fs.ErrPermission) {
+				return ErrStore.Because("hub: %s: %w: mend its rights", m.Name, err)
+			} else if err != nil {
 				found = "is missing"
 			}
-			return ErrStore.Because("hub: %s: %s %s, %d belong there: run \"galerne pull --again %s\"", m.Name, path, found, f.Bytes, m.Name)
+			return ErrStore.Because("hub: %s: %s %s, %d bytes belong there: run \"galerne pull --again %s\"", m.Name, path, found, f.Bytes, m.Name)
 		}
 	}
 	return nil
