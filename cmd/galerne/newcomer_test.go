@@ -86,6 +86,10 @@ func TestWhatIsNotServedSaysWhatHelps(t *testing.T) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
+	l := &library{hub: h, elsewhere: []string{"mixtral"}}
+	if err := l.unserved("mixtrall", nil); strings.Contains(err.Error(), "nothing is on") || !strings.Contains(err.Error(), "served are mixtral; did you mean mixtral?") {
+		t.Errorf("models of other servers are forgotten: %v", err)
+	}
 	if err := (&library{hub: h}).unserved("gpt-4o", nil); !strings.Contains(err.Error(), "nothing is on this machine yet") || !strings.Contains(err.Error(), "galerne pull smollm2-135m") {
 		t.Error(err)
 	}

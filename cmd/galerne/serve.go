@@ -91,6 +91,10 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 	if err != nil {
 		return err
 	}
+	for _, text := range f.Upstreams {
+		name, _, _ := strings.Cut(text, "=")
+		library.elsewhere = append(library.elsewhere, name)
+	}
 	store, err := a.database()
 	if err != nil {
 		return err
@@ -233,8 +237,10 @@ func (f *serveFlags) checkListen(key bool) error {
 type library struct {
 	hub   *hub.Hub
 	fixed bool // the named ones, and those that were pulled since
-	mu    sync.Mutex
-	named []serve.Entry
+	// elsewhere are the models of other servers, to tell who asks for what is not served.
+	elsewhere []string
+	mu        sync.Mutex
+	named     []serve.Entry
 }
 
 func newLibrary(h *hub.Hub, models []string) (*library, error) {

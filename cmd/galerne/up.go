@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -104,6 +105,7 @@ func memoryOf(m *chat.Model) string {
 
 // unserved is the error for a name that nothing served has: what is served instead, and what helps.
 func (l *library) unserved(name string, served []string) error {
+	served = append(slices.Clone(served), l.elsewhere...)
 	have, names := "nothing is on this machine yet", map[string]string{}
 	if len(served) > 0 {
 		have = "served are " + strings.Join(served, ", ")
