@@ -87,7 +87,7 @@ func (l *library) check(s *serve.Server, log *slog.Logger) error {
 		switch all, err := l.hub.Models(); {
 		case err != nil:
 			log.Warn("some models are not served", "error", err)
-		case len(all) == 0:
+		case len(all) == 0 && len(l.elsewhere) == 0:
 			log.Warn("no model is on this machine yet: galerne pull gets one", "smallest", l.hub.Catalogue().Default)
 		}
 	}

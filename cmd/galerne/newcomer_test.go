@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -92,6 +94,20 @@ func TestWhatIsNotServedSaysWhatHelps(t *testing.T) {
 	}
 	if err := (&library{hub: h}).unserved("gpt-4o", nil); !strings.Contains(err.Error(), "nothing is on this machine yet") || !strings.Contains(err.Error(), "galerne pull smollm2-135m") {
 		t.Error(err)
+	}
+}
+
+// TestAGatewayLacksNoModel: a server of other servers' models alone is whole.
+func TestAGatewayLacksNoModel(t *testing.T) {
+	h, err := hub.Open(hub.Options{Home: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, elsewhere := range map[bool][]string{true: nil, false: {"far"}} {
+		var log bytes.Buffer
+		if err := (&library{hub: h, elsewhere: elsewhere}).check(nil, slog.New(slog.NewTextHandler(&log, nil))); err != nil || strings.Contains(log.String(), "galerne pull") != want {
+			t.Errorf("with %q: %v, %s", elsewhere, err, log.String())
+		}
 	}
 }
 
