@@ -26,6 +26,10 @@ const (
 	partBytes = 1 << 20
 	// partRows bounds the input rows of a part: parts that follow each other share their weights.
 	partRows = 64
+	// A worker has about this many parts of a product, since the others wait for the last one to end; fewer, but not fewer than the
+	// least, where parts would be shorter than a few microseconds: of so many bytes of weights, or so many multiplications.
+	partsMost, partsLeast = 32, 8
+	shortBytes, shortWork = 32 << 10, 1 << 18
 )
 
 // product is the one task behind MatMul; a pool has one, reused.
@@ -63,7 +67,7 @@ type dotCall struct {
 func (p *Pool) MatMul(jobs []Job) {
 	t := &p.product
 	t.jobs = jobs
-	units, most := 0, 0 // of a panel and partRows rows
+	units, most, work := 0, 0, 0 // of a panel and partRows rows; bytes and multiplications of the largest
 	for i := range jobs {
 		j := &jobs[i]
 		if j.W.Cols != j.In.Cols {
@@ -76,6 +80,7 @@ func (p *Pool) MatMul(jobs []Job) {
 		}
 		units += j.W.panels() * j.chunks()
 		most = max(most, j.W.panelBytes)
+		work = max(work, panelRows*j.W.Cols*min(j.rows(), partRows))
 	}
 	if units == 0 {
 		return
@@ -83,16 +88,23 @@ func (p *Pool) MatMul(jobs []Job) {
 	if len(t.scratch) < p.threads {
 		t.scratch, t.calls, t.copies = make([]tile, p.threads), make([]dotCall, p.threads), make([]panelCopy, p.threads)
 	}
-	t.perPart = max(1, min(units/(p.threads*8), partBytes/most))
-	if t.perPart > 1 {
-		t.perPart &^= 1 // kernels take panels by pairs where they can
-	}
+	t.perPart = perPart(units, p.threads, most, work)
 	parts := 0
 	for i := range jobs {
 		parts += t.parts(&jobs[i])
 	}
 	p.Run(parts, t)
 	t.jobs = nil
+}
+
+// perPart is how many panels a part has, of so many bytes, and multiplications with its rows.
+func perPart(units, threads, bytes, work int) int {
+	short := max(2, min(1+shortBytes/bytes, 1+shortWork/work))
+	n := min(max(units/(threads*partsMost), short), units/(threads*partsLeast), partBytes/bytes)
+	if n > 1 {
+		n &^= 1 // kernels take panels by pairs where they can
+	}
+	return max(1, n)
 }
 
 func (m *Matrix) panels() int { return (m.Rows + panelRows - 1) / panelRows }

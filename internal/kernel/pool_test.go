@@ -64,3 +64,22 @@ func TestProductsAgainAndAgain(t *testing.T) {
 		p.Close()
 	}
 }
+
+// TestPartsAreManyAndNotTooShort: one row of a small matrix, many rows of it, a wide one, and an output of a whole vocabulary.
+func TestPartsAreManyAndNotTooShort(t *testing.T) {
+	for _, c := range []struct{ units, threads, bytes, work, want int }{
+		{36, 2, 5 << 10, 576 * 16, 2},              // not fewer than 8 parts a worker, though they are short
+		{192, 2, 5 << 10, 576 * 16, 6},             // of one row: 32 KB
+		{192, 2, 5 << 10, 576 * 16 * 16, 2},        // of 16 rows: 300,000 multiplications
+		{1000, 2, 100 << 10, 4096 * 16 * 16, 10},   // a mebibyte
+		{9500, 2, 30 << 10, 896 * 16 * 64, 34},     // a mebibyte, in pairs of panels
+		{3, 2, 5 << 10, 576 * 16, 1},               // fewer panels than parts
+		{100, 2, 15 << 10, 1536 * 16 * 16, 2},      // a pair, though one panel were long enough
+		{100000, 2, 4 << 20, 1 << 18, 1},           // a panel of more than that
+		{1 << 20, 64, 5 << 10, 576 * 16 * 64, 204}, // many threads
+	} {
+		if got := perPart(c.units, c.threads, c.bytes, c.work); got != c.want {
+			t.Errorf("%+v: %d panels", c, got)
+		}
+	}
+}
