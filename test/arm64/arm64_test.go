@@ -97,7 +97,7 @@ func TestARealModelHasTheBitsItHasHere(t *testing.T) {
 	const folder, test = "internal/zoo", "TestRealModelsContinueSensibly/smollm2-135m.gguf"
 	here := answer(t, run(t, folder, "go", "test", "-count=1", "-v", "-run", test, "."))
 	there := answer(t, emulated(t, newest, build(t, folder), folder, test))
-	if kernels := run(t, "internal/kernel", "go", "test", "-count=1", "-v", "-run", "AssemblyIs", "."); !strings.Contains(kernels, "avx2") {
+	if kernels := run(t, "internal/kernel", "go", "test", "-count=1", "-v", "-run", "FilesAreWhat", "."); !strings.Contains(kernels, "avx2") {
 		t.Log("NOT TESTED to the bit: this machine has no AVX2")
 		here, there = text(here), text(there)
 	}
