@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/api"
@@ -46,22 +45,17 @@ func TestKeysAreForCallersOfTheirNetworksOnly(t *testing.T) {
 
 // TestWhoNamesNoModelMeansTheDefault: a key for that model may ask so, and the record says which it was.
 func TestWhoNamesNoModelMeansTheDefault(t *testing.T) {
-	var mu sync.Mutex
-	var done []api.Record
 	b := &apitest.Backend{Scripts: map[string]string{"": "start\ntext \"a\"\nfinish stop\nend"}, List: []chat.Model{{Name: "a"}, {Name: "b"}}}
-	s, err := api.New(api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, Keys: onlyA{}, Done: func(r api.Record) {
-		mu.Lock()
-		defer mu.Unlock()
-		done = append(done, r)
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, records := recorded(t, b)
 	for model, want := range map[string]int{"a": 200, "b": 403} {
 		key := &api.Key{ID: "k", Models: []string{model}, Scopes: []api.Scope{api.Generate}}
 		if status, _, text, err := s.Do(context.Background(), key, "POST", "/v1/say", nil, []byte(`{}`)); err != nil || status != want {
 			t.Errorf("a key for %s: %d %s %v, want %d", model, status, text, err, want)
 		}
+	}
+	done := records()
+	if len(done) != 2 {
+		t.Errorf("%d requests are on record, want 2: %+v", len(done), done)
 	}
 	for _, r := range done {
 		if r.Model != "a" {

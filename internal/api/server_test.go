@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -488,10 +489,11 @@ func TestWhoLeavesHasUsedWhatWasMade(t *testing.T) {
 	}
 }
 
-func TestRequestsFromInsidePassTheSameDoor(t *testing.T) {
+// recorded is a server with the surface x for keys of the model a, and what is on record of the requests that have ended.
+func recorded(t *testing.T, b *apitest.Backend) (s *api.Server, records func() []api.Record) {
+	t.Helper()
 	var mu sync.Mutex
 	var done []api.Record
-	b := &apitest.Backend{Scripts: map[string]string{"": "start prompt=5 cached=2\ntext \"a\"\nfinish stop\nend prompt=5 cached=2 answer=1"}, List: []chat.Model{{Name: "a"}, {Name: "b"}}}
 	s, err := api.New(api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, Keys: onlyA{}, Done: func(r api.Record) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -500,6 +502,16 @@ func TestRequestsFromInsidePassTheSameDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s, func() []api.Record {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(done)
+	}
+}
+
+func TestRequestsFromInsidePassTheSameDoor(t *testing.T) {
+	b := &apitest.Backend{Scripts: map[string]string{"": "start prompt=5 cached=2\ntext \"a\"\nfinish stop\nend prompt=5 cached=2 answer=1"}, List: []chat.Model{{Name: "a"}, {Name: "b"}}}
+	s, records := recorded(t, b)
 	key := &api.Key{ID: "k", Tenant: "t", Models: []string{"a"}, Scopes: []api.Scope{api.Generate}}
 	f := func(method, path, body string, want int) string {
 		t.Helper()
@@ -520,6 +532,7 @@ func TestRequestsFromInsidePassTheSameDoor(t *testing.T) {
 	f("GET", "/nothing", "", 404)
 	b.Scripts[""] = "start\ntext \"a\"\npanic"
 	f("POST", "/v1/say", `{"model":"a","stream":true}`, 500)
+	done := records()
 	if len(done) != 6 {
 		t.Fatalf("%d requests are on record, want 6: %+v", len(done), done)
 	}
