@@ -70,8 +70,8 @@ func Fit(c model.Config, w expert.Weights, limit int64, o *Options) (Memory, err
 	return m, err
 }
 
-// megabytes is as many as hold so many bytes; 10^6, as --memory has them.
-func megabytes(bytes int64) int64 { return (bytes + 1e6 - 1) / 1e6 }
+// Megabytes is as many as hold so many bytes; 10^6, as --memory has them.
+func Megabytes(bytes int64) int64 { return (bytes + 1e6 - 1) / 1e6 }
 
 // tokenBytes is what one token's keys and values take.
 func tokenBytes(c model.Config, o *Options) int64 {
@@ -97,7 +97,7 @@ func plan(c model.Config, weights, limit int64, o *Options) (Memory, error) {
 		if least := int64(o.Context + BlockTokens); room < least {
 			kv := (least + BlockTokens - 1) / BlockTokens * BlockTokens * token
 			return m, ErrMemory.Because("engine: weights take %d MB, %d tokens of context %d MB and working memory %d MB, but %d MB are allowed, %d MB would do: use a smaller model, a shorter context (--context), --cache q8, or more --memory",
-				megabytes(weights), o.Context, megabytes(kv), megabytes(m.Scratch), limit/1e6, megabytes(weights+kv+m.Scratch))
+				Megabytes(weights), o.Context, Megabytes(kv), Megabytes(m.Scratch), limit/1e6, Megabytes(weights+kv+m.Scratch))
 		}
 		o.Tokens = int(min(int64(o.Tokens), room))
 	}
@@ -146,7 +146,7 @@ func planPaged(c model.Config, w expert.Weights, limit int64, o *Options) (Memor
 	m.Experts = &Experts{Kept: kept.Count, Count: w.Count(), Room: kept.Bytes, Bytes: w.Total() - w.Dense}
 	if m.Total > limit {
 		return m, ErrMemory.Because("engine: %d MB are allowed, too few even for part of the experts: %d MB would do (dense weights %d MB, %d of %d experts %d MB, %d tokens of context %d MB, working memory %d MB): use a smaller model, a shorter context (--context), --cache q8, or more --memory",
-			limit/1e6, megabytes(m.Total), megabytes(w.Dense), kept.Count, m.Experts.Count, megabytes(kept.Bytes), o.Context, megabytes(m.KV), megabytes(m.Scratch))
+			limit/1e6, Megabytes(m.Total), Megabytes(w.Dense), kept.Count, m.Experts.Count, Megabytes(kept.Bytes), o.Context, Megabytes(m.KV), Megabytes(m.Scratch))
 	}
 	return m, nil
 }

@@ -108,7 +108,7 @@ func (s *Server) Check(name string) error {
 		return err
 	}
 	if memory.Total > s.o.Memory {
-		return ErrMemory.Because("serve: %s takes %d MB and %d MB are allowed: give more memory (--memory) or serve a smaller model", e.Name, (memory.Total+1e6-1)/1e6, s.o.Memory/1e6)
+		return ErrMemory.Because("serve: %s takes %d MB and %d MB are allowed: give more memory (--memory) or serve a smaller model", e.Name, engine.Megabytes(memory.Total), s.o.Memory/1e6)
 	}
 	t, err := prompt.Tokenizer(f)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
+	"github.com/galerne-ai/galerne/internal/engine"
 	"github.com/galerne-ai/galerne/internal/zoo"
 )
 
@@ -134,7 +135,7 @@ func (s *Server) take(sl *slot, bytes int64) error {
 			return nil
 		case oldest == nil:
 			return ErrMemory.Because("serve: %s takes %d MB, %d of %d MB are taken by models in use or pinned: try again when they are idle, or give more memory (--memory)",
-				sl.entry.Name, (bytes+1e6-1)/1e6, used/1e6, s.o.Memory/1e6).After(5 * time.Second)
+				sl.entry.Name, engine.Megabytes(bytes), used/1e6, s.o.Memory/1e6).After(5 * time.Second)
 		default:
 			s.drop(oldest)
 		}
