@@ -12,7 +12,7 @@ type Work struct {
 	Name   string // product Q4_1, attention; of another package's task its type
 	Bytes  int64  // of weights, or of keys and values, that are read
 	Ops    int64  // multiplications and additions
-	Busy   int64  // operations of the unit's bare loop (see Limits) that keep it as busy as all that the kernels do beside Ops; at least Ops
+	Busy   int64  // operations that the bare loop of Limits makes while the kernels make Ops and all else that they need, or Ops where nobody counted
 	Floats bool   // they are of floats, not of integers
 }
 
@@ -98,7 +98,6 @@ type limit struct {
 type Probe struct {
 	pool                    *Pool
 	read                    *readTask
-	next                    int // chunk of the buffer
 	free                    func()
 	bytes, integers, floats rate
 }
@@ -140,15 +139,10 @@ func (q *Probe) Close() { q.free() }
 
 // Sample measures for less than a millisecond. The pool must be idle; what a Trace is told has ended.
 func (q *Probe) Sample() {
-	parts := probeParts * q.pool.threads
-	if q.read.first = q.next; len(q.read.buffer) <= (q.next+parts)*probeChunk {
-		q.next = 0
-	} else {
-		q.next += parts
-	}
-	start := time.Now()
+	parts, start := probeParts*q.pool.threads, time.Now()
 	q.pool.run(parts, q.read)
 	q.bytes.add(parts*probeChunk, start)
+	q.read.first = (q.read.first + parts) % (len(q.read.buffer) / probeChunk)
 	integers, floats := limits()
 	q.turn(integers, &q.integers)
 	q.turn(floats, &q.floats)
@@ -185,7 +179,7 @@ func (p *Pool) Measure(size int) (Limits, error) {
 
 type readTask struct {
 	buffer []byte
-	first  int // chunk
+	first  int // chunk; the buffer has a multiple of a sample's
 	sums   [][8]float32
 }
 
