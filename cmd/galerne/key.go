@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/api"
+	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/db"
 	"github.com/galerne-ai/galerne/internal/govern"
 )
@@ -110,7 +111,7 @@ func (c *keyAddCmd) Run(a *app) error {
 		}
 	}
 	for _, m := range c.Models {
-		if _, err := filepath.Match(m, ""); err != nil {
+		if !chat.IsPattern(m) {
 			return fmt.Errorf("%q is no pattern of models: write a name, or one with * for any text", m)
 		}
 	}

@@ -39,6 +39,15 @@ func TestAnEmptyFlagIsNoPermission(t *testing.T) {
 	}
 }
 
+// TestAPatternThatNothingFitsIsRefused: on Windows too, where paths are matched otherwise than names.
+func TestAPatternThatNothingFitsIsRefused(t *testing.T) {
+	for _, pattern := range []string{`qwen\`, "qwen["} {
+		if status, out, errOut := command(t, environment{home: t.TempDir()}, "key", "add", "a", "--model", pattern); status == 0 || out != "" || !strings.Contains(errOut, "no pattern of models") {
+			t.Errorf("%q: status %d\n%s%s", pattern, status, out, errOut)
+		}
+	}
+}
+
 // TestTimesLookTheWayTheyAreMeant: a key ends in 7 days, usage is asked of the last 7.
 func TestTimesLookTheWayTheyAreMeant(t *testing.T) {
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)

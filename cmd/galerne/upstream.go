@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"path"
 	"strings"
 	"time"
 
@@ -26,7 +25,7 @@ func (f *serveFlags) everyModel(a *app, own chat.Backend, log *slog.Logger) (all
 	named := chat.Aliases{Backend: all}
 	for _, text := range f.Aliases {
 		name, model, ok := strings.Cut(text, "=")
-		if _, err := path.Match(name, ""); !ok || name == "" || model == "" || err != nil {
+		if !ok || name == "" || model == "" || !chat.IsPattern(name) {
 			close()
 			return nil, nil, fmt.Errorf("--alias %s: write NAME=MODEL, as in gpt-*=qwen3-8b", text)
 		}

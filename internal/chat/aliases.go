@@ -18,11 +18,21 @@ type Aliases struct {
 	Names []Alias
 }
 
+// IsPattern reports whether a text is a pattern that Matches can read.
+func IsPattern(text string) bool {
+	_, err := match(text, "")
+	return err == nil
+}
+
 // Matches reports whether a name fits a pattern of path.Match's kind, in which * stands for any text: a slash is a letter.
 func Matches(pattern, name string) bool {
-	letters := strings.NewReplacer("/", "\x00")
-	ok, err := path.Match(letters.Replace(pattern), letters.Replace(name))
+	ok, err := match(pattern, name)
 	return err == nil && ok
+}
+
+func match(pattern, name string) (bool, error) {
+	letters := strings.NewReplacer("/", "\x00")
+	return path.Match(letters.Replace(pattern), letters.Replace(name))
 }
 
 // real is the name behind an alias, and the name itself where it is none.

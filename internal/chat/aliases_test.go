@@ -17,3 +17,12 @@ func TestAStarStandsForSlashesToo(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsNoPatternMatchesNothing: a pattern is checked where it is written down by what reads it later, on every system.
+func TestWhatIsNoPatternMatchesNothing(t *testing.T) {
+	for text, want := range map[string]bool{"qwen*": true, "org/[ab]?": true, `a\*`: true, "": true, `qwen\`: false, "[": false, "[]": false, "a/[b-": false, "x[": false} {
+		if chat.IsPattern(text) != want || !want && chat.Matches(text, text) {
+			t.Errorf("%q: want %v", text, want)
+		}
+	}
+}
