@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +21,8 @@ type guarded struct {
 }
 
 // allow notes the model that a call asks for, and refuses it to a key that is not for it. Who names none asks for the
-// default, and then asks for it by its name, so that it is the one that was allowed.
+// default; who needs another of the model's names to be let in, for that: it goes on by its own name, so that it is the one
+// that was allowed.
 func (g *guarded) allow(ctx context.Context, model *string) error {
 	if *model == "" {
 		if m, err := g.inner.Model(ctx, ""); err == nil {
@@ -30,10 +32,38 @@ func (g *guarded) allow(ctx context.Context, model *string) error {
 	g.c.used.mu.Lock()
 	g.c.model = *model
 	g.c.used.mu.Unlock()
-	if k := g.c.Key; k != nil && !k.MayUse(*model) {
+	if k := g.c.Key; k == nil || k.MayUse(*model) {
+		return nil
+	}
+	m, err := g.inner.Model(ctx, *model)
+	switch {
+	case err != nil && !errors.Is(err, chat.ErrModel):
+		return err
+	case err != nil || !g.mine(ctx)(m):
 		return ErrScope.Because("api: this key is not for model %q", *model).At("model")
 	}
+	*model = m.Name
 	return nil
+}
+
+// mine tells the models that the key is for under any of their names: some name that the key is for means the model now. A
+// pattern is a name that fits itself; a name that is listed may be another model's too, and mean that.
+func (g *guarded) mine(ctx context.Context) func(m *chat.Model) bool {
+	k := g.c.Key
+	meaning := func(name string) string {
+		if m, err := g.inner.Model(ctx, name); err == nil {
+			return m.Name
+		}
+		return ""
+	}
+	var meant []string
+	for _, name := range k.Models {
+		meant = append(meant, meaning(name))
+	}
+	return func(m *chat.Model) bool {
+		return k.MayUse(m.Name) || slices.Contains(meant, m.Name) ||
+			slices.ContainsFunc(m.Aliases, func(name string) bool { return k.MayUse(name) && meaning(name) == m.Name })
+	}
 }
 
 func (g *guarded) tenant() string {
@@ -211,13 +241,8 @@ func (g *guarded) Models(ctx context.Context) ([]chat.Model, error) {
 	if err != nil || g.c.Key == nil {
 		return all, err
 	}
-	var out []chat.Model
-	for _, m := range all {
-		if g.c.Key.MayUse(m.Name) {
-			out = append(out, m)
-		}
-	}
-	return out, nil
+	mine := g.mine(ctx)
+	return slices.DeleteFunc(all, func(m chat.Model) bool { return !mine(&m) }), nil
 }
 
 func (g *guarded) Model(ctx context.Context, name string) (*chat.Model, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,4 +72,50 @@ func TestAKeysPatternsAreForNamesWithSlashesToo(t *testing.T) {
 			t.Errorf("%q: want %v", name, want)
 		}
 	}
+}
+
+// TestAKeyIsForAModelUnderAllItsNames: names that mean one model are one, and a name of two that means another is no way to it.
+func TestAKeyIsForAModelUnderAllItsNames(t *testing.T) {
+	own := &apitest.Backend{Scripts: map[string]string{"": "start\ntext \"a\"\nfinish stop\nend"}, List: []chat.Model{{Name: "small", Aliases: []string{"tiny", "Small-Q4"}}, {Name: "big", Aliases: []string{"tiny"}}}}
+	b := chat.Aliases{Backend: own, Names: []chat.Alias{{Pattern: "gpt-mini", Model: "tiny"}, {Pattern: "gpt-*", Model: "big"}, {Pattern: "small", Model: "big"}}}
+	s, err := api.New(api.Options{Backend: b, Surfaces: []*api.Surface{plain("x"), {Name: "list", Error: plain("x").Error, Routes: []api.Route{{Method: "GET", Pattern: "/v1/list", Scope: api.Models, Handle: list}}}}, Keys: onlyA{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, big := []string{"small", "tiny", "Small-Q4", "gpt-mini", "GPT-Mini"}, []string{"big", "gpt-5", "gpt-4o"}
+	for key, want := range map[string][]string{
+		"small": small, "tiny": small, "SMALL": small, "gpt-mini": small, "*q4": small,
+		"big": big, "gpt-5": big, "gpt-4*": big, "b*": big, "none": nil, "gpt-*": slices.Concat(small, big), "gpt-min?": slices.Concat(small, big), // gpt-minx means big
+	} {
+		k := &api.Key{ID: "k", Models: []string{key}}
+		for _, name := range slices.Concat([]string{"none of these"}, small, big) {
+			status, _, text, err := s.Do(context.Background(), k, "POST", "/v1/say", nil, []byte(`{"model":"`+name+`"}`))
+			if may := slices.Contains(want, name); err != nil || (status == 200) != may || !may && status != 403 {
+				t.Errorf("a key for %s asks for %s: %d %s %v", key, name, status, text, err)
+			}
+		}
+		for _, model := range []string{"small", "big"} {
+			if _, _, text, _ := s.Do(context.Background(), k, "GET", "/v1/list", nil, nil); strings.Contains(string(text), model) != slices.Contains(want, model) {
+				t.Errorf("a key for %s sees %s", key, text)
+			}
+		}
+	}
+	for _, r := range own.Asked() {
+		if r.Model != "small" && r.Model != "big" && r.Model != "tiny" && r.Model != "Small-Q4" {
+			t.Errorf("asked for %q behind the aliases", r.Model)
+		}
+	}
+}
+
+// list answers with the models' names.
+func list(c *api.Call) error {
+	all, err := c.Backend.Models(c.R.Context())
+	var names []string
+	for _, m := range all {
+		names = append(names, m.Name)
+	}
+	if err != nil {
+		return err
+	}
+	return c.JSON(200, names)
 }

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -24,7 +25,8 @@ func IsPattern(text string) bool {
 	return err == nil
 }
 
-// Matches reports whether a name fits a pattern of path.Match's kind, in which * stands for any text: a slash is a letter.
+// Matches reports whether a name fits a pattern of path.Match's kind, in which * stands for any text: a slash is a letter. Models'
+// names do not tell capitals from small letters, and neither do patterns.
 func Matches(pattern, name string) bool {
 	ok, err := match(pattern, name)
 	return err == nil && ok
@@ -32,7 +34,7 @@ func Matches(pattern, name string) bool {
 
 func match(pattern, name string) (bool, error) {
 	letters := strings.NewReplacer("/", "\x00")
-	return path.Match(letters.Replace(pattern), letters.Replace(name))
+	return path.Match(letters.Replace(strings.ToLower(pattern)), letters.Replace(strings.ToLower(name)))
 }
 
 // real is the name behind an alias, and the name itself where it is none.
@@ -41,7 +43,7 @@ func (a Aliases) real(ctx context.Context, name string) string {
 		return name
 	}
 	for _, n := range a.Names {
-		if Matches(strings.ToLower(n.Pattern), strings.ToLower(name)) {
+		if Matches(n.Pattern, name) {
 			if _, err := a.Backend.Model(ctx, name); err != nil {
 				return n.Model
 			}
@@ -102,22 +104,37 @@ func (a Aliases) Count(ctx context.Context, r *Request) (int, error) {
 	return a.Backend.Count(ctx, a.renamed(ctx, r))
 }
 
-// Models implements Library: names that are no patterns are shown as aliases.
+// Models implements Library: names that are no patterns are shown as aliases of what they mean.
 func (a Aliases) Models(ctx context.Context) ([]Model, error) {
 	all, err := a.Backend.Models(ctx)
+	further := a.further(ctx)
 	for i := range all {
-		for _, n := range a.Names {
-			if n.Model == all[i].Name && !strings.ContainsAny(n.Pattern, `*?[\`) {
-				all[i].Aliases = append(all[i].Aliases, n.Pattern)
-			}
-		}
+		all[i].Aliases = slices.Concat(all[i].Aliases, further[all[i].Name])
 	}
 	return all, err
 }
 
 // Model implements Library.
 func (a Aliases) Model(ctx context.Context, name string) (*Model, error) {
-	return a.Backend.Model(ctx, a.real(ctx, name))
+	m, err := a.Backend.Model(ctx, a.real(ctx, name))
+	if err == nil {
+		m.Aliases = slices.Concat(m.Aliases, a.further(ctx)[m.Name])
+	}
+	return m, err
+}
+
+// further are the names of models that they have here alone.
+func (a Aliases) further(ctx context.Context) map[string][]string {
+	names := map[string][]string{}
+	for _, n := range a.Names {
+		if strings.ContainsAny(n.Pattern, `*?[\`) || a.real(ctx, n.Pattern) != n.Model {
+			continue
+		}
+		if m, err := a.Backend.Model(ctx, n.Model); err == nil {
+			names[m.Name] = append(names[m.Name], n.Pattern)
+		}
+	}
+	return names
 }
 
 // Load implements Library.

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/api/apitest"
@@ -14,6 +15,21 @@ func TestAStarStandsForSlashesToo(t *testing.T) {
 	for name, want := range map[string]string{"openai/GPT-4o": "default", "openai/gpt-5": "m", "a/b/c": "m", "x": "m", "default": "default"} {
 		if m, err := a.Model(context.Background(), name); err != nil || m.Name != want {
 			t.Errorf("%s: %v %v, want %s", name, m, err, want)
+		}
+	}
+}
+
+// TestAModelIsToldWithTheNamesThatMeanIt: one that the backend has itself means another model, one that is an alias of an alias the same.
+func TestAModelIsToldWithTheNamesThatMeanIt(t *testing.T) {
+	a := chat.Aliases{Backend: &apitest.Backend{List: []chat.Model{{Name: "a", Aliases: []string{"tiny"}}, {Name: "b"}}},
+		Names: []chat.Alias{{Pattern: "mini", Model: "TINY"}, {Pattern: "a", Model: "b"}, {Pattern: "gpt-*", Model: "b"}, {Pattern: "gpt-a", Model: "a"}}}
+	all, err := a.Models(context.Background())
+	if err != nil || len(all) != 2 || !slices.Equal(all[0].Aliases, []string{"tiny", "mini"}) || len(all[1].Aliases) != 0 {
+		t.Errorf("%+v %v", all, err)
+	}
+	for _, name := range []string{"a", "tiny", "mini"} {
+		if m, err := a.Model(context.Background(), name); err != nil || m.Name != "a" || !slices.Equal(m.Aliases, all[0].Aliases) {
+			t.Errorf("%s: %+v %v", name, m, err)
 		}
 	}
 }

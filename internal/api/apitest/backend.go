@@ -68,13 +68,16 @@ func (b *Backend) models() []chat.Model {
 }
 
 // Models lists the models.
-func (b *Backend) Models(context.Context) ([]chat.Model, error) { return b.models(), nil }
+func (b *Backend) Models(context.Context) ([]chat.Model, error) {
+	return slices.Clone(b.models()), nil
+}
 
-// Model gives one by name or alias; "" is the first. One that has a script is there too.
+// Model gives one by name or alias, in capitals or not; "" is the first. One that has a script is there too.
 func (b *Backend) Model(_ context.Context, name string) (*chat.Model, error) {
 	all := b.models()
+	named := func(own string) bool { return strings.EqualFold(own, name) }
 	for _, m := range append(all[:len(all):len(all)], b.Unlisted...) {
-		if name == "" || m.Name == name || slices.Contains(m.Aliases, name) {
+		if name == "" || named(m.Name) || slices.ContainsFunc(m.Aliases, named) {
 			return &m, nil
 		}
 	}
