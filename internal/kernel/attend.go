@@ -23,6 +23,7 @@ type Attention struct {
 	Arena   []byte    // one layer's
 	Spans   []Span    // the step's
 	Q, Out  []float32 // [rows][Heads][HeadDim]; Out may be Q
+	Batch   *Input    // becomes Out as a batch; nil: nobody wants it
 	Heads   int
 	Scale   float32
 	SoftCap float32 // 0: none; else scores are SoftCap·tanh(score/SoftCap)
@@ -89,8 +90,24 @@ func (p *Pool) Attend(a *Attention) {
 	for len(a.scratch) < p.threads {
 		a.scratch = append(a.scratch, a.newScratch())
 	}
+	if a.Batch != nil {
+		p.expect(a)
+	}
 	a.cut()
 	p.Run(len(a.pieces), a)
+}
+
+// expect makes Out the batch. Pieces fill it by heads, so that these must be whole blocks of the batch's integers.
+func (p *Pool) expect(a *Attention) {
+	rows, width := 0, a.Heads*a.Layout.HeadDim
+	for _, s := range a.Spans {
+		rows = max(rows, s.Start+s.Rows)
+	}
+	if a.Layout.HeadDim%32 == 0 {
+		p.Expect(a.Batch, a.Out, rows, width)
+	} else {
+		p.Set(a.Batch, a.Out, rows, width)
+	}
 }
 
 func (a *Attention) newScratch() attendScratch {
@@ -174,6 +191,9 @@ func (a *Attention) attend(p, next *piece, t *attendScratch) {
 			i := r*p.many + g
 			copy(out[g*dim:][:dim], t.acc[i*dim:])
 			Scale(out[g*dim:][:dim], 1/sumLanes(t.sum[16*i:]))
+		}
+		if a.Batch != nil {
+			a.Batch.filled(s.Start+p.from+r, p.first*dim, (p.first+p.many)*dim)
 		}
 	}
 }

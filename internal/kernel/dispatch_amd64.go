@@ -179,17 +179,13 @@ func scatter(to []byte, size int, line []byte) {
 	scatterAVX2(&to[0], size, &line[0])
 }
 
-func sumSquares(x []float32) float32 {
-	n := len(x) &^ 7
-	if !useAVX2 || n == 0 {
-		return sumSquaresGeneric(x)
+func squares(x []float32, part *[32]float32) {
+	n := len(x) &^ 31
+	if useAVX2 && n > 0 {
+		squaresAVX2(&x[0], n, part)
+		x = x[n:]
 	}
-	var part [8]float32
-	squaresAVX2(&x[0], n, &part)
-	for i, v := range x[n:] {
-		part[i] += float32(v * v)
-	}
-	return sumParts(&part)
+	squaresGeneric(x, part)
 }
 
 func expSum(dst, x []float32, most float32) float32 {

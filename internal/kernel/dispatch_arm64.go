@@ -106,10 +106,12 @@ func ropeHalves(lo, hi, cos, sin []float32) {
 
 func swiGLU(gate, up []float32) { swiGLUNEON(first(gate), first(up), len(gate)) }
 
-func sumSquares(x []float32) float32 {
-	var part [8]float32
-	squaresNEON(first(x), len(x), &part)
-	return sumParts(&part)
+func squares(x []float32, part *[32]float32) {
+	n := len(x) &^ 31
+	if n > 0 {
+		squaresNEON(&x[0], n, part)
+	}
+	squaresGeneric(x[n:], part)
 }
 
 func expSum(dst, x []float32, most float32) float32 {

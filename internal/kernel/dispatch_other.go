@@ -9,7 +9,7 @@ func quantizeRow(x []float32, lines []byte) { quantizeRowGeneric(x, lines) }
 
 func (f *form) tileRows(left int) int                      { return min(left, maxRows) }
 func transpose(lines, rows []byte, stride, runs int)       { transposeGeneric(lines, rows, stride, runs) }
-func sumSquares(x []float32) float32                       { return sumSquaresGeneric(x) }
+func squares(x []float32, part *[32]float32)               { squaresGeneric(x, part) }
 func expSum(dst, x []float32, most float32) float32        { return expSumGeneric(dst, x, most) }
 func swiGLU(gate, up []float32)                            { swiGLUGeneric(gate, up) }
 func toF16(dst []uint16, x []float32)                      { toF16Generic(dst, x) }

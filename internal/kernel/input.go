@@ -55,9 +55,12 @@ func (p *Pool) Expect(in *Input, x []float32, rows, cols int) {
 }
 
 // Filled says that a row of an expected batch has its numbers, once a row. Workers may call it for different rows at the same time.
-func (in *Input) Filled(row int) {
+func (in *Input) Filled(row int) { in.filled(row, 0, in.Cols) }
+
+// filled is Filled of columns [from, to), multiples of 32.
+func (in *Input) filled(row, from, to int) {
 	if in.expected {
-		in.Part(row, 0)
+		quantizeRow(in.x[row*in.Cols+from:row*in.Cols+to], in.row(row)[from/32*lineBytes:to/32*lineBytes])
 	}
 }
 

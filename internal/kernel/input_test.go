@@ -3,6 +3,7 @@ package kernel
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -235,5 +236,36 @@ func TestAnExpectedBatchIsAsOneThatWasThere(t *testing.T) {
 		if got := product(&gathered); !slices.Equal(got[:outs], want[(rows-1)*outs:]) || !slices.Equal(got[outs:], want[:outs]) {
 			t.Fatalf("batch %d: rows gathered from it give %v", i, got)
 		}
+	}
+}
+
+// TestAttentionLeavesABatch: what attention fills is rounded where it is filled, head by head, or behind it where heads are not whole blocks.
+func TestAttentionLeavesABatch(t *testing.T) {
+	rng := rand.New(rand.NewPCG(33, 34))
+	pool := NewPool(2)
+	defer pool.Close()
+	for _, dim := range []int{32, 64, 48} {
+		const rows, heads, kv, outs = 19, 6, 2, 32
+		l := CacheLayout{KVHeads: kv, HeadDim: dim, BlockTokens: maxBlock}
+		arena := make([]byte, l.BlockBytes())
+		for i := range rows {
+			l.Store(arena, 0, i, randomFloats(rng, kv*dim), randomFloats(rng, kv*dim))
+		}
+		m := mustPack(t, pool, dtype.Q8_0, outs, heads*dim, randomWeights(rng, dtype.Q8_0, outs, heads*dim))
+		var in, whole Input
+		a := Attention{Layout: l, Arena: arena, Heads: heads, Scale: 0.2, Batch: &in, Out: make([]float32, rows*heads*dim)}
+		for i, spans := range [][]Span{{{Rows: rows, Table: []int32{0}}}, {{Rows: 7, Table: []int32{0}}, {Start: 7, Rows: 12, Pos: 7, Table: []int32{0}}}} {
+			a.Spans, a.Q = spans, randomFloats(rng, len(a.Out))
+			pool.Attend(&a)
+			pool.Set(&whole, a.Out, rows, heads*dim)
+			got, want := make([]float32, rows*outs), make([]float32, rows*outs)
+			pool.MatMul([]Job{{W: m, In: &in, Dst: got, Stride: outs}})
+			pool.MatMul([]Job{{W: m, In: &whole, Dst: want, Stride: outs}})
+			same(t, dtype.Q8_0, fmt.Sprintf("heads of %d, batch %d", dim, i), got, want)
+			if in.expected != (i > 0 && dim%32 == 0) {
+				t.Errorf("heads of %d, batch %d: rounded by attention: %v", dim, i, in.expected)
+			}
+		}
+		m.Close()
 	}
 }

@@ -12890,33 +12890,49 @@ TEXT ·squaresNEON(SB), NOSPLIT, $0-24
 	MOVD x+0(FP), R1
 	MOVD n+8(FP), R0
 	MOVD part+16(FP), R4
-	WORD $0x4f00e405 // movi v5.16b, #0
-	WORD $0x4f00e406 // movi v6.16b, #0
-	SUBS $8, R0
-	BLT squaresNEON_rest
-squaresNEON_eights:
+	WORD $0x3dc00090 // ldr q16, [x4]
+	WORD $0x3dc00491 // ldr q17, [x4, #0x10]
+	WORD $0x3dc00892 // ldr q18, [x4, #0x20]
+	WORD $0x3dc00c93 // ldr q19, [x4, #0x30]
+	WORD $0x3dc01094 // ldr q20, [x4, #0x40]
+	WORD $0x3dc01495 // ldr q21, [x4, #0x50]
+	WORD $0x3dc01896 // ldr q22, [x4, #0x60]
+	WORD $0x3dc01c97 // ldr q23, [x4, #0x70]
+squares:
 	WORD $0x3cc10420 // ldr q0, [x1], #0x10
 	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
-	WORD $0x4e20d4a5 // fadd v5.4s, v5.4s, v0.4s
+	WORD $0x4e20d610 // fadd v16.4s, v16.4s, v0.4s
 	WORD $0x3cc10421 // ldr q1, [x1], #0x10
 	WORD $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
-	WORD $0x4e21d4c6 // fadd v6.4s, v6.4s, v1.4s
-	SUBS $8, R0
-	BGE squaresNEON_eights
-squaresNEON_rest:
-	WORD $0x3d800085 // str q5, [x4]
-	WORD $0x3d800486 // str q6, [x4, #0x10]
-	ADDS $8, R0
-	BEQ squaresNEON_end
-squaresNEON_one:
-	WORD $0xbd400085 // ldr s5, [x4]
-	WORD $0xbc404420 // ldr s0, [x1], #4
-	WORD $0x6e20dc00 // fmul v0.4s, v0.4s, v0.4s
-	WORD $0x4e20d4a5 // fadd v5.4s, v5.4s, v0.4s
-	WORD $0xbc004485 // str s5, [x4], #4
-	SUBS $1, R0
-	BNE squaresNEON_one
-squaresNEON_end:
+	WORD $0x4e21d631 // fadd v17.4s, v17.4s, v1.4s
+	WORD $0x3cc10422 // ldr q2, [x1], #0x10
+	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
+	WORD $0x4e22d652 // fadd v18.4s, v18.4s, v2.4s
+	WORD $0x3cc10423 // ldr q3, [x1], #0x10
+	WORD $0x6e23dc63 // fmul v3.4s, v3.4s, v3.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x3cc10424 // ldr q4, [x1], #0x10
+	WORD $0x6e24dc84 // fmul v4.4s, v4.4s, v4.4s
+	WORD $0x4e24d694 // fadd v20.4s, v20.4s, v4.4s
+	WORD $0x3cc10425 // ldr q5, [x1], #0x10
+	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
+	WORD $0x4e25d6b5 // fadd v21.4s, v21.4s, v5.4s
+	WORD $0x3cc10426 // ldr q6, [x1], #0x10
+	WORD $0x6e26dcc6 // fmul v6.4s, v6.4s, v6.4s
+	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
+	WORD $0x3cc10427 // ldr q7, [x1], #0x10
+	WORD $0x6e27dce7 // fmul v7.4s, v7.4s, v7.4s
+	WORD $0x4e27d6f7 // fadd v23.4s, v23.4s, v7.4s
+	SUBS $32, R0
+	BGT squares
+	WORD $0x3d800090 // str q16, [x4]
+	WORD $0x3d800491 // str q17, [x4, #0x10]
+	WORD $0x3d800892 // str q18, [x4, #0x20]
+	WORD $0x3d800c93 // str q19, [x4, #0x30]
+	WORD $0x3d801094 // str q20, [x4, #0x40]
+	WORD $0x3d801495 // str q21, [x4, #0x50]
+	WORD $0x3d801896 // str q22, [x4, #0x60]
+	WORD $0x3d801c97 // str q23, [x4, #0x70]
 	RET
 
 // func expPartsNEON
@@ -12945,8 +12961,8 @@ TEXT ·expPartsNEON(SB), NOSPLIT, $0-40
 	WORD $0x4f00e405 // movi v5.16b, #0
 	WORD $0x4f00e406 // movi v6.16b, #0
 	SUBS $8, R0
-	BLT expPartsNEON_rest
-expPartsNEON_eights:
+	BLT exp_parts_rest
+exp_parts_eights:
 	WORD $0x3cc10440 // ldr q0, [x2], #0x10
 	WORD $0x4ea7d400 // fsub v0.4s, v0.4s, v7.4s
 	WORD $0x3cc10441 // ldr q1, [x2], #0x10
@@ -13010,13 +13026,13 @@ expPartsNEON_eights:
 	WORD $0x3c810421 // str q1, [x1], #0x10
 	WORD $0x4e21d4c6 // fadd v6.4s, v6.4s, v1.4s
 	SUBS $8, R0
-	BGE expPartsNEON_eights
-expPartsNEON_rest:
+	BGE exp_parts_eights
+exp_parts_rest:
 	WORD $0x3d800085 // str q5, [x4]
 	WORD $0x3d800486 // str q6, [x4, #0x10]
 	ADDS $8, R0
-	BEQ expPartsNEON_end
-expPartsNEON_one:
+	BEQ exp_parts_end
+exp_parts_one:
 	WORD $0xbd400085 // ldr s5, [x4]
 	WORD $0xbc404440 // ldr s0, [x2], #4
 	WORD $0x4ea7d400 // fsub v0.4s, v0.4s, v7.4s
@@ -13051,8 +13067,8 @@ expPartsNEON_one:
 	WORD $0x4e20d4a5 // fadd v5.4s, v5.4s, v0.4s
 	WORD $0xbc004485 // str s5, [x4], #4
 	SUBS $1, R0
-	BNE expPartsNEON_one
-expPartsNEON_end:
+	BNE exp_parts_one
+exp_parts_end:
 	RET
 DATA ·quantizeTable+0(SB)/4, $0x42fe0000
 DATA ·quantizeTable+4(SB)/4, $0x7f7fc99e

@@ -152,22 +152,28 @@ func (p *Pool) keep(fault any) { p.fault.CompareAndSwap(nil, &fault) }
 // drain runs the worker's own parts, then those that others have not come to.
 func (p *Pool) drain(worker int) {
 	for i := range p.threads {
-		run := &p.runs[(worker+i)%p.threads]
-		for part, ok := run.take(); ok; part, ok = run.take() {
-			p.part(part, worker)
+		for run := &p.runs[(worker+i)%p.threads]; !p.work(run, worker); {
 		}
 	}
 }
 
-// part keeps a panic for the caller of Run.
-func (p *Pool) part(part, worker int) {
+// work runs the parts of a stretch that are left, and says whether it came to the end; if not, a part panicked, which is
+// kept for the caller of Run. Parts are counted off together: workers share that word.
+func (p *Pool) work(run *stretch, worker int) (end bool) {
+	taken := int32(0)
 	defer func() {
 		if r := recover(); r != nil {
 			p.keep(r)
 		}
-		p.left.Add(-1)
+		if taken > 0 {
+			p.left.Add(-taken)
+		}
 	}()
-	p.task.Part(part, worker)
+	for part, ok := run.take(); ok; part, ok = run.take() {
+		taken++
+		p.task.Part(part, worker)
+	}
+	return true
 }
 
 func (p *Pool) serve(worker int) {

@@ -281,7 +281,7 @@ func pauseAVX2()
 func quantizeAVX2(x *float32, lines *byte, blocks int) bool
 
 //go:noescape
-func squaresAVX2(x *float32, n int, part *[8]float32)
+func squaresAVX2(x *float32, n int, part *[32]float32)
 
 //go:noescape
 func expPartsAVX2(dst, x *float32, n int, most float32, part *[8]float32)

@@ -168,7 +168,7 @@ func ropePairsNEON(x, cos, sin *float32, n int)
 func swiGLUNEON(gate, up *float32, n int)
 
 //go:noescape
-func squaresNEON(x *float32, n int, part *[8]float32)
+func squaresNEON(x *float32, n int, part *[32]float32)
 
 //go:noescape
 func expPartsNEON(dst, x *float32, n int, most float32, part *[8]float32)

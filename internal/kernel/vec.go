@@ -42,13 +42,22 @@ func LayerNorm(dst, x, w, b []float32, eps float32) {
 	}
 }
 
-// sumSquaresGeneric is Σ x², in eight interleaved parts.
-func sumSquaresGeneric(x []float32) float32 {
-	var part [8]float32
-	for i, v := range x {
-		part[i%8] += float32(v * v)
+// sumSquares is Σ x², in 32 interleaved parts: of four vectors of eight, none of which waits for another.
+func sumSquares(x []float32) float32 {
+	var part [32]float32
+	squares(x, &part)
+	var eight [8]float32
+	for i := range eight {
+		eight[i] = (part[i] + part[i+8]) + (part[i+16] + part[i+24])
 	}
-	return sumParts(&part)
+	return sumParts(&eight)
+}
+
+// squaresGeneric adds x[i]² to part[i%32].
+func squaresGeneric(x []float32, part *[32]float32) {
+	for i, v := range x {
+		part[i%32] += float32(v * v)
+	}
 }
 
 // sumParts adds eight partial sums in the order that vector instructions fold them.

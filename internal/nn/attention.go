@@ -21,7 +21,7 @@ type Attention struct {
 
 // AttentionWork is the scratch memory that the layers of a network share.
 type AttentionWork struct {
-	in, mid kernel.Input
+	mid     kernel.Input
 	q, k, v []float32 // [rows][heads or KVHeads][HeadDim]
 	attend  kernel.Attention
 }
@@ -57,33 +57,32 @@ func (a *Attention) Init(work *AttentionWork) *Attention {
 	return a
 }
 
-// Apply fills dst [rows][O.Out()] from x [rows][width]. It is Remember and Recall of all rows, in one go.
-func (a *Attention) Apply(s *Step, x, dst []float32) {
-	a.project(s, x, true, true, a.both)
+// Apply fills dst [rows][O.Out()] from in [rows][width]. It is Remember and Recall of all rows, in one go.
+func (a *Attention) Apply(s *Step, in *kernel.Input, dst []float32) {
+	a.project(s, in, true, true, a.both)
 	a.attend(s, dst)
 }
 
-// Remember puts the keys and values of x [rows][width] in the cache.
-func (a *Attention) Remember(s *Step, x []float32) { a.project(s, x, false, true, a.keep) }
+// Remember puts the keys and values of in [rows][width] in the cache.
+func (a *Attention) Remember(s *Step, in *kernel.Input) { a.project(s, in, false, true, a.keep) }
 
-// Recall fills dst [rows][O.Out()] from x [rows][width], whose keys and values are in the cache.
-func (a *Attention) Recall(s *Step, x, dst []float32) {
-	a.project(s, x, true, false, a.turn)
+// Recall fills dst [rows][O.Out()] from in [rows][width], whose keys and values are in the cache.
+func (a *Attention) Recall(s *Step, in *kernel.Input, dst []float32) {
+	a.project(s, in, true, false, a.turn)
 	a.attend(s, dst)
 }
 
 // project computes queries, or keys and values, or all, and passes each row on.
-func (a *Attention) project(s *Step, x []float32, queries, keys bool, each func(row, worker int)) {
+func (a *Attention) project(s *Step, in *kernel.Input, queries, keys bool, each func(row, worker int)) {
 	w := a.work
-	s.Pool.Set(&w.in, x, s.Rows, a.Q.W.Cols)
 	s.jobs = s.jobs[:0]
 	if queries {
 		w.q = grow(w.q, s.Rows*a.Q.Out())
-		s.jobs = append(s.jobs, a.Q.job(&w.in, w.q))
+		s.jobs = append(s.jobs, a.Q.job(in, w.q))
 	}
 	if keys {
 		w.k, w.v = grow(w.k, s.Rows*a.K.Out()), grow(w.v, s.Rows*a.K.Out())
-		s.jobs = append(s.jobs, a.K.job(&w.in, w.k), a.V.job(&w.in, w.v))
+		s.jobs = append(s.jobs, a.K.job(in, w.k), a.V.job(in, w.v))
 	}
 	s.Pool.MatMul(s.jobs)
 	a.step = s
@@ -95,9 +94,8 @@ func (a *Attention) attend(s *Step, dst []float32) {
 	w, nq := a.work, a.Q.Out()
 	t := &w.attend
 	t.Layout, t.Arena, t.Spans = s.Cache.Layout, s.Cache.Layer(a.Layer), s.Spans
-	t.Q, t.Out, t.Heads = w.q, w.q, nq/a.HeadDim
+	t.Q, t.Out, t.Batch, t.Heads = w.q, w.q, &w.mid, nq/a.HeadDim
 	t.Scale, t.SoftCap, t.Window = a.Scale, a.SoftCap, a.Window
 	s.Pool.Attend(t)
-	s.Pool.Set(&w.mid, w.q, s.Rows, nq)
 	a.O.Apply(s, &w.mid, dst)
 }

@@ -2,9 +2,9 @@ package nn
 
 import "github.com/galerne-ai/galerne/internal/kernel"
 
-// FeedForward fills dst from x, both [rows][width].
+// FeedForward fills dst from in, both [rows][width].
 type FeedForward interface {
-	Apply(s *Step, x, dst []float32)
+	Apply(s *Step, in *kernel.Input, dst []float32)
 }
 
 // Activation joins gate and up in place: gate = act(gate)·up. kernel.SwiGLU and kernel.GeGLU are two.
@@ -12,7 +12,7 @@ type Activation func(gate, up []float32)
 
 // FeedForwardWork is the scratch memory that the layers of a network share.
 type FeedForwardWork struct {
-	in, mid  kernel.Input
+	mid      kernel.Input
 	gate, up []float32
 	out      []float32
 	routing          // of this layer
@@ -45,11 +45,10 @@ func NewGatedMLP(gate, up, down Linear, act Activation, work *FeedForwardWork) *
 }
 
 // Apply implements FeedForward.
-func (f *GatedMLP) Apply(s *Step, x, dst []float32) {
+func (f *GatedMLP) Apply(s *Step, in *kernel.Input, dst []float32) {
 	w, n := f.work, f.Gate.Out()
 	w.gate, w.up = grow(w.gate, s.Rows*n), grow(w.up, s.Rows*n)
-	s.Pool.Set(&w.in, x, s.Rows, f.Gate.W.Cols)
-	s.jobs = append(s.jobs[:0], f.Gate.job(&w.in, w.gate), f.Up.job(&w.in, w.up))
+	s.jobs = append(s.jobs[:0], f.Gate.job(in, w.gate), f.Up.job(in, w.up))
 	s.Pool.MatMul(s.jobs)
 	s.Pool.Expect(&w.mid, w.gate, s.Rows, n)
 	s.Each(f.each)

@@ -109,13 +109,12 @@ func (m *MoE) choose(scores []float32, out []choice) {
 }
 
 // Apply implements FeedForward.
-func (m *MoE) Apply(s *Step, x, dst []float32) {
+func (m *MoE) Apply(s *Step, in *kernel.Input, dst []float32) {
 	if s.Rows == 0 { // nobody wants this layer's outcome: no expert is needed
 		return
 	}
 	w, width := m.work, m.Router.Cols
-	s.Pool.Set(&w.in, x, s.Rows, width)
-	m.route(s)
+	m.route(s, in)
 	w.out = grow(w.out, s.Rows*m.Used*width)
 	for done := 0; ; {
 		wave, err := m.Experts.Next()
@@ -126,20 +125,20 @@ func (m *MoE) Apply(s *Step, x, dst []float32) {
 		if len(wave) == 0 {
 			break
 		}
-		done += m.compute(s, wave, done)
+		done += m.compute(s, in, wave, done)
 	}
 	m.dst = dst
 	s.Each(m.combine)
 }
 
 // route asks the router, and tells which experts are wanted now and which will be.
-func (m *MoE) route(s *Step) {
+func (m *MoE) route(s *Step, in *kernel.Input) {
 	w, n := m.work, m.Router.Rows
 	w.routing.reserve(s.Rows, n, m.Used)
-	s.jobs = append(s.jobs[:0], kernel.Job{W: m.Router, In: &w.in, Dst: w.scores, Stride: n})
+	s.jobs = append(s.jobs[:0], kernel.Job{W: m.Router, In: in, Dst: w.scores, Stride: n})
 	if m.Next != nil {
 		w.next.reserve(s.Rows, n, m.Used)
-		s.jobs = append(s.jobs, kernel.Job{W: m.Next, In: &w.in, Dst: w.next.scores, Stride: n})
+		s.jobs = append(s.jobs, kernel.Job{W: m.Next, In: in, Dst: w.next.scores, Stride: n})
 	}
 	s.Pool.MatMul(s.jobs)
 	s.Each(m.routeRow)
@@ -154,11 +153,11 @@ func (m *MoE) route(s *Step) {
 
 // compute runs some experts for all rows that are sent to them. Their results go behind the done ones that are
 // there; it gives their number.
-func (m *MoE) compute(s *Step, wave []int, done int) int {
+func (m *MoE) compute(s *Step, in *kernel.Input, wave []int, done int) int {
 	w, width, inner := m.work, m.Router.Cols, m.inner
 	total := w.gather(wave, m.Used, done)
 	w.gate, w.up = grow(w.gate, total*inner), grow(w.up, total*inner)
-	s.Pool.Gather(&w.sorted, &w.in, w.order)
+	s.Pool.Gather(&w.sorted, in, w.order)
 	s.jobs = s.jobs[:0]
 	for i, first := 0, 0; i < len(wave); i++ {
 		e, n := m.Experts.At(wave[i]), int(w.counts[wave[i]])

@@ -8,7 +8,8 @@ type RMSNorm struct {
 	Eps    float32
 	each   func(row, worker int)
 	dst, x []float32
-	delta  []float32 // nil: none
+	delta  []float32     // nil: none
+	batch  *kernel.Input // nil: none
 }
 
 // NewRMSNorm makes the part.
@@ -21,19 +22,23 @@ func NewRMSNorm(w []float32, eps float32) *RMSNorm {
 			kernel.Add(x, n.delta[from:to])
 		}
 		kernel.RMSNorm(n.dst[from:to], x, n.W, n.Eps)
+		if n.batch != nil {
+			n.batch.Filled(row)
+		}
 	}
 	return n
 }
 
 // Apply is dst = norm(x), both [rows][width]; dst may be x.
 func (n *RMSNorm) Apply(s *Step, dst, x []float32) {
-	n.dst, n.x, n.delta = dst, x, nil
+	n.dst, n.x, n.delta, n.batch = dst, x, nil, nil
 	s.Each(n.each)
 }
 
-// AddApply is x += delta; dst = norm(x): the end of one residual branch and the start of the next.
-func (n *RMSNorm) AddApply(s *Step, dst, x, delta []float32) {
-	n.dst, n.x, n.delta = dst, x, delta
+// AddApply is x += delta; dst = norm(x), which batch becomes: the end of one residual branch and the start of the next.
+func (n *RMSNorm) AddApply(s *Step, batch *kernel.Input, dst, x, delta []float32) {
+	n.dst, n.x, n.delta, n.batch = dst, x, delta, batch
+	s.Pool.Expect(batch, dst, s.Rows, len(n.W))
 	s.Each(n.each)
 }
 

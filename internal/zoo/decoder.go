@@ -17,10 +17,10 @@ type decoder struct {
 	norm    *nn.RMSNorm
 	output  nn.Linear
 	step    nn.Step
-	in      kernel.Input
-	x, h, d []float32 // [rows][Dim] residual stream, a branch's input, a branch's result
-	kept    []int32   // the rows that go on behind the last layer's keys and values
-	wanted  []float32 // [len(Want)][Dim]
+	in      kernel.Input // h as a batch; in the end what is wanted
+	x, h, d []float32    // [rows][Dim] residual stream, a branch's input, a branch's result
+	kept    []int32      // the rows that go on behind the last layer's keys and values
+	wanted  []float32    // [len(Want)][Dim]
 }
 
 // layer adds its two branches to the residual stream x.
@@ -36,10 +36,10 @@ type preNorm struct {
 }
 
 func (l *preNorm) apply(s *nn.Step, m *decoder) {
-	l.attentionNorm.AddApply(s, m.h, m.x, m.d)
+	l.attentionNorm.AddApply(s, &m.in, m.h, m.x, m.d)
 	m.attend(s, l.attention)
-	l.ffnNorm.AddApply(s, m.h, m.x, m.d)
-	l.ffn.Apply(s, m.h, m.d)
+	l.ffnNorm.AddApply(s, &m.in, m.h, m.x, m.d)
+	l.ffn.Apply(s, &m.in, m.d)
 }
 
 // newDecoder takes the parts that every decoder has.
@@ -119,10 +119,10 @@ func (m *decoder) Forward(b *model.Batch) {
 // they alone go on from there, in x, h and d; the others leave their keys and values.
 func (m *decoder) attend(s *nn.Step, a *nn.Attention) {
 	if a.Layer < len(m.layers)-1 || len(m.kept) == s.Rows {
-		a.Apply(s, m.h, m.d)
+		a.Apply(s, &m.in, m.d)
 		return
 	}
-	a.Remember(s, m.h)
+	a.Remember(s, &m.in)
 	s.Narrow(m.kept)
 	for _, r := range m.ropes {
 		r.Begin(s)
@@ -132,7 +132,8 @@ func (m *decoder) attend(s *nn.Step, a *nn.Attention) {
 		copy(m.x[i*dim:(i+1)*dim], m.x[int(r)*dim:])
 		copy(m.h[i*dim:(i+1)*dim], m.h[int(r)*dim:])
 	}
-	a.Recall(s, m.h, m.d)
+	s.Pool.Set(&m.in, m.h, s.Rows, dim)
+	a.Recall(s, &m.in, m.d)
 }
 
 // union appends what is in a or in b, both ascending.

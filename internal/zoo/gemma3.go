@@ -15,11 +15,11 @@ type gemmaLayer struct {
 }
 
 func (l *gemmaLayer) apply(s *nn.Step, m *decoder) {
-	l.attentionNorm.AddApply(s, m.h, m.x, m.d)
+	l.attentionNorm.AddApply(s, &m.in, m.h, m.x, m.d)
 	m.attend(s, l.attention)
 	l.afterAttention.Apply(s, m.d, m.d)
-	l.ffnNorm.AddApply(s, m.h, m.x, m.d)
-	l.ffn.Apply(s, m.h, m.d)
+	l.ffnNorm.AddApply(s, &m.in, m.h, m.x, m.d)
+	l.ffn.Apply(s, &m.in, m.d)
 	l.afterFFN.Apply(s, m.d, m.d)
 }
 

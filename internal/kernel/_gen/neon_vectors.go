@@ -216,52 +216,36 @@ func ropesNEON(row func(name string, args int, pointers []string, factor bool, b
 	})
 }
 
-// sumsNEON: those whose sums stand in eight interleaved parts, of V5 and V6 and then in memory.
+// sumsNEON: those that add up a row in interleaved parts.
 func sumsNEON() {
-	sums := func(name string, args int, start func(), body func(size int, into []int)) {
-		text(name, args)
-		start()
-		clearVector(5)
-		clearVector(6)
-		p("SUBS $8, R0")
-		p("BLT %s_rest", name)
-		label("%s_eights", name)
-		body(16, []int{5, 6})
-		p("SUBS $8, R0")
-		p("BGE %s_eights", name)
-		label("%s_rest", name)
-		write(16, 5, 4, 0)
-		write(16, 6, 4, 16)
-		p("ADDS $8, R0")
-		p("BEQ %s_end", name)
-		label("%s_one", name)
-		read(4, 5, 4, 0)
-		body(4, []int{5})
-		writeOn(4, 5, 4)
-		p("SUBS $1, R0")
-		p("BNE %s_one", name)
-		label("%s_end", name)
-		p("RET")
+	// squaresNEON(x *float32, n int, part *[32]float32); n a multiple of 32
+	text("squaresNEON", 24)
+	arguments("x")
+	p("MOVD part+16(FP), R4")
+	for i := range 8 {
+		read(16, 16+i, 4, 16*i)
 	}
-	// squaresNEON(x *float32, n int, part *[8]float32)
-	sums("squaresNEON", 24, func() {
-		arguments("x")
-		p("MOVD part+16(FP), R4")
-	}, func(size int, into []int) {
-		for i, sum := range into {
-			readOn(size, i, 1)
-			v("fmul", i, i, i)
-			v("fadd", sum, sum, i)
-		}
-	})
-	// expPartsNEON(dst, x *float32, n int, most float32, part *[8]float32)
-	sums("expPartsNEON", 40, func() {
-		arguments("dst", "x")
-		p("FMOVS most+24(FP), F7")
-		spread(7, 7, 0)
-		loadExp()
-		p("MOVD part+32(FP), R4")
-	}, func(size int, into []int) {
+	label("squares")
+	for i := range 8 {
+		readOn(16, i, 1)
+		v("fmul", i, i, i)
+		v("fadd", 16+i, 16+i, i)
+	}
+	p("SUBS $32, R0")
+	p("BGT squares")
+	for i := range 8 {
+		write(16, 16+i, 4, 16*i)
+	}
+	p("RET")
+
+	// expPartsNEON(dst, x *float32, n int, most float32, part *[8]float32): the parts are of V5 and V6 and then in memory
+	text("expPartsNEON", 40)
+	arguments("dst", "x")
+	p("FMOVS most+24(FP), F7")
+	spread(7, 7, 0)
+	loadExp()
+	p("MOVD part+32(FP), R4")
+	body := func(size int, into []int) {
 		x, n, t, zero := []int{0, 1}[:len(into)], []int{2, 3}, []int{4, 8}, []int{9, 10}
 		for i := range x {
 			readOn(size, x[i], 2)
@@ -272,7 +256,28 @@ func sumsNEON() {
 			writeOn(size, x[i], 1)
 			v("fadd", sum, sum, x[i])
 		}
-	})
+	}
+	clearVector(5)
+	clearVector(6)
+	p("SUBS $8, R0")
+	p("BLT exp_parts_rest")
+	label("exp_parts_eights")
+	body(16, []int{5, 6})
+	p("SUBS $8, R0")
+	p("BGE exp_parts_eights")
+	label("exp_parts_rest")
+	write(16, 5, 4, 0)
+	write(16, 6, 4, 16)
+	p("ADDS $8, R0")
+	p("BEQ exp_parts_end")
+	label("exp_parts_one")
+	read(4, 5, 4, 0)
+	body(4, []int{5})
+	writeOn(4, 5, 4)
+	p("SUBS $1, R0")
+	p("BNE exp_parts_one")
+	label("exp_parts_end")
+	p("RET")
 }
 
 // table writes n words of read-only data.

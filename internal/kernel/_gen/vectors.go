@@ -195,20 +195,26 @@ func vectors() {
 
 	swiGLU512()
 
-	// squaresAVX2(x *float32, n int, part *[8]float32); n a multiple of 8
+	// squaresAVX2(x *float32, n int, part *[32]float32); n a multiple of 32
 	text("squaresAVX2", 24)
 	p("MOVQ x+0(FP), SI")
 	p("MOVQ n+8(FP), CX")
 	p("MOVQ part+16(FP), DX")
-	p("VXORPS Y5, Y5, Y5")
+	for i := range 4 {
+		p("VMOVUPS %d(DX), Y%d", 32*i, 4+i)
+	}
 	label("squares_loop")
-	p("VMOVUPS (SI), Y0")
-	p("VMULPS Y0, Y0, Y0")
-	p("VADDPS Y0, Y5, Y5")
-	p("ADDQ $32, SI")
-	p("SUBQ $8, CX")
+	for i := range 4 {
+		p("VMOVUPS %d(SI), Y%d", 32*i, i)
+		p("VMULPS Y%d, Y%d, Y%d", i, i, i)
+		p("VADDPS Y%d, Y%d, Y%d", i, 4+i, 4+i)
+	}
+	p("ADDQ $128, SI")
+	p("SUBQ $32, CX")
 	p("JG squares_loop")
-	p("VMOVUPS Y5, (DX)")
+	for i := range 4 {
+		p("VMOVUPS Y%d, %d(DX)", 4+i, 32*i)
+	}
 	p("VZEROUPPER")
 	p("RET")
 
