@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/galerne-ai/galerne/internal/api/signature"
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -243,7 +245,7 @@ func (s *Server) keyless(r *http.Request) error {
 		return ErrOrigin.Because("api: the server is called %q by the request: without a key, call it by localhost or its address", r.Host)
 	}
 	if origin := r.Header.Get("Origin"); origin != "" && !s.originAllowed(origin) {
-		return ErrOrigin.Because("api: web pages of %s may not call: allow the origin when the server starts, or use a key", origin)
+		return foreign(origin)
 	}
 	return nil
 }
@@ -261,6 +263,33 @@ func loopback(hostport string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
+// Origin reads the origin of web pages as people write it, and gives it as browsers send it. "*" is every
+// origin, and "null" is that of pages from files.
+func Origin(text string) (string, error) {
+	if text == "*" || text == "null" {
+		return text, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return "", fmt.Errorf("%q is no origin: write scheme and host, as in https://chat.example.org or http://localhost:3000, or * for all", text)
+	}
+	origin := strings.ToLower(u.Scheme + "://" + u.Host)
+	for scheme, port := range map[string]string{"http": ":80", "https": ":443"} {
+		if u.Scheme == scheme {
+			origin = strings.TrimSuffix(origin, port)
+		}
+	}
+	switch {
+	case strings.Contains(u.Host, "*"):
+		return "", fmt.Errorf("%q is no origin: name each host, or write * for all", text)
+	case strings.ContainsFunc(u.Host, func(r rune) bool { return r >= utf8.RuneSelf }):
+		return "", fmt.Errorf("%q is not what browsers send: write its host in ASCII, which begins with xn--", text)
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return "", fmt.Errorf("%q is more than an origin, which is of all pages of a host: write %s", text, origin)
+	}
+	return origin, nil
+}
+
 // originAllowed reports whether web pages of an origin may call: those of this machine, and those
 // that Options name.
 func (s *Server) originAllowed(origin string) bool {
@@ -273,6 +302,20 @@ func (s *Server) originAllowed(origin string) bool {
 	return err == nil && u.Host != "" && loopback(u.Host)
 }
 
+// foreign is the error of web pages whose origin may not call. Their browser keeps it from them; people find it
+// in the browser's tools.
+func foreign(origin string) error {
+	if origin == "null" {
+		return ErrOrigin.Because("api: web pages that were opened from a file may not call: open them by an address of this machine (python3 -m http.server --bind 127.0.0.1)")
+	}
+	return ErrOrigin.Because("api: web pages of %s may not call: start the server with --origin %s", origin, origin)
+}
+
+// preflight reports whether a browser asks if a page may call.
+func preflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
 // cors answers what browsers ask before they call, and says what their pages may read. It reports
 // whether the request was such a question and has been answered.
 func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
@@ -283,7 +326,7 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Add("Vary", "Origin")
-	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+	if !preflight(r) {
 		h.Set("Access-Control-Expose-Headers", "*, Retry-After, Retry-After-Ms, X-Request-Id, Request-Id, X-Should-Retry, X-Ranked-By")
 		return false
 	}

@@ -397,6 +397,9 @@ func (c *Call) log() {
 	if c.err != nil {
 		attrs = append(attrs, slog.String("code", FailureOf(c.err).Code))
 	}
+	if errors.Is(c.err, ErrOrigin) { // the caller is a page that cannot read why
+		attrs = append(attrs, slog.String("origin", fmt.Sprintf("%.200s", c.R.Header.Get("Origin"))), slog.String("host", fmt.Sprintf("%.200s", c.R.Host)))
+	}
 	c.record(status, took)
 	level := slog.LevelInfo
 	if c.surface == c.server.own.Surface && status < 400 { // probes ask every few seconds

@@ -274,8 +274,12 @@ func (s *Server) prefixed(r *http.Request) (*mounted, *http.Request) {
 	return nil, nil
 }
 
-// noRoute says that a path is unknown, or for which methods it is known.
+// noRoute says that a path is unknown, or for which methods it is known; and to browsers which ask for a page
+// that may not call, that it may not, whatever the path.
 func (s *Server) noRoute(c *Call) error {
+	if preflight(c.R) {
+		return foreign(c.R.Header.Get("Origin"))
+	}
 	var methods []string
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		r := c.R.Clone(c.R.Context())
@@ -291,6 +295,12 @@ func (s *Server) noRoute(c *Call) error {
 	// Clients add /chat/completions to their base URL, and people forget that it ends in /v1.
 	if m, _ := s.find(nil, withPath(c.R, "/v1"+path.Clean("/"+c.R.URL.EscapedPath()))); m != nil {
 		return ErrRoute.Because("api: nothing is served at %s %s: did you mean /v1%s?", c.R.Method, c.R.URL.Path, path.Clean("/"+c.R.URL.Path))
+	}
+	// People open the base URL that they were told.
+	models := withPath(c.R, path.Join(c.R.URL.EscapedPath(), "models"))
+	models.Method = http.MethodGet
+	if m, _ := s.find(nil, models); m != nil {
+		return ErrRoute.Because("api: nothing is served at %s %s: %s is a base URL: %s, for one, is below it", c.R.Method, c.R.URL.Path, c.R.URL.Path, models.URL.Path)
 	}
 	return ErrRoute.Because("api: nothing is served at %s %s", c.R.Method, c.R.URL.Path)
 }
