@@ -9,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/serve"
 )
 
@@ -56,6 +57,25 @@ func (w *words) Decode(ctx *kong.DecodeContext) error {
 			return errors.New("it has an empty value: write one, or leave the flag out")
 		}
 		*w = append(*w, strings.TrimSpace(word))
+	}
+	return nil
+}
+
+// origins are words that are origins of web pages, as browsers send them.
+type origins []string
+
+// Decode implements kong.MapperValue.
+func (o *origins) Decode(ctx *kong.DecodeContext) error {
+	var written words
+	if err := written.Decode(ctx); err != nil {
+		return err
+	}
+	for _, text := range written {
+		one, err := api.Origin(text)
+		if err != nil {
+			return err
+		}
+		*o = append(*o, one)
 	}
 	return nil
 }

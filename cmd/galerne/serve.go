@@ -65,10 +65,10 @@ type serveFlags struct {
 
 	Keep time.Duration `help:"How long answers are kept: those of the Responses API unless a request says not to, those of chats with store: true; 0: none are." default:"720h" placeholder:"DURATION"`
 
-	Origins []string `name:"origin" help:"A web page's origin that may call from a browser (https://chat.example.org), or *; may be repeated." placeholder:"URL"`
-	Strict  bool     `help:"Refuse request fields that are not known, instead of ignoring them."`
-	Log     string   `help:"What is logged: error, warn, info, debug." enum:"error,warn,info,debug" default:"info"`
-	LogJSON bool     `help:"Log as JSON lines."`
+	Origins origins `name:"origin" help:"A web page's origin that may call from a browser (https://chat.example.org), or *; may be repeated." placeholder:"URL"`
+	Strict  bool    `help:"Refuse request fields that are not known, instead of ignoring them."`
+	Log     string  `help:"What is logged: error, warn, info, debug." enum:"error,warn,info,debug" default:"info"`
+	LogJSON bool    `help:"Log as JSON lines."`
 }
 
 type serveCmd struct {
