@@ -66,13 +66,34 @@ func Surface(store Store) *api.Surface {
 
 type surface struct{ store Store }
 
+// page is what a person reads at /: a browser's own letters, colours and width, and nothing from elsewhere.
+const page = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
+<title>Galerne is running</title>
+<h1>Galerne is running</h1>
+<p>It has no pages to chat in: programs call its APIs. The base URL of OpenAI's is this address and <code>/v1</code>.</p>
+<p>To talk to a model in a terminal: <code>galerne chat</code></p>
+<ul>
+<li><a href="/v1/models">/v1/models</a>: which models are served
+<li><a href="/readyz">/readyz</a>: whether they can answer
+<li><a href="/metrics">/metrics</a>: measurements, for Prometheus
+</ul>
+</html>
+`
+
 // running answers GET and HEAD /, by which programs find out that an Ollama is there. Who looks with a browser is a person.
 func running(c *api.Call) error {
-	text := "Ollama is running"
+	kind, text := "text/plain; charset=utf-8", "Ollama is running"
 	if strings.Contains(c.R.Header.Get("Accept"), "text/html") {
-		text = "Galerne is running. It has no pages: programs call its APIs, OpenAI's below /v1 (/v1/models lists the models).\n"
+		kind, text = "text/html; charset=utf-8", page
+		c.W.Header().Add("Vary", "Accept")
+		c.W.Header().Set("Content-Security-Policy", "default-src 'none'; img-src data:; frame-ancestors 'none'")
 	}
-	c.W.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	c.W.Header().Set("Content-Type", kind)
 	_, _ = io.WriteString(c.W, text) // a caller who left needs no answer
 	return nil
 }
