@@ -2,9 +2,10 @@ package grammar
 
 import (
 	"container/heap"
-	"encoding/binary"
 	"slices"
 	"strings"
+
+	"github.com/galerne-ai/galerne/internal/grammar/automaton"
 )
 
 // step is what may follow once a byte of class c was read: the derivative of t. It is none where no
@@ -92,7 +93,7 @@ func (s *store) deriveAuto(a term, state, max int32, c uint8) term {
 	}
 	auto := s.autos[a]
 	var list []term
-	for symbol, to := range auto.next[state] {
+	for symbol, to := range auto.Next[state] {
 		if to < 0 {
 			continue
 		}
@@ -181,7 +182,7 @@ func (c *byteClasses) firsts() []byte {
 
 // explore makes a regular term an automaton over the store's classes, keeping only states that lead to
 // acceptance; nil if the language is empty. ok is false when there are more than limit states.
-func (s *store) explore(root term, limit int) (auto *automaton, ok bool) {
+func (s *store) explore(root term, limit int) (auto *automaton.Table, ok bool) {
 	s.prepare()
 	number := map[term]int32{root: 0}
 	states := []term{root}
@@ -215,157 +216,7 @@ func (s *store) explore(root term, limit int) (auto *automaton, ok bool) {
 	for i, t := range states {
 		accept[i] = s.nullable(t)
 	}
-	return trim(next, accept), true
-}
-
-// trim takes away the states from which no accepting state is reached.
-func trim(next [][]int32, accept []bool) *automaton {
-	from := make([][]int32, len(next))
-	for i, row := range next {
-		for _, to := range row {
-			if to >= 0 {
-				from[to] = append(from[to], int32(i))
-			}
-		}
-	}
-	alive := slices.Clone(accept)
-	var todo []int32
-	for i, ok := range accept {
-		if ok {
-			todo = append(todo, int32(i))
-		}
-	}
-	for len(todo) > 0 {
-		i := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		for _, p := range from[i] {
-			if !alive[p] {
-				alive[p] = true
-				todo = append(todo, p)
-			}
-		}
-	}
-	if !alive[0] {
-		return nil
-	}
-	return minimize(next, accept, alive)
-}
-
-// refineWork bounds minimize, in transitions looked at: a larger automaton stays as it is.
-const refineWork = 1 << 24
-
-// minimize merges states that no text tells apart (Moore's refinement); state 0 stays the first.
-func minimize(next [][]int32, accept, alive []bool) *automaton {
-	group := make([]int32, len(next)) // -1: dead
-	for i := range group {
-		switch {
-		case !alive[i]:
-			group[i] = -1
-		case accept[i]:
-			group[i] = 1
-		}
-	}
-	for count, work := 0, 0; ; {
-		fresh, n := refine(next, group)
-		group = fresh
-		if n == count {
-			return mergeStates(next, accept, group, n)
-		}
-		count = n
-		if work += len(next) * len(next[0]); work > refineWork {
-			break
-		}
-	}
-	n := 0
-	for i := range group {
-		if alive[i] {
-			group[i] = int32(n)
-			n++
-		}
-	}
-	return mergeStates(next, accept, group, n)
-}
-
-// refine splits the groups whose states go on to different groups. Groups are numbered as they appear.
-func refine(next [][]int32, group []int32) (fresh []int32, count int) {
-	index := map[string]int32{}
-	fresh = make([]int32, len(next))
-	var key []byte
-	for i, row := range next {
-		if group[i] < 0 {
-			fresh[i] = -1
-			continue
-		}
-		key = binary.LittleEndian.AppendUint32(key[:0], uint32(group[i]))
-		for _, to := range row {
-			g := int32(-1)
-			if to >= 0 {
-				g = group[to]
-			}
-			key = binary.LittleEndian.AppendUint32(key, uint32(g))
-		}
-		g, ok := index[string(key)]
-		if !ok {
-			g = int32(len(index))
-			index[string(key)] = g
-		}
-		fresh[i] = g
-	}
-	return fresh, len(index)
-}
-
-func mergeStates(next [][]int32, accept []bool, group []int32, count int) *automaton {
-	a := &automaton{next: make([][]int32, count), accept: make([]bool, count)}
-	for i, row := range next {
-		g := group[i]
-		if g < 0 || a.next[g] != nil {
-			continue
-		}
-		to := make([]int32, len(row))
-		for c, x := range row {
-			to[c] = -1
-			if x >= 0 {
-				to[c] = group[x]
-			}
-		}
-		a.next[g], a.accept[g] = to, accept[i]
-	}
-	a.measure()
-	return a
-}
-
-// measure finds how far each state is from acceptance; states that do not lead there are farther than
-// any limit.
-func (a *automaton) measure() {
-	from := make([][]int32, len(a.next))
-	for i, row := range a.next {
-		for _, to := range row {
-			if to >= 0 {
-				from[to] = append(from[to], int32(i))
-			}
-		}
-	}
-	const unreached = 1<<31 - 1
-	a.dist = make([]int32, len(a.next))
-	var todo []int32
-	for i, ok := range a.accept {
-		a.dist[i] = unreached
-		if ok {
-			a.dist[i] = 0
-			todo = append(todo, int32(i))
-		}
-	}
-	for len(todo) > 0 {
-		i := todo[0]
-		todo = todo[1:]
-		a.far = a.dist[i]
-		for _, p := range from[i] {
-			if a.dist[p] == unreached {
-				a.dist[p] = a.dist[i] + 1
-				todo = append(todo, p)
-			}
-		}
-	}
+	return automaton.Trim(next, accept), true
 }
 
 // checkLeft refuses rules that begin with themselves: step would not end.
@@ -563,23 +414,23 @@ func (c *costs) auto(id term) []int32 {
 		return known
 	}
 	a := c.s.autos[id]
-	out := make([]int32, len(a.next))
-	order := make([]int32, len(a.next))
+	out := make([]int32, len(a.Next))
+	order := make([]int32, len(a.Next))
 	for i := range order {
 		order[i] = int32(i)
 	}
-	slices.SortFunc(order, func(x, y int32) int { return int(a.dist[x]) - int(a.dist[y]) })
+	slices.SortFunc(order, func(x, y int32) int { return int(a.Dist[x]) - int(a.Dist[y]) })
 	class := make([]int32, len(a.class))
 	for i, t := range a.class {
 		class[i] = c.least(t)
 	}
 	for _, i := range order {
-		if a.accept[i] {
+		if a.Accept[i] {
 			continue
 		}
 		out[i] = never
-		for k, to := range a.next[i] {
-			if to >= 0 && a.dist[to] < a.dist[i] {
+		for k, to := range a.Next[i] {
+			if to >= 0 && a.Dist[to] < a.Dist[i] {
 				out[i] = min(out[i], class[k]+out[to])
 			}
 		}

@@ -1,6 +1,10 @@
 package grammar
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/galerne-ai/galerne/internal/grammar/regex"
+)
 
 // Whitespace is how JSON is laid out. All of it is bounded, so that no answer is lost in blanks.
 type Whitespace uint8
@@ -57,6 +61,23 @@ func CompileSchema(text []byte, o Options) (*Grammar, error) {
 	return sealed(c.store, t)
 }
 
+// compiler turns sets of schemas that hold for the same value into terms.
+type compiler struct {
+	*store
+	*document
+	o         Options
+	gap       term // white space behind a comma
+	colon     term // behind a colon
+	edge      term // inside brackets
+	values    map[string]term
+	negated   map[int][]*schema
+	opposites map[int]*schema
+	bares     map[int]*schema
+	voids     map[string]bool
+	matchers  map[*regex.Pattern]*Grammar
+	work      int
+}
+
 func newCompiler(text []byte, o Options) (*compiler, *schema, error) {
 	d, root, err := readDocument(text)
 	if err != nil {
@@ -68,7 +89,7 @@ func newCompiler(text []byte, o Options) (*compiler, *schema, error) {
 	if o.Whitespace > Indented || o.Indent < 0 || o.Indent > maxRepeat {
 		return nil, nil, ErrSchema.Because("grammar: white space of kind %d with %d blanks: kinds are 0 to %d, blanks 0 to %d", o.Whitespace, o.Indent, Indented, maxRepeat)
 	}
-	c := &compiler{store: newStore(), document: d, o: o, values: map[string]term{}, negated: map[int][]*schema{}, matchers: map[*pattern]*Grammar{}, opposites: map[int]*schema{}, bares: map[int]*schema{}, voids: map[string]bool{}}
+	c := &compiler{store: newStore(), document: d, o: o, values: map[string]term{}, negated: map[int][]*schema{}, matchers: map[*regex.Pattern]*Grammar{}, opposites: map[int]*schema{}, bares: map[int]*schema{}, voids: map[string]bool{}}
 	c.layOut()
 	return c, root, nil
 }

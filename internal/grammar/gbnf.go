@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/galerne-ai/galerne/internal/grammar/regex"
 )
 
 const (
@@ -193,7 +195,7 @@ func (p *gbnfParser) item(nested bool) (t term, ok bool, err error) {
 		t, err = p.class()
 	case c == '.':
 		p.at++
-		t = p.utf8(allRunes())
+		t = p.utf8(regex.AllRunes())
 	case c == '(':
 		p.at++
 		p.space(true)
@@ -245,7 +247,7 @@ func (p *gbnfParser) repeated(t term) (term, bool, error) {
 		}
 	}
 	switch {
-	case err1 != nil || err2 != nil || !digits(lo) || comma && hi != "" && !digits(hi):
+	case err1 != nil || err2 != nil || strings.Trim(lo+hi, "0123456789") != "":
 		return none, false, p.wrong("expected {m}, {m,} or {m,n}")
 	case min > maxRepeat || max > maxRepeat:
 		return none, false, ErrLimit.Because("grammar: GBNF repetition {%s,%s}: at most %d", lo, hi, maxRepeat)
@@ -276,7 +278,7 @@ func (p *gbnfParser) class() (term, error) {
 	if negated {
 		p.at++
 	}
-	var ranges []runeRange
+	var ranges []regex.Range
 	for p.peek() != ']' {
 		lo, err := p.char()
 		if err != nil {
@@ -292,12 +294,12 @@ func (p *gbnfParser) class() (term, error) {
 				return none, p.wrong("range out of order")
 			}
 		}
-		ranges = append(ranges, runeRange{lo, hi})
+		ranges = append(ranges, regex.Range{Lo: lo, Hi: hi})
 	}
 	p.at++
-	set := newRuneSet(ranges...)
+	set := regex.NewRunes(ranges...)
 	if negated {
-		set = set.complement()
+		set = set.Complement()
 	}
 	return p.utf8(set), nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/galerne-ai/galerne/internal/grammar/regex"
 )
 
 // TestHostileInputEnds: none of these may hang, take all memory or overflow the stack; each compiles
@@ -37,11 +39,11 @@ func TestHostileInputEnds(t *testing.T) {
 			return CompileRegex(strings.Repeat("(", 60) + "(a?)" + strings.Repeat("{0,1000})", 60))
 		},
 		"classes": func() (*Grammar, error) {
-			return CompileRegex("(?i)" + strings.Repeat(`[^a]\PL`, maxPattern/8))
+			return CompileRegex("(?i)" + strings.Repeat(`[^a]\PL`, regex.MaxText/8))
 		},
 		"different classes": func() (*Grammar, error) {
 			var b strings.Builder
-			for i := 0; b.Len() < maxPattern-20; i++ {
+			for i := 0; b.Len() < regex.MaxText-20; i++ {
 				fmt.Fprintf(&b, `[\pL\u%04x]`, i+1)
 			}
 			return CompileRegex(b.String())

@@ -225,7 +225,7 @@ func (g *generation) loosen(t term, longest int32) term {
 	switch {
 	case n.kind == isRep && n.max > longest:
 		return g.rep(n.a, n.min, noLimit)
-	case n.kind == isAuto && n.max != noLimit && n.max-g.autos[n.a].far > longest:
+	case n.kind == isAuto && n.max != noLimit && n.max-g.autos[n.a].Far > longest:
 		return g.auto(n.a, int32(n.b), noLimit)
 	}
 	return t

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/galerne-ai/galerne/internal/grammar/regex"
 )
 
 const (
@@ -12,23 +14,6 @@ const (
 	maxVoidDepth = 5      // of objects and arrays in which a contradiction is looked for
 	maxMerges    = 50_000 // schemas and sets of schemas looked at for one document
 )
-
-// compiler turns sets of schemas that hold for the same value into terms.
-type compiler struct {
-	*store
-	*document
-	o         Options
-	gap       term // white space behind a comma
-	colon     term // behind a colon
-	edge      term // inside brackets
-	values    map[string]term
-	negated   map[int][]*schema
-	opposites map[int]*schema
-	bares     map[int]*schema
-	voids     map[string]bool
-	matchers  map[*pattern]*Grammar
-	work      int
-}
 
 // spend counts work and fails when there was too much of it.
 func (c *compiler) spend(at string) error {
@@ -239,7 +224,7 @@ func (c *compiler) merge(flat []*schema) (*merged, error) {
 		case 'n':
 			m.types &^= typeNull
 		case '"':
-			m.texts = append(m.texts, textRule{p: literalPattern(m.excluded[i].text), whole: true, not: true})
+			m.texts = append(m.texts, textRule{p: regex.Literal(m.excluded[i].text), whole: true, not: true})
 		}
 	}
 	return m, nil

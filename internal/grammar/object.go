@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/galerne-ai/galerne/internal/grammar/regex"
 )
 
 // member is a listed property of an object.
@@ -263,7 +265,7 @@ func (w *members) unlisted(names []string, open bool, some *someProperty) (term,
 			continue
 		}
 		rules := slices.Clone(not)
-		in := map[*pattern]bool{}
+		in := map[*regex.Pattern]bool{}
 		for i, p := range patterns {
 			in[p.p] = set>>i&1 != 0
 			rules = append(rules, textRule{p: p.p, not: !in[p.p]})
@@ -297,15 +299,15 @@ func (c *compiler) listedTexts(names []string) []textRule {
 	if len(names) == 0 {
 		return nil
 	}
-	p := &pattern{op: opAlt}
+	p := &regex.Pattern{Op: regex.Alt}
 	for _, name := range names {
-		p.subs = append(p.subs, literalPattern(name))
+		p.Subs = append(p.Subs, regex.Literal(name))
 	}
 	return []textRule{{p: p, whole: true, not: true}}
 }
 
 // matching is what a property must satisfy whose name matches exactly these patterns.
-func (c *compiler) matching(m *merged, in map[*pattern]bool) []*schema {
+func (c *compiler) matching(m *merged, in map[*regex.Pattern]bool) []*schema {
 	var out []*schema
 	for _, s := range m.flat {
 		known := false
@@ -370,7 +372,7 @@ func (w *members) nameOf(n *merged, rules []textRule) (term, error) {
 	quote, char, any := c.quote, c.jsonRune, c.freeRune()
 	mark := c.lit(`"`)
 	if w.pairs != (Pairs{}) {
-		quote, char, any, mark = func(text string) string { return text }, c.utf8, c.utf8(allRunes()), empty
+		quote, char, any, mark = func(text string) string { return text }, c.utf8, c.utf8(regex.AllRunes()), empty
 	}
 	if n.hasEnum {
 		out := none
@@ -407,7 +409,7 @@ type Pairs struct{ Begin, Middle, End string }
 func (p Pairs) stop() string { return strings.TrimSpace(p.End) }
 
 // tagName is a name that may stand in a tag.
-var tagName = &pattern{op: opRep, min: 1, max: noLimit, subs: []*pattern{one(newRuneSet(runeRange{'!', ';'}, runeRange{'=', '='}, runeRange{'?', '~'}, runeRange{0xA1, 0x10FFFF}))}}
+var tagName = &regex.Pattern{Op: regex.Rep, Min: 1, Max: noLimit, Subs: []*regex.Pattern{regex.One(regex.NewRunes(regex.Range{Lo: '!', Hi: ';'}, regex.Range{Lo: '=', Hi: '='}, regex.Range{Lo: '?', Hi: '~'}, regex.Range{Lo: 0xA1, Hi: 0x10FFFF}))}}
 
 // paired is the objects that satisfy a schema, as pairs.
 func (c *compiler) paired(root *schema) (term, error) {
@@ -540,8 +542,8 @@ func (w *members) plain(m *merged) (term, error) {
 		}
 		return out, nil
 	}
-	rules := append(slices.Clip(m.texts), textRule{p: literalPattern(w.pairs.stop()), not: true})
-	t, err := w.compiler.texts(rules, m.minLen, m.maxLen, w.utf8, w.utf8(allRunes()))
+	rules := append(slices.Clip(m.texts), textRule{p: regex.Literal(w.pairs.stop()), not: true})
+	t, err := w.compiler.texts(rules, m.minLen, m.maxLen, w.utf8, w.utf8(regex.AllRunes()))
 	if err != nil {
 		return none, atPlace(err, m.flat[0].at)
 	}

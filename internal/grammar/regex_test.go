@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"github.com/galerne-ai/galerne/internal/grammar/regex"
 )
 
 // expression generates what ECMA-262 and Go's regexp read alike.
@@ -56,7 +58,7 @@ func TestWholeMatchesAgreeWithGo(t *testing.T) {
 
 // stringGrammar is the JSON strings with a match, with length bounds.
 func stringGrammar(t testing.TB, expr string, min, max int32) (*Grammar, error) {
-	p, err := parseRegex(expr)
+	p, err := regex.Parse(expr)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +143,7 @@ func TestEcmaPatterns(t *testing.T) {
 func TestBadExpressionsAreRefused(t *testing.T) {
 	for _, expr := range []string{
 		`(`, `)`, `[`, `[b-a]`, `*`, `a**`, `a{2}{3}`, `a{3,2}`, `\1`, `(?<=a)b`, `\bx`, `\q`, `\`, `\u12`, `\uD800`, `\p{Nope}`, `(?<n`, `(?x)a`,
-		`^*`, `(^a)*`, `a{1,9999999}`, strings.Repeat("(", 500), strings.Repeat("a", maxPattern+1), "\xff", `[[:alpha:]]`, `\xzz`, `(a|(?=b))*`,
+		`^*`, `(^a)*`, `a{1,9999999}`, strings.Repeat("(", 500), strings.Repeat("a", regex.MaxText+1), "\xff", `[[:alpha:]]`, `\xzz`, `(a|(?=b))*`,
 	} {
 		if _, err := CompileRegex(expr); err == nil {
 			t.Errorf("%.40q is accepted", expr)

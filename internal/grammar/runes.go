@@ -1,94 +1,20 @@
 package grammar
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/galerne-ai/galerne/internal/grammar/regex"
 )
-
-// runeSet is a set of code points: ranges in rising order with gaps between them. Surrogates are no
-// code points.
-type runeSet []runeRange
-
-type runeRange struct{ lo, hi rune }
-
-const (
-	surrogateMin = 0xD800
-	surrogateMax = 0xDFFF
-)
-
-// newRuneSet sorts, merges and takes the surrogates away.
-func newRuneSet(ranges ...runeRange) runeSet {
-	list := make([]runeRange, 0, len(ranges)+1)
-	for _, r := range ranges {
-		if r.lo < surrogateMin && r.hi > surrogateMax {
-			list = append(list, runeRange{r.lo, surrogateMin - 1}, runeRange{surrogateMax + 1, r.hi})
-			continue
-		}
-		if r.lo >= surrogateMin && r.lo <= surrogateMax {
-			r.lo = surrogateMax + 1
-		}
-		if r.hi >= surrogateMin && r.hi <= surrogateMax {
-			r.hi = surrogateMin - 1
-		}
-		if r.lo <= r.hi {
-			list = append(list, r)
-		}
-	}
-	slices.SortFunc(list, func(a, b runeRange) int { return int(a.lo) - int(b.lo) })
-	out := runeSet(list[:0])
-	for _, r := range list {
-		if n := len(out); n > 0 && r.lo <= out[n-1].hi+1 {
-			out[n-1].hi = max(out[n-1].hi, r.hi)
-		} else {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-func allRunes() runeSet { return newRuneSet(runeRange{0, utf8.MaxRune}) }
-
-func (s runeSet) complement() runeSet {
-	var out []runeRange
-	at := rune(0)
-	for _, r := range s {
-		if r.lo > at {
-			out = append(out, runeRange{at, r.lo - 1})
-		}
-		at = r.hi + 1
-	}
-	if at <= utf8.MaxRune {
-		out = append(out, runeRange{at, utf8.MaxRune})
-	}
-	return newRuneSet(out...)
-}
-
-func (s runeSet) union(t runeSet) runeSet { return newRuneSet(append(slices.Clone(s), t...)...) }
-
-func (s runeSet) minus(t runeSet) runeSet { return s.complement().union(t).complement() }
-
-func (s runeSet) has(r rune) bool {
-	_, ok := slices.BinarySearchFunc(s, r, func(x runeRange, r rune) int {
-		switch {
-		case x.hi < r:
-			return -1
-		case x.lo > r:
-			return 1
-		}
-		return 0
-	})
-	return ok
-}
 
 // utf8 is one code point of the set, as UTF-8.
-func (s *store) utf8(set runeSet) term { return s.written("u", set, s.makeUTF8) }
+func (s *store) utf8(set regex.Runes) term { return s.written("u", set, s.makeUTF8) }
 
 // written remembers how a set is written: the same sets come again and again.
-func (s *store) written(how string, set runeSet, write func(runeSet) term) term {
-	k := how + set.key()
+func (s *store) written(how string, set regex.Runes, write func(regex.Runes) term) term {
+	k := how + set.Key()
 	t, ok := s.chars[k]
 	if !ok {
 		t = write(set)
@@ -97,24 +23,15 @@ func (s *store) written(how string, set runeSet, write func(runeSet) term) term 
 	return t
 }
 
-// key tells sets apart.
-func (s runeSet) key() string {
-	b := make([]byte, 0, 8*len(s))
-	for _, r := range s {
-		b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, uint32(r.lo)), uint32(r.hi))
-	}
-	return string(b)
-}
-
-func (s *store) makeUTF8(set runeSet) term {
+func (s *store) makeUTF8(set regex.Runes) term {
 	var list []term
 	var ascii byteSet
 	for _, r := range set {
-		if r.lo < utf8.RuneSelf {
-			ascii.add(byte(r.lo), byte(min(r.hi, utf8.RuneSelf-1)))
+		if r.Lo < utf8.RuneSelf {
+			ascii.add(byte(r.Lo), byte(min(r.Hi, utf8.RuneSelf-1)))
 		}
-		for _, border := range []runeRange{{0x80, 0x7FF}, {0x800, 0xFFFF}, {0x10000, utf8.MaxRune}} {
-			if lo, hi := max(r.lo, border.lo), min(r.hi, border.hi); lo <= hi {
+		for _, border := range []regex.Range{{Lo: 0x80, Hi: 0x7FF}, {Lo: 0x800, Hi: 0xFFFF}, {Lo: 0x10000, Hi: utf8.MaxRune}} {
+			if lo, hi := max(r.Lo, border.Lo), min(r.Hi, border.Hi); lo <= hi {
 				list = append(list, s.utf8Range(lo, hi))
 			}
 		}
@@ -163,32 +80,32 @@ const escapes = "\"\"\\\\\bb\ff\nn\rr\tt" // pairs: the character, and what foll
 
 // raw are the characters that strings are written with as they are. Between tags, < is none, so that no
 // value has the tag that ends it.
-func (s *store) raw() runeSet {
+func (s *store) raw() regex.Runes {
 	if s.tagged {
-		return rawInJSON().minus(runeSet{{'<', '<'}})
+		return rawInJSON().Minus(regex.NewRunes(regex.Range{Lo: '<', Hi: '<'}))
 	}
 	return rawInJSON()
 }
 
-func rawInJSON() runeSet {
-	return newRuneSet(runeRange{0x20, '"' - 1}, runeRange{'"' + 1, '\\' - 1}, runeRange{'\\' + 1, utf8.MaxRune})
+func rawInJSON() regex.Runes {
+	return regex.NewRunes(regex.Range{Lo: 0x20, Hi: '"' - 1}, regex.Range{Lo: '"' + 1, Hi: '\\' - 1}, regex.Range{Lo: '\\' + 1, Hi: utf8.MaxRune})
 }
 
 // jsonRune is one code point of the set inside a JSON string, in its shortest form.
-func (s *store) jsonRune(set runeSet) term { return s.written("j", set, s.makeJSONRune) }
+func (s *store) jsonRune(set regex.Runes) term { return s.written("j", set, s.makeJSONRune) }
 
-func (s *store) makeJSONRune(set runeSet) term {
-	raw := set.complement().union(s.raw().complement()).complement()
+func (s *store) makeJSONRune(set regex.Runes) term {
+	raw := set.Complement().Union(s.raw().Complement()).Complement()
 	list := []term{s.utf8(raw)}
-	control := set.minus(s.raw())
+	control := set.Minus(s.raw())
 	for i := 0; i < len(escapes); i += 2 {
-		if c := rune(escapes[i]); control.has(c) {
+		if c := rune(escapes[i]); control.Has(c) {
 			list = append(list, s.lit(`\`+escapes[i+1:i+2]))
-			control = control.minus(runeSet{{c, c}})
+			control = control.Minus(regex.NewRunes(regex.Range{Lo: c, Hi: c}))
 		}
 	}
 	for _, r := range control {
-		for c := r.lo; c <= r.hi; c++ {
+		for c := r.Lo; c <= r.Hi; c++ {
 			list = append(list, s.hexEscape(fmt.Sprintf("%04x", c)))
 		}
 	}
@@ -213,7 +130,7 @@ func (s *store) freeRune() term {
 		return s.free
 	}
 	if s.tagged { // the vocabulary does not know these strings by heart
-		return s.written("free", nil, func(runeSet) term { return s.anyForm() })
+		return s.written("free", nil, func(regex.Runes) term { return s.anyForm() })
 	}
 	s.free = s.anyForm()
 	return s.free

@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"github.com/galerne-ai/galerne/internal/grammar/automaton"
 )
 
 // Numbers are written without useless zeros or signs. Without bounds, integers fit 64 bits and all
@@ -366,14 +368,14 @@ func (s *store) multiples(d decimal) (term, bool) {
 	}
 	m := int(k.Int64())
 	at := func(rem, places int) int32 { return int32(1 + places*m + rem) } // places 0: before the point; 1: behind it without digits
-	auto := &automaton{}
+	auto := &automaton.Table{}
 	add := func(accept bool) []int32 {
 		row := make([]int32, 12)
 		for i := range row {
 			row[i] = -1
 		}
-		auto.next = append(auto.next, row)
-		auto.accept = append(auto.accept, accept)
+		auto.Next = append(auto.Next, row)
+		auto.Accept = append(auto.Accept, accept)
 		return row
 	}
 	divides := func(rem, digits int) bool { // rem × 10^(scale-digits) is a multiple of m

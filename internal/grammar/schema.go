@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/galerne-ai/galerne/internal/fault"
+	"github.com/galerne-ai/galerne/internal/grammar/regex"
 )
 
 // typeSet is a set of JSON types. Integers and other numbers are apart, so that every schema's types,
@@ -100,7 +101,7 @@ type someProperty struct {
 
 type patternProperty struct {
 	at string
-	p  *pattern
+	p  *regex.Pattern
 	s  *schema
 }
 
@@ -257,7 +258,7 @@ func (r *reader) text(key string, v *value, at string) error {
 		}
 		expr, whole = expandFormat(expr), true
 	}
-	p, err := parseRegex(expr)
+	p, err := regex.Parse(expr)
 	if err != nil {
 		return atPlace(err, at)
 	}
@@ -322,7 +323,7 @@ func (r *reader) object(key string, v *value, at string) (err error) {
 	case "patternProperties":
 		for i, expr := range v.keys {
 			place := pointer(at, expr)
-			p, err := parseRegex(expr)
+			p, err := regex.Parse(expr)
 			if err != nil {
 				return atPlace(err, place)
 			}

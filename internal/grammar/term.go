@@ -3,6 +3,9 @@ package grammar
 import (
 	"encoding/binary"
 	"slices"
+
+	"github.com/galerne-ai/galerne/internal/grammar/automaton"
+	"github.com/galerne-ai/galerne/internal/grammar/regex"
 )
 
 // term is a language: the number of a node in a store. Equal nodes have equal numbers, so a term is
@@ -32,8 +35,9 @@ const (
 )
 
 const (
-	noLimit  = int32(-1) // of isRep
-	litChunk = 64        // longer literals are split, so that hashing what is left of them stays cheap
+	noLimit   = regex.NoLimit   // of isRep
+	maxRepeat = regex.MaxRepeat // of one counted repetition
+	litChunk  = 64              // longer literals are split, so that hashing what is left of them stays cheap
 
 	maxTerms  = 1 << 19 // nodes of one store while a grammar is compiled
 	maxWeight = 1 << 24 // lists and rows of one store, in terms: 64 MiB
@@ -56,17 +60,9 @@ type nodeKey struct {
 	text     string
 }
 
-// automaton is a finite automaton whose every state leads to acceptance.
-type automaton struct {
-	next   [][]int32 // [state][class] → state, -1 where there is none
-	accept []bool
-	dist   []int32 // [state] → symbols to acceptance
-	far    int32   // the largest of dist
-}
-
 // alphabet is an automaton in a store: what each of its classes is written as.
 type alphabet struct {
-	*automaton
+	*automaton.Table
 	class []term
 }
 
@@ -143,7 +139,7 @@ func (s *store) computeNullable(t term) bool {
 		body := s.rules[n.a]
 		return s.nullable(body)
 	case isAuto:
-		return s.autos[n.a].accept[n.b]
+		return s.autos[n.a].Accept[n.b]
 	}
 	return false
 }
@@ -358,14 +354,14 @@ func (s *store) named(name string, body term) term {
 	return r
 }
 
-func (s *store) addAuto(a *automaton, class []term) term {
+func (s *store) addAuto(a *automaton.Table, class []term) term {
 	s.autos = append(s.autos, alphabet{a, class})
 	return term(len(s.autos) - 1)
 }
 
 // auto is what automaton a reads from a state on, in at most max symbols; max may be noLimit.
 func (s *store) auto(a term, state, max int32) term {
-	if max != noLimit && s.autos[a].dist[state] > max {
+	if max != noLimit && s.autos[a].Dist[state] > max {
 		return none
 	}
 	return s.intern(node{kind: isAuto, a: a, b: term(state), max: max}, "")
@@ -450,7 +446,7 @@ func (c *copier) copyAuto(id term) term {
 	for i, t := range a.class {
 		class[i] = c.copy(t)
 	}
-	x := c.to.addAuto(a.automaton, class)
+	x := c.to.addAuto(a.Table, class)
 	c.autos[id] = x
 	return x
 }

@@ -3,7 +3,9 @@ package grammar
 import (
 	"errors"
 	"slices"
-	"strconv"
+
+	"github.com/galerne-ai/galerne/internal/grammar/automaton"
+	"github.com/galerne-ai/galerne/internal/grammar/regex"
 )
 
 const (
@@ -17,7 +19,7 @@ const (
 // with not, one that is not.
 type textRule struct {
 	at    string // JSON pointer of the keyword
-	p     *pattern
+	p     *regex.Pattern
 	whole bool
 	not   bool
 }
@@ -29,31 +31,31 @@ type variants [2][2]term
 // builder turns patterns into terms; char gives one code point of a set.
 type builder struct {
 	*store
-	char func(runeSet) term
+	char func(regex.Runes) term
 }
 
-func (b *builder) variants(p *pattern) (v variants, err error) {
-	switch p.op {
-	case opEmpty:
+func (b *builder) variants(p *regex.Pattern) (v variants, err error) {
+	switch p.Op {
+	case regex.Empty:
 		v[0][0] = empty
-	case opSet:
-		v[0][0] = b.char(p.set)
-	case opBegin:
+	case regex.Set:
+		v[0][0] = b.char(p.Set)
+	case regex.Begin:
 		v[1][0] = empty
-	case opEnd:
+	case regex.End:
 		v[0][1] = empty
-	case opLook:
+	case regex.Look:
 		err = ErrRegex.Because("grammar: lookahead inside a group or repetition cannot be enforced: move it to the pattern's beginning")
-	case opCat:
+	case regex.Cat:
 		// From the right, as terms lean that way.
 		v[0][0] = empty
-		for i := len(p.subs) - 1; i >= 0 && err == nil; i-- {
+		for i := len(p.Subs) - 1; i >= 0 && err == nil; i-- {
 			var left variants
-			left, err = b.variants(p.subs[i])
+			left, err = b.variants(p.Subs[i])
 			v = b.join(left, v)
 		}
-	case opAlt:
-		for _, sub := range p.subs {
+	case regex.Alt:
+		for _, sub := range p.Subs {
 			w, e := b.variants(sub)
 			if e != nil {
 				return v, e
@@ -62,16 +64,16 @@ func (b *builder) variants(p *pattern) (v variants, err error) {
 				v[i>>1][i&1] = b.alt(v[i>>1][i&1], w[i>>1][i&1])
 			}
 		}
-	case opRep:
-		v, err = b.variants(p.subs[0])
+	case regex.Rep:
+		v, err = b.variants(p.Subs[0])
 		if err != nil || v[0][1] == none && v[1][0] == none && v[1][1] == none {
-			v[0][0] = b.rep(v[0][0], p.min, p.max)
+			v[0][0] = b.rep(v[0][0], p.Min, p.Max)
 			return v, err
 		}
-		if p.max != 1 {
+		if p.Max != 1 {
 			return v, ErrRegex.Because("grammar: ^ or $ inside a repetition cannot be enforced: move it out of the group")
 		}
-		if p.min == 0 {
+		if p.Min == 0 {
 			v[0][0] = b.opt(v[0][0])
 		}
 	}
@@ -105,7 +107,7 @@ func (b *builder) join(left, right variants) (out variants) {
 }
 
 // whole is the texts that are a match from their first to their last character.
-func (b *builder) whole(p *pattern) (term, error) {
+func (b *builder) whole(p *regex.Pattern) (term, error) {
 	if alts, ok := lookAlternatives(p); ok {
 		return b.looking(alts, empty, empty)
 	}
@@ -114,8 +116,8 @@ func (b *builder) whole(p *pattern) (term, error) {
 }
 
 // search is the texts in which there is a match.
-func (b *builder) search(p *pattern) (term, error) {
-	any := b.rep(b.char(allRunes()), 0, noLimit)
+func (b *builder) search(p *regex.Pattern) (term, error) {
+	any := b.rep(b.char(regex.AllRunes()), 0, noLimit)
 	if alts, ok := lookAlternatives(p); ok {
 		return b.looking(alts, any, any)
 	}
@@ -128,28 +130,28 @@ func (b *builder) around(v variants, before, behind term) term {
 }
 
 // lookAlternatives gives the alternatives of a pattern that has lookaheads at its top.
-func lookAlternatives(p *pattern) (alts []*pattern, ok bool) {
-	for p.op == opCat && len(p.subs) == 1 {
-		p = p.subs[0]
+func lookAlternatives(p *regex.Pattern) (alts []*regex.Pattern, ok bool) {
+	for p.Op == regex.Cat && len(p.Subs) == 1 {
+		p = p.Subs[0]
 	}
-	alts = []*pattern{p}
-	if p.op == opAlt {
-		alts = p.subs
+	alts = []*regex.Pattern{p}
+	if p.Op == regex.Alt {
+		alts = p.Subs
 	}
 	for _, a := range alts {
-		if a.op == opLook || a.op == opCat && slices.ContainsFunc(a.subs, func(s *pattern) bool { return s.op == opLook }) {
+		if a.Op == regex.Look || a.Op == regex.Cat && slices.ContainsFunc(a.Subs, func(s *regex.Pattern) bool { return s.Op == regex.Look }) {
 			ok = true
 		}
 	}
 	return alts, ok
 }
 
-func (b *builder) looking(alts []*pattern, before, behind term) (term, error) {
+func (b *builder) looking(alts []*regex.Pattern, before, behind term) (term, error) {
 	out := none
 	for _, a := range alts {
-		items := []*pattern{a}
-		if a.op == opCat {
-			items = a.subs
+		items := []*regex.Pattern{a}
+		if a.Op == regex.Cat {
+			items = a.Subs
 		}
 		t, err := b.lookSequence(items, before, behind)
 		if err != nil {
@@ -161,13 +163,13 @@ func (b *builder) looking(alts []*pattern, before, behind term) (term, error) {
 }
 
 // lookSequence cuts a sequence at its first lookahead: what follows the cut must satisfy both.
-func (b *builder) lookSequence(items []*pattern, before, behind term) (term, error) {
-	cut := slices.IndexFunc(items, func(p *pattern) bool { return p.op == opLook })
+func (b *builder) lookSequence(items []*regex.Pattern, before, behind term) (term, error) {
+	cut := slices.IndexFunc(items, func(p *regex.Pattern) bool { return p.Op == regex.Look })
 	if cut < 0 {
-		v, err := b.variants(&pattern{op: opCat, subs: items})
+		v, err := b.variants(&regex.Pattern{Op: regex.Cat, Subs: items})
 		return b.around(v, before, behind), err
 	}
-	left, err := b.variants(&pattern{op: opCat, subs: items[:cut]})
+	left, err := b.variants(&regex.Pattern{Op: regex.Cat, Subs: items[:cut]})
 	if err != nil {
 		return none, err
 	}
@@ -175,12 +177,12 @@ func (b *builder) lookSequence(items []*pattern, before, behind term) (term, err
 	if err != nil {
 		return none, err
 	}
-	seen, err := b.variants(items[cut].subs[0])
+	seen, err := b.variants(items[cut].Subs[0])
 	if err != nil {
 		return none, err
 	}
-	ahead := b.around(seen, empty, b.rep(b.char(allRunes()), 0, noLimit))
-	if items[cut].not {
+	ahead := b.around(seen, empty, b.rep(b.char(regex.AllRunes()), 0, noLimit))
+	if items[cut].Not {
 		ahead = b.not(ahead)
 	}
 	right = b.and(ahead, right)
@@ -188,7 +190,7 @@ func (b *builder) lookSequence(items []*pattern, before, behind term) (term, err
 }
 
 // looks reports whether a pattern has a lookahead anywhere.
-func looks(p *pattern) bool { return p.op == opLook || slices.ContainsFunc(p.subs, looks) }
+func looks(p *regex.Pattern) bool { return p.Op == regex.Look || slices.ContainsFunc(p.Subs, looks) }
 
 func (b *builder) rule(r textRule) (term, error) {
 	if r.whole {
@@ -199,7 +201,7 @@ func (b *builder) rule(r textRule) (term, error) {
 
 // texts are the texts, of min to max characters, that satisfy every rule. char writes one character,
 // any is one character in any form.
-func (s *store) texts(rules []textRule, min, max int32, char func(runeSet) term, any term) (term, error) {
+func (s *store) texts(rules []textRule, min, max int32, char func(regex.Runes) term, any term) (term, error) {
 	if max != noLimit && min > max {
 		return none, nil
 	}
@@ -240,38 +242,38 @@ func minLimit(a, b int32) int32 {
 }
 
 // plainRepetition recognises ^[set]{lo,hi}$, whose lengths need no automaton.
-func plainRepetition(r textRule) (set runeSet, lo, hi int32, ok bool) {
-	var items []*pattern
-	var flatten func(p *pattern)
-	flatten = func(p *pattern) {
-		if p.op != opCat {
+func plainRepetition(r textRule) (set regex.Runes, lo, hi int32, ok bool) {
+	var items []*regex.Pattern
+	var flatten func(p *regex.Pattern)
+	flatten = func(p *regex.Pattern) {
+		if p.Op != regex.Cat {
 			items = append(items, p)
 			return
 		}
-		for _, sub := range p.subs {
+		for _, sub := range p.Subs {
 			flatten(sub)
 		}
 	}
 	flatten(r.p)
 	if !r.whole {
-		if len(items) != 3 || items[0].op != opBegin || items[2].op != opEnd {
+		if len(items) != 3 || items[0].Op != regex.Begin || items[2].Op != regex.End {
 			return nil, 0, 0, false
 		}
 		items = items[1:2]
 	}
-	if len(items) != 1 || items[0].op != opRep {
+	if len(items) != 1 || items[0].Op != regex.Rep {
 		return nil, 0, 0, false
 	}
-	body := items[0].subs[0]
-	for body.op == opCat && len(body.subs) == 1 {
-		body = body.subs[0]
+	body := items[0].Subs[0]
+	for body.Op == regex.Cat && len(body.Subs) == 1 {
+		body = body.Subs[0]
 	}
-	return body.set, items[0].min, items[0].max, body.op == opSet
+	return body.Set, items[0].Min, items[0].Max, body.Op == regex.Set
 }
 
 // product makes one automaton of all rules, over classes of characters; ok is false when it would
 // pass the limit. The most characters are counted beside it, which needs no states.
-func (s *store) product(rules []textRule, min, max int32, char func(runeSet) term, limit int) (t term, ok bool, err error) {
+func (s *store) product(rules []textRule, min, max int32, char func(regex.Runes) term, limit int) (t term, ok bool, err error) {
 	p, err := intersect(rules, min, noLimit, limit)
 	s.explored += p.states
 	if err != nil || !p.ok || s.explored > maxExplored || p.auto == nil {
@@ -286,46 +288,46 @@ func (s *store) product(rules []textRule, min, max int32, char func(runeSet) ter
 
 // joint is what intersect finds.
 type joint struct {
-	auto    *automaton // nil: no text satisfies the rules
-	classes []runeSet  // what its classes stand for
-	states  int        // that were looked at
-	ok      bool       // it stayed below the limit
+	auto    *automaton.Table // nil: no text satisfies the rules
+	classes []regex.Runes    // what its classes stand for
+	states  int              // that were looked at
+	ok      bool             // it stayed below the limit
 }
 
 // intersect gives the automaton of the texts that satisfy every rule.
 func intersect(rules []textRule, min, max int32, limit int) (joint, error) {
-	var sets []runeSet
+	var sets []regex.Runes
 	seen := map[string]bool{}
-	var gather func(p *pattern)
-	gather = func(p *pattern) {
-		if k := p.set.key(); p.op == opSet && !seen[k] {
+	var gather func(p *regex.Pattern)
+	gather = func(p *regex.Pattern) {
+		if k := p.Set.Key(); p.Op == regex.Set && !seen[k] {
 			seen[k] = true
-			sets = append(sets, p.set)
+			sets = append(sets, p.Set)
 		}
-		for _, sub := range p.subs {
+		for _, sub := range p.Subs {
 			gather(sub)
 		}
 	}
 	for _, r := range rules {
 		gather(r.p)
 	}
-	classes, ok := partition(sets)
+	classes, ok := regex.Partition(sets, maxClasses)
 	if !ok {
 		return joint{}, nil
 	}
 	scratch := newStore()
-	b := &builder{scratch, func(set runeSet) term {
-		return scratch.written("", set, func(set runeSet) term {
+	b := &builder{scratch, func(set regex.Runes) term {
+		return scratch.written("", set, func(set regex.Runes) term {
 			var bits byteSet
 			for i, c := range classes {
-				if set.has(c[0].lo) {
+				if set.Has(c[0].Lo) {
 					bits.add(byte(i), byte(i))
 				}
 			}
 			return scratch.set(bits)
 		})
 	}}
-	any := b.char(allRunes())
+	any := b.char(regex.AllRunes())
 	all := []term{b.rep(any, min, max)}
 	for _, r := range rules {
 		t, err := b.rule(r)
@@ -346,60 +348,13 @@ func intersect(rules []textRule, min, max int32, limit int) (joint, error) {
 }
 
 // classSets gives, for each class of the store's bytes, the characters that the bytes stand for.
-func (s *store) classSets(of []runeSet) []runeSet {
-	out := make([]runeSet, len(s.classRep))
+func (s *store) classSets(of []regex.Runes) []regex.Runes {
+	out := make([]regex.Runes, len(s.classRep))
 	for i, set := range of {
 		c := s.classOf[i]
-		out[c] = out[c].union(set)
+		out[c] = out[c].Union(set)
 	}
 	return out
-}
-
-// partition cuts the code points into classes that no set tells apart.
-func partition(sets []runeSet) (classes []runeSet, ok bool) {
-	starts := []rune{0, surrogateMax + 1}
-	for _, set := range sets {
-		for _, r := range set {
-			starts = append(starts, r.lo, r.hi+1)
-		}
-	}
-	slices.Sort(starts)
-	starts = slices.Compact(starts)
-	signature := make([][]byte, len(starts))
-	for i, set := range sets {
-		mark := append(strconv.AppendInt(nil, int64(i), 36), ' ')
-		for _, r := range set {
-			at, _ := slices.BinarySearch(starts, r.lo)
-			for ; at < len(starts) && starts[at] <= r.hi; at++ {
-				signature[at] = append(signature[at], mark...)
-			}
-		}
-	}
-	number := map[string]int{}
-	ranges := [][]runeRange{}
-	for i, lo := range starts {
-		hi := rune(0x10FFFF)
-		if i+1 < len(starts) {
-			hi = starts[i+1] - 1
-		}
-		if len(newRuneSet(runeRange{lo, hi})) == 0 {
-			continue
-		}
-		n, seen := number[string(signature[i])]
-		if !seen {
-			n = len(number)
-			if n >= maxClasses {
-				return nil, false
-			}
-			number[string(signature[i])] = n
-			ranges = append(ranges, nil)
-		}
-		ranges[n] = append(ranges[n], runeRange{lo, hi})
-	}
-	for _, r := range ranges {
-		classes = append(classes, newRuneSet(r...))
-	}
-	return classes, true
 }
 
 // matches reports whether a text satisfies a rule.
@@ -407,7 +362,7 @@ func (c *compiler) matches(r textRule, text string) (bool, error) {
 	g, ok := c.matchers[r.p]
 	if !ok {
 		s := newStore()
-		t, err := s.texts([]textRule{{p: r.p, whole: r.whole}}, 0, noLimit, s.utf8, s.utf8(allRunes()))
+		t, err := s.texts([]textRule{{p: r.p, whole: r.whole}}, 0, noLimit, s.utf8, s.utf8(regex.AllRunes()))
 		if err != nil {
 			return false, err
 		}
@@ -420,25 +375,16 @@ func (c *compiler) matches(r textRule, text string) (bool, error) {
 	return (g != nil && g.Match([]byte(text))) != r.not, nil
 }
 
-// literalPattern matches one text.
-func literalPattern(text string) *pattern {
-	p := &pattern{op: opCat}
-	for _, r := range text {
-		p.subs = append(p.subs, one(runeSet{{r, r}}))
-	}
-	return p
-}
-
 // CompileRegex makes a grammar of the texts that the regular expression matches from beginning to end.
 // The dialect is ECMA-262's with the u flag, and RE2's flags, \A, \z and names; no back references,
 // no lookbehind, no word borders.
 func CompileRegex(expr string) (*Grammar, error) {
-	p, err := parseRegex(expr)
+	p, err := regex.Parse(expr)
 	if err != nil {
 		return nil, err
 	}
 	s := newStore()
-	t, err := s.texts([]textRule{{p: p, whole: true}}, 0, noLimit, s.utf8, s.utf8(allRunes()))
+	t, err := s.texts([]textRule{{p: p, whole: true}}, 0, noLimit, s.utf8, s.utf8(regex.AllRunes()))
 	if err != nil {
 		return nil, err
 	}
@@ -514,7 +460,7 @@ func (g *generation) place(x term) (place, int32) {
 	n := &g.nodes[x]
 	switch n.kind {
 	case isAuto:
-		return atFront, g.autos[n.a].dist[n.b]
+		return atFront, g.autos[n.a].Dist[n.b]
 	case isCat:
 		if p, dist := g.place(n.a); p != behind {
 			return p, dist

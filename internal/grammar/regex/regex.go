@@ -1,41 +1,54 @@
-package grammar
+// Package regex answers: what does a regular expression say? Its text becomes a pattern of sets of code points; what
+// pattern means for an answer is grammar's.
+package regex
 
 import (
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/galerne-ai/galerne/internal/fault"
+)
+
+var (
+	// ErrSyntax: the regular expression is malformed or uses what this package does not have.
+	ErrSyntax = fault.New(fault.Invalid, "invalid_regex", "grammar: bad regular expression")
+	// ErrLimit: the regular expression, or the grammar that it is in, is larger than is allowed.
+	ErrLimit = fault.New(fault.Invalid, "grammar_too_large", "grammar: too large")
 )
 
 const (
-	maxPattern      = 16 << 10 // bytes of a regular expression
-	maxPatternDepth = 100      // groups in groups
-	maxRepeat       = 1 << 20  // of one counted repetition
+	MaxText   = 16 << 10  // bytes of a regular expression
+	maxDepth  = 100       // groups in groups
+	MaxRepeat = 1 << 20   // of one counted repetition
+	NoLimit   = int32(-1) // of Pattern.Max
 )
 
-type patternOp uint8
+// Op is what a pattern is made of its parts with.
+type Op uint8
 
 const (
-	opEmpty patternOp = iota
-	opSet             // one code point
-	opCat
-	opAlt
-	opRep   // subs[0], min to max times
-	opBegin // ^
-	opEnd   // $
-	opLook  // what follows begins, or with not does not begin, with subs[0]
+	Empty Op = iota
+	Set      // one code point
+	Cat
+	Alt
+	Rep   // Subs[0], Min to Max times
+	Begin // ^
+	End   // $
+	Look  // what follows begins, or with Not does not begin, with Subs[0]
 )
 
-// pattern is a regular expression as ECMA-262 reads it with the u flag.
-type pattern struct {
-	op       patternOp
-	set      runeSet
-	subs     []*pattern
-	min, max int32
-	not      bool
+// Pattern is a regular expression as ECMA-262 reads it with the u flag.
+type Pattern struct {
+	Op       Op
+	Set      Runes
+	Subs     []*Pattern
+	Min, Max int32
+	Not      bool
 }
 
-type regexParser struct {
+type parser struct {
 	text  string
 	at    int
 	depth int
@@ -44,13 +57,15 @@ type regexParser struct {
 	pairs [][2]rune // code points that (?i) takes for each other, once they are needed
 }
 
-func parseRegex(text string) (*pattern, error) {
-	p := &regexParser{text: text}
-	if len(text) > maxPattern {
-		return nil, ErrLimit.Because("grammar: the regular expression has %d bytes, at most %d", len(text), maxPattern)
+// Parse reads ECMA-262's dialect with the u flag, and RE2's flags, \A, \z and names; no back references, no lookbehind,
+// no word borders.
+func Parse(text string) (*Pattern, error) {
+	p := &parser{text: text}
+	if len(text) > MaxText {
+		return nil, ErrLimit.Because("grammar: the regular expression has %d bytes, at most %d", len(text), MaxText)
 	}
 	if !utf8.ValidString(text) {
-		return nil, ErrRegex.Because("grammar: the regular expression is not UTF-8")
+		return nil, ErrSyntax.Because("grammar: the regular expression is not UTF-8")
 	}
 	out, err := p.alternatives()
 	if err == nil && p.at < len(text) {
@@ -59,11 +74,11 @@ func parseRegex(text string) (*pattern, error) {
 	return out, err
 }
 
-func (p *regexParser) wrong(format string) error {
-	return ErrRegex.Because("grammar: regular expression %.60q: %s at byte %d", p.text, format, p.at)
+func (p *parser) wrong(format string) error {
+	return ErrSyntax.Because("grammar: regular expression %.60q: %s at byte %d", p.text, format, p.at)
 }
 
-func (p *regexParser) peek() rune {
+func (p *parser) peek() rune {
 	if p.at >= len(p.text) {
 		return -1
 	}
@@ -71,7 +86,7 @@ func (p *regexParser) peek() rune {
 	return r
 }
 
-func (p *regexParser) next() rune {
+func (p *parser) next() rune {
 	r := p.peek()
 	if r >= 0 {
 		p.at += utf8.RuneLen(r)
@@ -79,7 +94,7 @@ func (p *regexParser) next() rune {
 	return r
 }
 
-func (p *regexParser) accept(s string) bool {
+func (p *parser) accept(s string) bool {
 	if strings.HasPrefix(p.text[p.at:], s) {
 		p.at += len(s)
 		return true
@@ -87,14 +102,14 @@ func (p *regexParser) accept(s string) bool {
 	return false
 }
 
-func (p *regexParser) alternatives() (*pattern, error) {
-	if p.depth++; p.depth > maxPatternDepth {
-		return nil, ErrLimit.Because("grammar: the regular expression nests deeper than %d groups", maxPatternDepth)
+func (p *parser) alternatives() (*Pattern, error) {
+	if p.depth++; p.depth > maxDepth {
+		return nil, ErrLimit.Because("grammar: the regular expression nests deeper than %d groups", maxDepth)
 	}
 	defer func() { p.depth-- }()
-	var alts []*pattern
+	var alts []*Pattern
 	for {
-		var seq []*pattern
+		var seq []*Pattern
 		for r := p.peek(); r >= 0 && r != '|' && r != ')'; r = p.peek() {
 			item, err := p.item()
 			if err != nil {
@@ -104,7 +119,7 @@ func (p *regexParser) alternatives() (*pattern, error) {
 				seq = append(seq, item)
 			}
 		}
-		alts = append(alts, &pattern{op: opCat, subs: seq})
+		alts = append(alts, &Pattern{Op: Cat, Subs: seq})
 		if !p.accept("|") {
 			break
 		}
@@ -112,11 +127,11 @@ func (p *regexParser) alternatives() (*pattern, error) {
 	if len(alts) == 1 {
 		return alts[0], nil
 	}
-	return &pattern{op: opAlt, subs: alts}, nil
+	return &Pattern{Op: Alt, Subs: alts}, nil
 }
 
 // item is an atom with its quantifier, nil for a flag group.
-func (p *regexParser) item() (*pattern, error) {
+func (p *parser) item() (*Pattern, error) {
 	atom, err := p.atom()
 	if err != nil || atom == nil {
 		return nil, err
@@ -125,22 +140,22 @@ func (p *regexParser) item() (*pattern, error) {
 	if err != nil || !ok {
 		return atom, err
 	}
-	if atom.op == opBegin || atom.op == opEnd || atom.op == opLook {
+	if atom.Op == Begin || atom.Op == End || atom.Op == Look {
 		return nil, p.wrong("nothing to repeat")
 	}
 	p.accept("?") // fewest first: the same language
 	if _, _, again, _ := p.quantifier(); again {
 		return nil, p.wrong("nothing to repeat")
 	}
-	return &pattern{op: opRep, subs: []*pattern{atom}, min: min, max: max}, nil
+	return &Pattern{Op: Rep, Subs: []*Pattern{atom}, Min: min, Max: max}, nil
 }
 
-func (p *regexParser) quantifier() (min, max int32, ok bool, err error) {
+func (p *parser) quantifier() (min, max int32, ok bool, err error) {
 	switch {
 	case p.accept("*"):
-		return 0, noLimit, true, nil
+		return 0, NoLimit, true, nil
 	case p.accept("+"):
-		return 1, noLimit, true, nil
+		return 1, NoLimit, true, nil
 	case p.accept("?"):
 		return 0, 1, true, nil
 	case p.peek() != '{':
@@ -158,58 +173,47 @@ func (p *regexParser) quantifier() (min, max int32, ok bool, err error) {
 	b := a
 	var err2 error
 	if comma {
-		if b = int(noLimit); hi != "" {
+		if b = int(NoLimit); hi != "" {
 			b, err2 = strconv.Atoi(hi)
 		}
 	}
-	if err1 != nil || err2 != nil || a > maxRepeat || b > maxRepeat {
-		return 0, 0, false, ErrLimit.Because("grammar: repetition {%s,%s} in the regular expression: at most %d", lo, hi, maxRepeat)
+	if err1 != nil || err2 != nil || a > MaxRepeat || b > MaxRepeat {
+		return 0, 0, false, ErrLimit.Because("grammar: repetition {%s,%s} in the regular expression: at most %d", lo, hi, MaxRepeat)
 	}
-	if b != int(noLimit) && b < a {
+	if b != int(NoLimit) && b < a {
 		return 0, 0, false, p.wrong("repetition with its maximum below its minimum")
 	}
 	p.at += end + 1
 	return int32(a), int32(b), true, nil
 }
 
-func digits(s string) bool {
-	for _, c := range []byte(s) {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return s != ""
-}
-
-func (p *regexParser) atom() (*pattern, error) {
+func (p *parser) atom() (*Pattern, error) {
 	switch r := p.next(); r {
 	case '^':
-		return &pattern{op: opBegin}, nil
+		return &Pattern{Op: Begin}, nil
 	case '$':
-		return &pattern{op: opEnd}, nil
+		return &Pattern{Op: End}, nil
 	case '.':
 		if p.dotNL {
-			return one(allRunes()), nil
+			return One(AllRunes()), nil
 		}
-		return one(newRuneSet(runeRange{'\n', '\n'}, runeRange{'\r', '\r'}, runeRange{0x2028, 0x2029}).complement()), nil
+		return One(NewRunes(Range{'\n', '\n'}, Range{'\r', '\r'}, Range{0x2028, 0x2029}).Complement()), nil
 	case '(':
 		return p.group()
 	case '[':
 		set, err := p.class()
-		return one(set), err
+		return One(set), err
 	case '\\':
 		return p.escapeAtom()
 	case '*', '+', '?':
 		p.at--
 		return nil, p.wrong("nothing to repeat")
 	default:
-		return one(p.folded(runeSet{{r, r}})), nil
+		return One(p.folded(Runes{{r, r}})), nil
 	}
 }
 
-func one(set runeSet) *pattern { return &pattern{op: opSet, set: set} }
-
-func (p *regexParser) group() (*pattern, error) {
+func (p *parser) group() (*Pattern, error) {
 	fold, dotNL := p.fold, p.dotNL
 	look, not := false, false
 	if p.accept("?") {
@@ -243,13 +247,13 @@ func (p *regexParser) group() (*pattern, error) {
 	}
 	p.fold, p.dotNL = fold, dotNL
 	if look {
-		return &pattern{op: opLook, not: not, subs: []*pattern{body}}, nil
+		return &Pattern{Op: Look, Not: not, Subs: []*Pattern{body}}, nil
 	}
-	return &pattern{op: opCat, subs: []*pattern{body}}, nil
+	return &Pattern{Op: Cat, Subs: []*Pattern{body}}, nil
 }
 
 // flags reads (?is-is) and (?is-is: ; whole is true for the first, which lasts to the group's end.
-func (p *regexParser) flags() (whole bool, err error) {
+func (p *parser) flags() (whole bool, err error) {
 	on := true
 	for {
 		switch p.next() {
@@ -269,55 +273,43 @@ func (p *regexParser) flags() (whole bool, err error) {
 	}
 }
 
-func (p *regexParser) folded(set runeSet) runeSet {
+func (p *parser) folded(set Runes) Runes {
 	if !p.fold {
 		return set
 	}
 	if p.pairs == nil {
 		p.pairs = casePairs()
 	}
-	ranges := append([]runeRange(nil), set...)
+	ranges := append([]Range(nil), set...)
 	for _, c := range p.pairs {
-		if set.has(c[0]) {
-			ranges = append(ranges, runeRange{c[1], c[1]})
+		if set.Has(c[0]) {
+			ranges = append(ranges, Range{c[1], c[1]})
 		}
 	}
-	return newRuneSet(ranges...)
+	return NewRunes(ranges...)
 }
 
-// casePairs are the code points that differ in case only.
-func casePairs() [][2]rune {
-	const lastCased = 0x1E943
-	var out [][2]rune
-	for r := rune(0); r <= lastCased; r++ {
-		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-			out = append(out, [2]rune{r, f})
-		}
-	}
-	return out
-}
-
-func (p *regexParser) escapeAtom() (*pattern, error) {
+func (p *parser) escapeAtom() (*Pattern, error) {
 	switch r := p.peek(); {
 	case r == 'A':
 		p.at++
-		return &pattern{op: opBegin}, nil
+		return &Pattern{Op: Begin}, nil
 	case r == 'z':
 		p.at++
-		return &pattern{op: opEnd}, nil
+		return &Pattern{Op: End}, nil
 	case r == 'b' || r == 'B':
 		return nil, p.wrong(`word border, which this server does not have,`)
 	case r >= '1' && r <= '9' || r == 'k':
 		return nil, p.wrong("back reference, which no finite automaton has,")
 	}
 	set, err := p.escape()
-	return one(p.folded(set)), err
+	return One(p.folded(set)), err
 }
 
 // class reads a bracketed class behind its bracket.
-func (p *regexParser) class() (runeSet, error) {
+func (p *parser) class() (Runes, error) {
 	negated := p.accept("^")
-	var ranges []runeRange
+	var ranges []Range
 	for !p.accept("]") {
 		if p.at >= len(p.text) {
 			return nil, p.wrong("missing ]")
@@ -339,81 +331,69 @@ func (p *regexParser) class() (runeSet, error) {
 		if err != nil {
 			return nil, err
 		}
-		single := func(s runeSet) bool { return len(s) == 1 && s[0].lo == s[0].hi }
+		single := func(s Runes) bool { return len(s) == 1 && s[0].Lo == s[0].Hi }
 		switch {
 		case !single(lo) || !single(hi): // [\w-.]: the dash stands for itself
-			ranges = append(append(append(ranges, lo...), hi...), runeRange{'-', '-'})
-		case hi[0].lo < lo[0].lo:
+			ranges = append(append(append(ranges, lo...), hi...), Range{'-', '-'})
+		case hi[0].Lo < lo[0].Lo:
 			return nil, p.wrong("range out of order")
 		default:
-			ranges = append(ranges, runeRange{lo[0].lo, hi[0].lo})
+			ranges = append(ranges, Range{lo[0].Lo, hi[0].Lo})
 		}
 	}
-	set := p.folded(newRuneSet(ranges...))
+	set := p.folded(NewRunes(ranges...))
 	if negated {
-		set = set.complement()
+		set = set.Complement()
 	}
 	return set, nil
 }
 
-func (p *regexParser) classAtom() (runeSet, error) {
+func (p *parser) classAtom() (Runes, error) {
 	r := p.next()
 	if r < 0 {
 		return nil, p.wrong("missing ]")
 	}
 	if r != '\\' {
-		return runeSet{{r, r}}, nil
+		return Runes{{r, r}}, nil
 	}
 	if p.accept("b") {
-		return runeSet{{'\b', '\b'}}, nil
+		return Runes{{'\b', '\b'}}, nil
 	}
 	return p.escape()
 }
 
-func perlClass(r rune) runeSet {
-	switch r {
-	case 'd':
-		return runeSet{{'0', '9'}}
-	case 'w':
-		return runeSet{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}
-	case 's':
-		return newRuneSet(append(tableRanges(unicode.Zs), runeRange{'\t', '\r'}, runeRange{0x2028, 0x2029}, runeRange{0xFEFF, 0xFEFF})...)
-	}
-	return nil
-}
-
 // escape reads behind a backslash.
-func (p *regexParser) escape() (runeSet, error) {
+func (p *parser) escape() (Runes, error) {
 	r := p.next()
 	if set := perlClass(r); set != nil {
 		return set, nil
 	}
 	if set := perlClass(unicode.ToLower(r)); set != nil && r < utf8.RuneSelf {
-		return set.complement(), nil
+		return set.Complement(), nil
 	}
 	if i := strings.IndexRune("nrtfv", r); i >= 0 {
 		c := rune("\n\r\t\f\v"[i])
-		return runeSet{{c, c}}, nil
+		return Runes{{c, c}}, nil
 	}
 	switch {
 	case r == 'p' || r == 'P':
 		return p.property(r == 'P')
 	case r == 'x' || r == 'u':
 		c, err := p.hex(r)
-		return runeSet{{c, c}}, err
+		return Runes{{c, c}}, err
 	case r == '0' && (p.peek() < '0' || p.peek() > '9'):
-		return runeSet{{0, 0}}, nil
+		return Runes{{0, 0}}, nil
 	case r == 'c':
 		if c := p.next(); c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' {
-			return runeSet{{c & 31, c & 31}}, nil
+			return Runes{{c & 31, c & 31}}, nil
 		}
 	case r >= 0 && r < utf8.RuneSelf && !unicode.IsLetter(r) && !unicode.IsDigit(r):
-		return runeSet{{r, r}}, nil
+		return Runes{{r, r}}, nil
 	}
 	return nil, p.wrong("unknown escape")
 }
 
-func (p *regexParser) hex(kind rune) (rune, error) {
+func (p *parser) hex(kind rune) (rune, error) {
 	n := 2
 	if kind == 'u' {
 		n = 4
@@ -453,7 +433,7 @@ func (p *regexParser) hex(kind rune) (rune, error) {
 }
 
 // property reads the name of a Unicode property: a category, a script, or a long name of either.
-func (p *regexParser) property(negated bool) (runeSet, error) {
+func (p *parser) property(negated bool) (Runes, error) {
 	name := ""
 	if p.accept("{") {
 		end := strings.IndexByte(p.text[p.at:], '}')
@@ -477,58 +457,40 @@ func (p *regexParser) property(negated bool) (runeSet, error) {
 		return nil, p.wrong("unknown Unicode property")
 	}
 	if negated {
-		set = set.complement()
+		set = set.Complement()
 	}
 	return set, nil
 }
 
-func propertySet(name string) runeSet {
-	if name == "Any" {
-		return allRunes()
-	}
-	long := map[string]string{
-		"Letter": "L", "Lowercase_Letter": "Ll", "Uppercase_Letter": "Lu", "Titlecase_Letter": "Lt", "Modifier_Letter": "Lm",
-		"Other_Letter": "Lo", "Mark": "M", "Number": "N", "Decimal_Number": "Nd", "digit": "Nd", "Letter_Number": "Nl",
-		"Other_Number": "No", "Punctuation": "P", "punct": "P", "Symbol": "S", "Math_Symbol": "Sm", "Currency_Symbol": "Sc",
-		"Separator": "Z", "Space_Separator": "Zs", "Other": "C", "Control": "Cc", "cntrl": "Cc", "Format": "Cf",
-	}
-	switch name {
-	case "ASCII":
-		return runeSet{{0, unicode.MaxASCII}}
-	case "Alphabetic":
-		return newRuneSet(append(append(tableRanges(unicode.L), tableRanges(unicode.Nl)...), tableRanges(unicode.Other_Alphabetic)...)...)
-	case "Uppercase":
-		return newRuneSet(append(tableRanges(unicode.Lu), tableRanges(unicode.Other_Uppercase)...)...)
-	case "Lowercase":
-		return newRuneSet(append(tableRanges(unicode.Ll), tableRanges(unicode.Other_Lowercase)...)...)
-	}
-	if short := long[name]; short != "" {
-		name = short
-	}
-	for _, tables := range []map[string]*unicode.RangeTable{unicode.Categories, unicode.Scripts, unicode.Properties} {
-		if t := tables[name]; t != nil {
-			return newRuneSet(tableRanges(t)...)
+func digits(s string) bool {
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return false
 		}
 	}
-	return nil
+	return s != ""
 }
 
-func tableRanges(t *unicode.RangeTable) []runeRange {
-	var out []runeRange
-	add := func(lo, hi, stride rune) {
-		if stride == 1 {
-			out = append(out, runeRange{lo, hi})
-			return
-		}
-		for r := lo; r <= hi; r += stride {
-			out = append(out, runeRange{r, r})
-		}
+// One matches one code point of a set.
+func One(set Runes) *Pattern { return &Pattern{Op: Set, Set: set} }
+
+// Literal matches one text.
+func Literal(text string) *Pattern {
+	p := &Pattern{Op: Cat}
+	for _, r := range text {
+		p.Subs = append(p.Subs, One(Runes{{r, r}}))
 	}
-	for _, r := range t.R16 {
-		add(rune(r.Lo), rune(r.Hi), rune(r.Stride))
+	return p
+}
+
+func perlClass(r rune) Runes {
+	switch r {
+	case 'd':
+		return Runes{{'0', '9'}}
+	case 'w':
+		return Runes{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}
+	case 's':
+		return NewRunes(append(tableRanges(unicode.Zs), Range{'\t', '\r'}, Range{0x2028, 0x2029}, Range{0xFEFF, 0xFEFF})...)
 	}
-	for _, r := range t.R32 {
-		add(rune(r.Lo), rune(r.Hi), rune(r.Stride))
-	}
-	return out
+	return nil
 }
