@@ -24,8 +24,9 @@ import (
 var errAgain = fault.New(fault.Busy, "model_fetch_again", "hub: the download broke")
 
 const (
-	triesInARow = 6   // without a byte more than before
-	triesAtAll  = 200 // a server that drops every connection cannot keep us for ever
+	triesInARow    = 6   // without a byte more than before
+	triesUnreached = 2   // without a connection
+	triesAtAll     = 200 // a server that drops every connection cannot keep us for ever
 )
 
 func (p *puller) resolveURL(s Source) string {
@@ -206,7 +207,8 @@ func again(err error) error {
 	return err
 }
 
-// retry repeats what errAgain marks, waiting longer each time unless more came than ever before.
+// retry repeats what errAgain marks, waiting longer each time unless more came than ever before. A hub to which there never was
+// a connection gets one more try.
 func (p *puller) retry(ctx context.Context, repo string, part *partial, do func() error) error {
 	row := 0
 	var most int64
@@ -215,6 +217,7 @@ func (p *puller) retry(ctx context.Context, repo string, part *partial, do func(
 	}
 	for try := 1; ; try++ {
 		err := do()
+		p.reached = p.reached || !outbound.NoConnection(err)
 		if err == nil || !errors.Is(err, errAgain) {
 			return err
 		}
@@ -224,10 +227,13 @@ func (p *puller) retry(ctx context.Context, repo string, part *partial, do func(
 		if row++; part != nil && part.bytes > most {
 			row, most = 0, part.bytes
 		}
+		if !p.reached && row >= triesUnreached {
+			return ErrFetch.Because("hub: %s cannot be fetched: %w; without a network, bring its files and pull them from where they are (galerne pull file:PATH)", repo, err)
+		}
 		if row >= triesInARow || try >= triesAtAll {
 			return ErrFetch.Because("hub: gave up on %s after %d tries: %w: what came is kept, and the next pull continues", repo, try, err)
 		}
-		wait := min(p.h.o.RetryWait<<row, 30*time.Second)
+		wait := min(p.h.o.RetryWait<<max(row-1, 0), 30*time.Second)
 		var f *fault.Error
 		if errors.As(err, &f) {
 			wait = max(wait, f.RetryAfter)

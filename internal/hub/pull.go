@@ -154,6 +154,7 @@ type puller struct {
 	o       PullOptions
 	meter   meter
 	commits map[string]string // repository@revision to the commit it was at the first look
+	reached bool              // the hub took a connection: one that breaks now may come again
 	wheel   *wheel
 	read    map[string]bool // digests of blobs that were read and are right
 }

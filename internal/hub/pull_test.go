@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -88,6 +89,51 @@ func TestAServerThatAlwaysBreaksIsGivenUpAndTheNextPullContinues(t *testing.T) {
 	if len(f.ranges) != 1 || f.ranges[0] == "" {
 		t.Errorf("the second pull asked for %q", f.ranges)
 	}
+}
+
+// TestWhoCannotBeReachedIsGivenUpAtOnce: without a network nobody wants to wait for six tries.
+func TestWhoCannotBeReachedIsGivenUpAtOnce(t *testing.T) {
+	data := tinyGGUF(5, 1000)
+	f := newFakeHub(t, map[string][]byte{"m.gguf": data})
+	f.hub.Close()
+	refuses := open(t, f, oneFile("tiny", data))
+	nowhere := open(t, f, oneFile("tiny", data))
+	nowhere.o.HubURL = "http://nowhere.invalid"
+	for _, h := range []*Hub{refuses, nowhere} {
+		for _, what := range []string{"tiny", "hf:org/repo"} {
+			tries := 1
+			_, err := h.Pull(context.Background(), what, PullOptions{Notice: func(text string) { tries += strings.Count(text, "trying again") }})
+			if tries > 2 || !errors.Is(err, ErrFetch) || !strings.Contains(err.Error(), "HTTPS_PROXY") || !strings.Contains(err.Error(), "galerne pull file:") || strings.Contains(err.Error(), "what came is kept") {
+				t.Errorf("%s from %s: after %d tries %v", what, h.o.HubURL, tries, err)
+			}
+		}
+	}
+}
+
+// TestANetworkThatIsGoneForAWhileIsWaitedFor: a hub that was reached once is worth all tries.
+func TestANetworkThatIsGoneForAWhileIsWaitedFor(t *testing.T) {
+	data := tinyGGUF(6, 400_000)
+	f := newFakeHub(t, map[string][]byte{"m.gguf": data})
+	f.cuts = []int{100_000}
+	h := open(t, f, oneFile("tiny", data))
+	address, refused := f.hub.Listener.Addr().String(), 0
+	got, err := h.Pull(context.Background(), "tiny", PullOptions{Notice: func(text string) {
+		switch refused++; refused {
+		case 1: // half of it is here
+			f.hub.Close()
+		case 4:
+			l, err := net.Listen("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.hub = &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(f.front)}}
+			f.hub.Start()
+		}
+	}})
+	if err != nil || refused != 4 || f.downloads != 2 || f.ranges[1] == "" {
+		t.Fatalf("%v after %d refusals, ranges %q", err, refused, f.ranges)
+	}
+	sameFile(t, got.Path, data)
 }
 
 func TestAWrongDigestIsRefusedAndLeavesNothing(t *testing.T) {

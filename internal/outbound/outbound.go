@@ -196,6 +196,16 @@ func explain(ctx context.Context, r *http.Request, err error) error {
 	return ErrUnreachable.Because("outbound: %s does not answer: %w: check the address, the network and the proxy (HTTPS_PROXY)", r.URL.Host, err)
 }
 
+// NoConnection reports whether an error is that no connection came about: a name that is not found, a refusal, no network.
+func NoConnection(err error) bool {
+	for op := (*net.OpError)(nil); errors.As(err, &op); err = op.Err { // a proxy's stands around that of the way to it
+		if op.Op == "dial" {
+			return true
+		}
+	}
+	return false
+}
+
 // watched is a body that ends with an error when no byte comes for too long.
 type watched struct {
 	ctx     context.Context

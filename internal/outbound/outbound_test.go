@@ -164,6 +164,41 @@ func TestUnreachableSaysWhichHost(t *testing.T) {
 	}
 }
 
+// TestNoConnectionIsToldFromOneThatBroke: only the latter is likely to be mended by another try.
+func TestNoConnectionIsToldFromOneThatBroke(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/half" {
+			w.Header().Set("Content-Length", "9")
+			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush()
+		}
+		panic(http.ErrAbortHandler)
+	}))
+	defer s.Close()
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	for _, c := range []struct {
+		proxy, address string
+		want           bool
+	}{
+		{"", closed.URL, true}, {"", "http://nowhere.invalid/", true}, {closed.URL, "http://nowhere.invalid/", true}, {closed.URL, "https://nowhere.invalid/", true},
+		{"", s.URL, false}, {"", s.URL + "/half", false}, {s.URL, "http://nowhere.invalid/", false}, {s.URL, "https://nowhere.invalid/", false},
+	} {
+		client, err := New(Options{Proxy: c.proxy, HTTPProxy: c.proxy})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Get(context.Background(), c.address)
+		if err == nil {
+			_, err = io.ReadAll(resp.Body)
+			resp.Body.Close()
+		}
+		if !errors.Is(err, ErrUnreachable) || NoConnection(err) != c.want {
+			t.Errorf("%s by %q: %v, want %v", c.address, c.proxy, err, c.want)
+		}
+	}
+}
+
 func TestTheProxyIsUsedAndItsExceptionsAre(t *testing.T) {
 	asked := make(chan string, 4)
 	proxy := serve(t, func(w http.ResponseWriter, r *http.Request) { asked <- r.URL.Host })
