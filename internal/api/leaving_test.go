@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/api"
 	"github.com/galerne-ai/galerne/internal/api/apitest"
+	"github.com/galerne-ai/galerne/internal/metric"
 )
 
 // listening serves a backend as the program does, on a socket of its own.
@@ -171,7 +173,7 @@ func TestAHundredWhoLeaveAtAnyMomentLeaveNothing(t *testing.T) {
 		})
 	}
 	group.Wait()
-	waitIdle(t, b)
+	until(t, b, 0)
 }
 
 // pick draws one of the values.
@@ -221,7 +223,7 @@ func TestAnAnswerThatNobodyWaitsForAnyLongerEnds(t *testing.T) {
 		if code != 504 || !strings.Contains(text, `"code":"timeout"`) || !strings.Contains(text, "client's timeout") || time.Since(began) < time.Second {
 			t.Errorf("%s: %d %s after %v", name, code, text, time.Since(began))
 		}
-		waitIdle(t, b)
+		until(t, b, 0)
 		for _, body := range []string{`{"model":"slow"}`, `{"model":"slow","stream":true}`} {
 			for _, value := range []string{"600", "600.0", "0", "-1", "None", "NaN", "1e300"} {
 				if code, text := post(t, h.URL+"/v1/say", body, name, value); code != 200 || !strings.Contains(text, `"a"`) {
@@ -233,5 +235,98 @@ func TestAnAnswerThatNobodyWaitsForAnyLongerEnds(t *testing.T) {
 	// A stream goes on, since its keep-alives are what the caller waits for.
 	if code, text := post(t, h.URL+"/v1/say", `{"model":"slow","stream":true}`, "X-Stainless-Read-Timeout", "0.01"); code != 200 || !strings.Contains(text, "end") {
 		t.Errorf("%d %s", code, text)
+	}
+}
+
+func TestReadersWhoDoNotReadAreDropped(t *testing.T) {
+	script := "start\n" + strings.Repeat("text \""+strings.Repeat("x", 64<<10)+"\"\n", 400) + "finish stop\nend"
+	for _, stream := range []bool{true, false} {
+		b := &apitest.Backend{Scripts: map[string]string{"": script}}
+		ended := make(chan api.Record, 1)
+		h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, WriteTimeout: 100 * time.Millisecond, Done: func(r api.Record) { ended <- r }})
+		conn, err := net.Dial("tcp", h.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := fmt.Sprintf(`{"model":"m","stream":%t}`, stream)
+		fmt.Fprintf(conn, "POST /v1/say HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		select {
+		case r := <-ended:
+			if stream && r.Status != 499 {
+				t.Errorf("status %d", r.Status)
+			}
+		case <-time.After(20 * time.Second):
+			t.Errorf("stream %t: who does not read holds a handler", stream)
+		}
+		until(t, b, 0)
+		conn.Close()
+	}
+}
+
+func TestWhoLeavesHasUsedWhatWasMade(t *testing.T) {
+	registry := metric.New()
+	b := &apitest.Backend{Scripts: map[string]string{"": "start prompt=5\ntext \"a\"\ntext \"b\"\nhang"}}
+	h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{plain("x")}, Registry: registry})
+	ctx, cancel := context.WithCancel(context.Background())
+	r, _ := http.NewRequestWithContext(ctx, "POST", h.URL+"/v1/say", strings.NewReader(`{"model":"m","stream":true}`))
+	w, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 8)
+	_, _ = io.ReadFull(w.Body, got)
+	cancel()
+	w.Body.Close()
+	until(t, b, 0)
+	h.Close()
+	rec := httptest.NewRecorder()
+	metric.Handler(registry).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{`galerne_tokens_total{kind="prompt",surface="x"} 5`, `galerne_tokens_total{kind="answer",surface="x"} 2`, `galerne_http_requests_total{route="/v1/say",status="499",surface="x"} 1`} {
+		if !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+}
+
+func TestABodyThatStopsComingEndsTheRequest(t *testing.T) {
+	h := apitest.Serve(t, api.Options{Backend: &apitest.Backend{}, Surfaces: []*api.Surface{plain("x")}, BodyTimeout: 200 * time.Millisecond})
+	conn, err := net.Dial("tcp", h.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprint(conn, "POST /v1/say HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
+	for range 4 { // longer than the pause that is allowed, without one
+		time.Sleep(80 * time.Millisecond)
+		fmt.Fprint(conn, "{")
+	}
+	w, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(w.Body)
+	if w.StatusCode != 408 || !strings.Contains(string(text), "200ms") {
+		t.Errorf("%d %s", w.StatusCode, text)
+	}
+}
+
+// net/http waits for the rest of a body before it sends an answer, for ever unless it is told.
+func TestABodyThatNobodyReadsHoldsNoAnswer(t *testing.T) {
+	h := apitest.Serve(t, api.Options{Backend: &apitest.Backend{}, Surfaces: []*api.Surface{plain("x")}, Keys: api.OneKey("k"), BodyTimeout: 200 * time.Millisecond})
+	for path, want := range map[string]int{"POST /v1/say": 401, "GET /healthz": 200, "POST /nothing": 404} {
+		conn, err := net.Dial("tcp", h.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n", path)
+		w, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+		} else if w.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, w.StatusCode, want)
+		}
+		conn.Close()
 	}
 }

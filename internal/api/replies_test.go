@@ -74,15 +74,13 @@ func TestARequestThatComesTwiceIsAnsweredOnce(t *testing.T) {
 			w.Body.Close()
 		}
 	})
-	for b.Live() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, b, 1)
 	if text := say("k", "5", `{"model":"hangs"}`, 409, 9); !strings.Contains(text, "under way") {
 		t.Error(text)
 	}
 	cancel()
 	group.Wait()
-	waitIdle(t, b)
+	until(t, b, 0)
 	mu.Lock()
 	b.Scripts["hangs"] = b.Scripts[""]
 	mu.Unlock()
