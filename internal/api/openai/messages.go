@@ -207,6 +207,7 @@ func readPart(at string, p *part) (chat.Part, error) {
 // file reads a file of a message: one of text as what it says.
 func file(at string, raw json.RawMessage) (chat.Part, error) {
 	var f struct {
+		ID   string `json:"file_id"`
 		Name string `json:"filename"`
 		Data string `json:"file_data"`
 	}
@@ -215,14 +216,17 @@ func file(at string, raw json.RawMessage) (chat.Part, error) {
 			return chat.Part{}, err
 		}
 	}
-	if f.Data == "" {
+	switch {
+	case f.Data == "" && f.ID != "":
+		return chat.Part{}, Unsupported(at+".file_id", "%s names a file that was sent before, and chats do not read those: send what it says in file_data", at)
+	case f.Data == "":
 		return media(at, "file", raw)
 	}
 	return File(at+".file_data", f.Name, f.Data)
 }
 
 // File reads a file's data, as base64 or as a data URL. What it says stands behind its name; a file that is not
-// text is media.
+// text is media. Of types that say nothing certain, such as application/sql, the content decides.
 func File(at, name, data string) (chat.Part, error) {
 	kind := ""
 	if rest, ok := strings.CutPrefix(data, "data:"); ok {
@@ -236,12 +240,17 @@ func File(at, name, data string) (chat.Part, error) {
 	if err != nil {
 		return chat.Part{}, Invalid(at, "%s is not base64", at)
 	}
+	if kind == "application/vnd.ms-excel" && strings.HasSuffix(strings.ToLower(name), ".csv") {
+		kind = "text/csv" // browsers on Windows
+	}
+	content = bytes.TrimPrefix(content, []byte("\ufeff"))
+	text := utf8.Valid(content) && bytes.IndexByte(content, 0) < 0
 	switch {
 	case strings.HasPrefix(kind, "text/"), kind == "application/json", kind == "application/xml":
-		if !utf8.Valid(content) {
-			return chat.Part{}, Invalid(at, "%s is of the type %s, and is not text in UTF-8", at, kind)
+		if !text {
+			return chat.Part{}, Invalid(at, "%s is of the type %s, and is not text in UTF-8: save the file in that encoding", at, kind)
 		}
-	case kind != "" && kind != "application/octet-stream", !utf8.Valid(content), bytes.IndexByte(content, 0) >= 0, bytes.HasPrefix(content, []byte("%PDF")):
+	case !text, bytes.HasPrefix(content, []byte("%PDF")), kind == "application/pdf", kind != "" && !strings.HasPrefix(kind, "application/"):
 		return chat.Part{Kind: chat.MediaPart, Media: &chat.Media{Type: "file", Data: content}}, nil
 	}
 	if name != "" {
