@@ -2,8 +2,6 @@ package anthropic
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -88,17 +86,7 @@ func TestStreamedAndWholeAnswersAreOne(t *testing.T) {
 		b.Scripts[""] = apitest.DrawScript(t)
 		display := rapid.SampledFrom([]string{"summarized", "omitted"}).Draw(t, "display")
 		ask := func(more string) string {
-			r, err := http.Post(h.URL+"/v1/messages", "application/json",
-				strings.NewReader(`{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}],"thinking":{"type":"adaptive","display":"`+display+`"}`+more+`}`))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Body.Close()
-			text, err := io.ReadAll(r.Body)
-			if err != nil || r.StatusCode != 200 {
-				t.Fatalf("%d %s %v", r.StatusCode, text, err)
-			}
-			return string(text)
+			return apitest.Ask(t, h.URL+"/v1/messages", `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}],"thinking":{"type":"adaptive","display":"`+display+`"}`+more+`}`)
 		}
 		var whole map[string]any
 		if err := json.Unmarshal([]byte(ask("")), &whole); err != nil {

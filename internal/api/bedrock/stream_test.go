@@ -2,10 +2,7 @@ package bedrock
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"reflect"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -87,16 +84,7 @@ func TestStreamedAndWholeAnswersAreOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b.Scripts[""] = apitest.DrawScript(t)
 		ask := func(path string) []byte {
-			r, err := http.Post(s.URL+"/model/m/"+path, "application/json", strings.NewReader(`{"messages":[{"role":"user","content":[{"text":"hi"}]}]}`))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Body.Close()
-			text, err := io.ReadAll(r.Body)
-			if err != nil || r.StatusCode != 200 {
-				t.Fatalf("%d %s %v", r.StatusCode, text, err)
-			}
-			return text
+			return []byte(apitest.Ask(t, s.URL+"/model/m/"+path, `{"messages":[{"role":"user","content":[{"text":"hi"}]}]}`))
 		}
 		var whole object
 		if err := json.Unmarshal(ask("converse"), &whole); err != nil {

@@ -2,8 +2,6 @@ package gemini
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -69,17 +67,7 @@ func TestStreamedAndWholeAnswersAreOne(t *testing.T) {
 		b.Scripts[""] = apitest.DrawScript(t)
 		thoughts := rapid.SampledFrom([]string{"true", "false"}).Draw(t, "thoughts")
 		ask := func(path string) []byte {
-			r, err := http.Post(s.URL+"/v1/models/m:"+path, "application/json",
-				strings.NewReader(`{"contents":[{"parts":[{"text":"hi"}]}],"generationConfig":{"candidateCount":2,"responseLogprobs":true,"thinkingConfig":{"includeThoughts":`+thoughts+`}}}`))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Body.Close()
-			text, err := io.ReadAll(r.Body)
-			if err != nil || r.StatusCode != 200 {
-				t.Fatalf("%d %s %v", r.StatusCode, text, err)
-			}
-			return text
+			return []byte(apitest.Ask(t, s.URL+"/v1/models/m:"+path, `{"contents":[{"parts":[{"text":"hi"}]}],"generationConfig":{"candidateCount":2,"responseLogprobs":true,"thinkingConfig":{"includeThoughts":`+thoughts+`}}}`))
 		}
 		var whole, events, items heard
 		whole.add(t, ask("generateContent"))

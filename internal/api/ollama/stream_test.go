@@ -2,8 +2,6 @@ package ollama
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -62,16 +60,7 @@ func TestStreamedAndWholeAnswersAreOne(t *testing.T) {
 			path, body = "generate", `{"model":"m","prompt":"hi"`
 		}
 		ask := func(more string) string {
-			r, err := http.Post(h.URL+"/api/"+path, "application/json", strings.NewReader(body+more+"}"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Body.Close()
-			text, err := io.ReadAll(r.Body)
-			if err != nil || r.StatusCode != 200 {
-				t.Fatalf("%d %s %v", r.StatusCode, text, err)
-			}
-			return string(text)
+			return apitest.Ask(t, h.URL+"/api/"+path, body+more+"}")
 		}
 		var whole map[string]any
 		if err := json.Unmarshal([]byte(ask(`,"stream":false`)), &whole); err != nil {

@@ -3,8 +3,6 @@ package openai
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -103,18 +101,8 @@ func TestStreamedAndWholeAnswersAreOne(t *testing.T) {
 		n := rapid.IntRange(1, 3).Draw(t, "answers")
 		b.Scripts[""] = script(t, n)
 		ask := func(more string) string {
-			r, err := http.Post(h.URL+"/v1/chat/completions", "application/json",
-				strings.NewReader(fmt.Sprintf(`{"model":"m","n":%d,"messages":[{"role":"user","content":"hi"}],
-				"tools":[{"type":"custom","custom":{"name":"f1"}},{"type":"custom","custom":{"name":"f2"}}]%s}`, n, more)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Body.Close()
-			text, err := io.ReadAll(r.Body)
-			if err != nil || r.StatusCode != 200 {
-				t.Fatalf("%d %s %v", r.StatusCode, text, err)
-			}
-			return string(text)
+			return apitest.Ask(t, h.URL+"/v1/chat/completions", fmt.Sprintf(`{"model":"m","n":%d,"messages":[{"role":"user","content":"hi"}],
+				"tools":[{"type":"custom","custom":{"name":"f1"}},{"type":"custom","custom":{"name":"f2"}}]%s}`, n, more))
 		}
 		var whole completion
 		if err := json.Unmarshal([]byte(ask("")), &whole); err != nil {
@@ -157,16 +145,8 @@ func TestLengthsOfPiecesTellNothing(t *testing.T) {
 	b := &apitest.Backend{Scripts: map[string]string{"": "start\ntext \"a\"\ntext \" word\"\ntext \" of some length\"\ntext \" é\"\nfinish stop\nend"}}
 	h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{Surface()}})
 	ask := func(path, prompt, options string) []string {
-		r, err := http.Post(h.URL+path, "application/json", strings.NewReader(`{"model":"m","stream":true,"stream_options":`+options+`,`+prompt+`}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Body.Close()
-		text, err := io.ReadAll(r.Body)
-		if err != nil || r.StatusCode != 200 {
-			t.Fatalf("%d %s %v", r.StatusCode, text, err)
-		}
-		return strings.Split(strings.TrimSuffix(string(text), "\n\ndata: [DONE]\n\n"), "\n\n")
+		text := apitest.Ask(t, h.URL+path, `{"model":"m","stream":true,"stream_options":`+options+`,`+prompt+`}`)
+		return strings.Split(strings.TrimSuffix(text, "\n\ndata: [DONE]\n\n"), "\n\n")
 	}
 	for path, prompt := range map[string]string{"/v1/chat/completions": `"messages":[{"role":"user","content":"a"}]`, "/v1/completions": `"prompt":"a"`} {
 		lengths, fillings := map[int]int{}, map[string]bool{}

@@ -92,17 +92,8 @@ func TestLengthsOfPiecesTellNothing(t *testing.T) {
 	b := &apitest.Backend{Scripts: map[string]string{"": script}}
 	h := apitest.Serve(t, api.Options{Backend: b, Surfaces: []*api.Surface{openai.Surface(Routes()...)}})
 	ask := func(options string) (deltas []string) {
-		r, err := http.Post(h.URL+"/v1/responses", "application/json",
-			strings.NewReader(`{"model":"m","input":"a","stream":true,"tools":[{"type":"custom","name":"f"}],"stream_options":`+options+`}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Body.Close()
-		text, err := io.ReadAll(r.Body)
-		if err != nil || r.StatusCode != 200 {
-			t.Fatalf("%d %s %v", r.StatusCode, text, err)
-		}
-		for _, line := range strings.Split(string(text), "\n") {
+		text := apitest.Ask(t, h.URL+"/v1/responses", `{"model":"m","input":"a","stream":true,"tools":[{"type":"custom","name":"f"}],"stream_options":`+options+`}`)
+		for _, line := range strings.Split(text, "\n") {
 			data, isData := strings.CutPrefix(line, "data: ")
 			if isData && strings.Contains(data, `.delta"`) {
 				deltas = append(deltas, data)
