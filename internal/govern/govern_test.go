@@ -190,7 +190,6 @@ func TestKeysThatCannotBeMadeSayWhy(t *testing.T) {
 	}
 }
 
-// TestUsageIsWrittenDownWhole sums random requests by itself and compares.
 func TestAKeyKnowsItsNetworks(t *testing.T) {
 	k, ctx := NewKeys(openAt(t, filepath.Join(t.TempDir(), "galerne.db")), nil), context.Background()
 	_, secret, err := k.Add(ctx, Key{Name: "near", From: []string{"10.1.2.3", "10.0.0.0/8", "2001:db8::/32", "::ffff:1.2.3.4"}})
@@ -212,6 +211,7 @@ func TestAKeyKnowsItsNetworks(t *testing.T) {
 	}
 }
 
+// TestUsageIsWrittenDownWhole sums random requests by itself and compares.
 func TestUsageIsWrittenDownWhole(t *testing.T) {
 	d, ctx := open(t), context.Background()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -1,6 +1,10 @@
 package serve
 
 import (
+	"encoding/binary"
+	"math"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/chat"
@@ -34,6 +38,40 @@ func TestDefaultsAreTheFirstWord(t *testing.T) {
 		if d.From != c.from || !same(got, c.want) {
 			t.Errorf("%s: %s says %+v, want %s, %+v", c.name, d.From, got, c.from, c.want)
 		}
+	}
+}
+
+// TestDefaultsOfAGGUFFile: what llama.cpp's converter writes is heard behind generation_config.json.
+func TestDefaultsOfAGGUFFile(t *testing.T) {
+	header := binary.LittleEndian.AppendUint64([]byte("GGUF\x03\x00\x00\x00"), 0) // no tensors
+	var keys []byte
+	count := uint64(0)
+	add := func(key string, kind, bits uint32) {
+		count++
+		keys = append(binary.LittleEndian.AppendUint64(keys, uint64(len(key))), key...)
+		keys = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(keys, kind), bits)
+	}
+	const isUint32, isFloat32 = 4, 6
+	for key, v := range map[string]float32{"temp": 0.5, "top_p": 0.75, "min_p": 0.25, "penalty_repeat": 1.5} {
+		add("general.sampling."+key, isFloat32, math.Float32bits(v))
+	}
+	add("general.sampling.top_k", isUint32, 30)
+	path := filepath.Join(t.TempDir(), "x.gguf")
+	if err := os.WriteFile(path, append(binary.LittleEndian.AppendUint64(header, count), keys...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := weights.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	d := DefaultsOf(f, chat.Sampling{})
+	if got, want := d.options(chat.Sampling{}), (sample.Options{Temperature: 0.5, TopK: 30, TopP: 0.75, MinP: 0.25, Repetition: 1.5}); d.From != "GGUF" || !same(got, want) {
+		t.Errorf("%s says %+v, want %+v", d.From, got, want)
+	}
+	f.GenerationConfig = []byte(`{"temperature": 0.6}`)
+	if d := DefaultsOf(f, chat.Sampling{}); d.From != "generation_config.json" {
+		t.Errorf("%s has the first word", d.From)
 	}
 }
 
