@@ -186,7 +186,7 @@ func BenchmarkAnswers(b *testing.B) {
 						x := randomFloats(rng, c.kv*c.dim)
 						for block := range blocks {
 							for slot := range maxBlock {
-								l.Store(arenas[i], int32(block), slot, x, x)
+								l.Store(arenas[i], int32(block), slot, 0, x, x)
 							}
 						}
 					}
@@ -214,4 +214,35 @@ func mustAllocate(b *testing.B, bytes int) []byte {
 	}
 	b.Cleanup(free)
 	return data
+}
+
+// BenchmarkPrompt is the attention of a prompt of 512 tokens, on one thread.
+func BenchmarkPrompt(b *testing.B) {
+	for _, c := range []struct {
+		name           string
+		heads, kv, dim int
+	}{{"135M", 9, 3, 64}, {"0.5B", 14, 2, 64}, {"8B", 32, 8, 128}} {
+		b.Run(c.name, func(b *testing.B) {
+			pool := NewPool(1)
+			defer pool.Close()
+			rng := rand.New(rand.NewPCG(1, 1))
+			const rows = 512
+			l := CacheLayout{KVHeads: c.kv, HeadDim: c.dim, BlockTokens: maxBlock}
+			span := Span{Rows: rows}
+			arena := mustAllocate(b, rows/maxBlock*l.BlockBytes())
+			for i := range rows {
+				if i%maxBlock == 0 {
+					span.Table = append(span.Table, int32(i/maxBlock))
+				}
+				l.Store(arena, int32(i/maxBlock), i%maxBlock, 0, randomFloats(rng, c.kv*c.dim), randomFloats(rng, c.kv*c.dim))
+			}
+			a := &Attention{Layout: l, Heads: c.heads, Scale: 0.125, Arena: arena, Spans: []Span{span}, Q: randomFloats(rng, rows*c.heads*c.dim)}
+			a.Out = make([]float32, len(a.Q))
+			before := cpuSeconds()
+			for b.Loop() {
+				pool.Attend(a)
+			}
+			b.ReportMetric(float64(a.describe().Ops)*float64(b.N)/(cpuSeconds()-before)/1e9, "GOP/s")
+		})
+	}
 }
