@@ -109,7 +109,7 @@ func TestPace(t *testing.T) {
 		p.learn(2*time.Second, 1000)
 		p.learn(time.Second, 1) // says nothing
 	}
-	for _, c := range []struct{ pause, answers, most, want int }{{100, 1, 128, 50}, {1000, 1, 128, 128}, {1, 1, 128, 17}, {1, 40, 128, 56}, {1, 40, 20, 20}} {
+	for _, c := range []struct{ pause, answers, most, want int }{{100, 1, 128, 48}, {1000, 1, 128, 128}, {1, 1, 128, 17}, {1, 40, 128, 56}, {1, 40, 20, 20}} {
 		if n := p.tokens(time.Duration(c.pause)*time.Millisecond, c.answers, c.most); n != c.want {
 			t.Errorf("%+v: %d tokens", c, n)
 		}

@@ -77,6 +77,8 @@ type pace float64
 const (
 	// paceTokens is the fewest tokens of a step that says something: smaller ones read all weights for hardly any work.
 	paceTokens = 16
+	// wholeRows is how many rows kernels like to take at a time: those left over cost nearly twice as much each.
+	wholeRows = 4
 	// leastPrompt is how many prompt tokens every step may compute beside its answers, however slow the machine.
 	leastPrompt = 16
 )
@@ -98,6 +100,6 @@ func (p pace) tokens(pause time.Duration, answers, most int) int {
 	if p == 0 {
 		return most
 	}
-	n := int(pause.Seconds() / float64(p))
+	n := int(pause.Seconds()/float64(p)) / wholeRows * wholeRows
 	return min(max(n, answers+leastPrompt), most)
 }
