@@ -45,10 +45,11 @@ def memory():
 
 
 def commit(root):
-    """The checkout's commit, with +changes where a tracked file differs from it."""
+    """The checkout's commit, with +changes where a tracked file differs from it, but for what measuring itself writes."""
     try:
         text = programs.run(["git", "-C", root, "rev-parse", "--short", "HEAD"], 10).strip()
-        dirty = programs.run(["git", "-C", root, "status", "--porcelain", "--untracked-files=no"], 30).strip()
+        written = [":!bench/results", ":!bench/README.md"]
+        dirty = programs.run(["git", "-C", root, "status", "--porcelain", "--untracked-files=no", "--", ".", *written], 30).strip()
         return text + ("+changes" if dirty else "")
     except programs.Failed:
         return "unknown"

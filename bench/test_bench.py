@@ -165,6 +165,24 @@ class Rounds(unittest.TestCase):
             self.assertEqual(list(a["parts"]), ["speed", "prefix", "load"])
             self.assertEqual(b["parts"], {})
 
+    def test_what_measuring_writes_is_no_change(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            git = ["git", "-C", root, "-c", "user.name=a", "-c", "user.email=a@example.org"]
+            run([*git, "init", "-q"], 10)
+            for name in "code.go", "README.md", "bench/README.md", "bench/results/a.json":
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text("1")
+            run([*git, "add", "."], 10)
+            run([*git, "commit", "-qm", "all"], 10)
+            clean = machine.commit(root)
+            self.assertRegex(clean, r"^[0-9a-f]{7,}$")
+            (root / "bench/README.md").write_text("2")
+            (root / "bench/results/a.json").write_text("2")
+            self.assertEqual(machine.commit(root), clean)
+            (root / "README.md").write_text("2")
+            self.assertEqual(machine.commit(root), clean + "+changes")
+
     def test_own_programs_are_not_others(self):
         others = machine.Others()
         if others.asked() is None:
