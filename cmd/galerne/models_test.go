@@ -136,6 +136,43 @@ func TestShowSaysWhatServingNeeds(t *testing.T) {
 	}
 }
 
+// TestShowEstimatesWhatIsNotHere: near to what is said after the pull, and called an estimate.
+func TestShowEstimatesWhatIsNotHere(t *testing.T) {
+	env := environment{home: t.TempDir()}
+	show := func(args ...string) (f modelFacts) {
+		t.Helper()
+		status, out, errOut := command(t, env, append([]string{"show", "--json"}, args...)...)
+		if err := json.Unmarshal([]byte(out), &f); status != 0 || err != nil {
+			t.Fatalf("%v %s", err, errOut)
+		}
+		return f
+	}
+	for name, file := range map[string]string{"smollm2": "smollm2-135m.gguf", "qwen2.5-coder": "qwen2.5-coder-0.5b.gguf", "all-minilm": "all-minilm-l6-v2"} {
+		for _, flags := range [][]string{nil, {"--context", "1024", "--cache", "q8"}, {"--memory", "900MB"}} {
+			about, exact := show(append(flags, name)...), show(append(flags, testdeps.Dep(t, "models/"+file))...)
+			if about.Memory == nil || exact.Memory == nil {
+				t.Fatalf("%s: %+v, %+v", name, about, exact)
+			}
+			if *about.Shape != *exact.Shape || about.Context != exact.Context || !about.Estimated || exact.Estimated || about.Here {
+				t.Errorf("%s: %+v %+v, the file has %+v %+v", name, about, about.Shape, exact, exact.Shape)
+			}
+			if off := float64(about.Memory.Total)/float64(exact.Memory.Total) - 1; off < -0.02 || off > 0.03 || about.Memory.Scratch != exact.Memory.Scratch {
+				t.Errorf("%s %v: %+v, the file takes %+v", name, flags, about.Memory, exact.Memory)
+			}
+		}
+	}
+	big := show("mixtral", "--memory", "16GB")
+	if x := big.Memory.Experts; x == nil || x.Count != 256 || x.Kept < 100 || x.Kept > 160 || big.Memory.Total > 16e9 {
+		t.Errorf("%+v", big.Memory)
+	}
+	if _, out, _ := command(t, env, "show", "smollm2"); !strings.Contains(out, "memory         about 88") || !strings.Contains(out, "to serve: weights 98.4 MB, cache of 32768 tokens 755.0 MB") || !strings.Contains(out, "estimate") {
+		t.Errorf("%s", out)
+	}
+	if out := newWorld(t).must(t, "show", "tiny"); !strings.Contains(out, "memory         about 98.4 MB for the weights; ") {
+		t.Errorf("%s", out)
+	}
+}
+
 func TestModelCommandsExplainTheirFailures(t *testing.T) {
 	w := newWorld(t)
 	junk := filepath.Join(t.TempDir(), "junk.gguf")

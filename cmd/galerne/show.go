@@ -9,8 +9,10 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/engine"
+	"github.com/galerne-ai/galerne/internal/expert"
 	"github.com/galerne-ai/galerne/internal/hub"
 	"github.com/galerne-ai/galerne/internal/kernel"
+	"github.com/galerne-ai/galerne/internal/model"
 	"github.com/galerne-ai/galerne/internal/prompt"
 	"github.com/galerne-ai/galerne/internal/serve"
 	"github.com/galerne-ai/galerne/internal/weights"
@@ -48,6 +50,7 @@ type modelFacts struct {
 	Checked      string          `json:"checked,omitempty"`
 	Pulled       string          `json:"pulled,omitempty"`
 	Memory       *engine.Memory  `json:"memory,omitempty"`
+	Estimated    bool            `json:"memory_estimated,omitempty"` // from the catalogue's numbers
 	Template     *string         `json:"chat_template,omitempty"`
 	Problems     []string        `json:"problems,omitempty"` // why the model cannot be served
 }
@@ -105,7 +108,7 @@ func (c *showCmd) facts(h *hub.Hub) (*modelFacts, error) {
 	r, err := h.Resolve(c.Model)
 	entry := h.Catalogue().Find(c.Model)
 	if errors.Is(err, hub.ErrNotPulled) && entry != nil {
-		return ofCatalogue(entry), nil
+		return c.ofCatalogue(entry), nil
 	}
 	if err != nil {
 		return nil, err
@@ -128,14 +131,39 @@ func (c *showCmd) facts(h *hub.Hub) (*modelFacts, error) {
 	return facts, weights.Guard(r.Path, func() error { c.ofFile(facts, f, word); return nil })
 }
 
-func ofCatalogue(e *hub.Entry) *modelFacts {
+func (c *showCmd) ofCatalogue(e *hub.Entry) *modelFacts {
 	bytes, exact := e.Bytes()
 	facts := &modelFacts{Name: e.Name, Summary: e.Summary, Architecture: e.Architecture, Parameters: e.Parameters, Bytes: bytes, Roughly: !exact,
 		Quantization: e.Quantization, Licence: &e.Licence, Files: e.Files, Sources: e.Sources}
 	if e.Sampling != nil {
 		facts.Sampling = &samplingFacts{*e.Sampling, "catalogue"}
 	}
+	if s := e.Shape; s != nil {
+		facts.Context = s.Context
+		facts.Shape = &shapeFacts{s.Layers, s.Width, s.Heads, s.KeyHeads, s.HeadWidth, s.FeedForward, s.Vocabulary, s.Experts, s.ExpertsUsed, s.Window}
+	}
+	if bytes > 0 {
+		facts.Estimated = true
+		c.estimate(facts, e)
+	}
 	return facts
+}
+
+// estimate plans the memory of a model that is not here: weights take about what its files do, a mixture's experts their share.
+func (c *showCmd) estimate(facts *modelFacts, e *hub.Entry) {
+	s := facts.Shape
+	if s == nil || e.Use == "embeddings" {
+		facts.Memory = &engine.Memory{Weights: facts.Bytes, Total: facts.Bytes}
+		return
+	}
+	w := expert.Weights{Dense: facts.Bytes, Used: s.ExpertsUsed}
+	count := s.Layers * s.Experts
+	one := float64(facts.Bytes) / float64(max(e.Parameters, 1)) * float64(3*s.Dim*s.FFN)
+	if all := int64(float64(count) * one); count > 0 && all < facts.Bytes {
+		w.Dense, w.Experts = facts.Bytes-all, []expert.Class{{Count: count, Bytes: int64(one)}}
+	}
+	c.plan(facts, model.Config{Arch: e.Architecture, Vocab: s.Vocab, Dim: s.Dim, Layers: s.Layers, Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, FFN: s.FFN,
+		Context: facts.Context, Experts: s.Experts, ExpertsUsed: s.ExpertsUsed, Window: s.Window}, w)
 }
 
 // ofFile fills in what the files themselves say. What keeps the model from being served becomes a problem.
@@ -172,11 +200,16 @@ func (c *showCmd) ofFile(facts *modelFacts, f *weights.File, word chat.Sampling)
 		facts.Memory = &engine.Memory{Weights: plan.Weights.Total(), Total: plan.Weights.Total()}
 		return
 	}
+	c.plan(facts, n, plan.Weights)
+}
+
+// plan says what serving takes, as the flags have it.
+func (c *showCmd) plan(facts *modelFacts, n model.Config, w expert.Weights) {
 	o := engine.Options{Context: c.Context, CacheType: kernel.CacheF16}
 	if c.Cache == "q8" {
 		o.CacheType = kernel.CacheQ8
 	}
-	memory, err := engine.Fit(n, plan.Weights, int64(c.Memory), &o)
+	memory, err := engine.Fit(n, w, int64(c.Memory), &o)
 	if err != nil {
 		facts.Problems = append(facts.Problems, err.Error())
 		return
@@ -303,14 +336,20 @@ func (m *modelFacts) printLicence(row func(name, format string, args ...any)) {
 }
 
 func (m *modelFacts) printMemory(row func(name, format string, args ...any)) {
+	about, end := "", ""
+	if m.Estimated {
+		about, end = "about ", " (an estimate from the catalogue)"
+	}
 	switch mem := m.Memory; {
 	case mem == nil:
+	case mem.Tokens == 0 && m.Estimated && m.Shape == nil:
+		row("memory", "about %s for the weights; how much the cache takes beside them is known after the pull", size(mem.Weights))
 	case mem.Tokens == 0:
-		row("memory", "%s for the weights", size(mem.Weights))
+		row("memory", "%s%s for the weights%s", about, size(mem.Weights), end)
 	default:
-		row("memory", "%s to serve: weights %s, cache of %d tokens %s, working memory %s", size(mem.Total), size(mem.Weights), mem.Tokens, size(mem.KV), size(mem.Scratch))
+		row("memory", "%s%s to serve: weights %s, cache of %d tokens %s, working memory %s%s", about, size(mem.Total), size(mem.Weights), mem.Tokens, size(mem.KV), size(mem.Scratch), end)
 		if x := mem.Experts; x != nil {
-			row("experts", "%d of %d stay in memory (%s of %s), the busiest; the others are read from the file when they are needed", x.Kept, x.Count, size(x.Room), size(x.Bytes))
+			row("experts", "%s%d of %d stay in memory (%s of %s), the busiest; the others are read from the file when they are needed", about, x.Kept, x.Count, size(x.Room), size(x.Bytes))
 		}
 	}
 }

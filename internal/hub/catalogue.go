@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -31,10 +32,44 @@ type Entry struct {
 	Architecture string    `json:"architecture"`
 	Parameters   int64     `json:"parameters"`
 	Quantization string    `json:"quantization"`
+	Shape        *Shape    `json:"shape,omitempty"` // nil: not known
 	Licence      Licence   `json:"licence"`
 	Sampling     *Sampling `json:"sampling,omitempty"`
 	Files        []File    `json:"files"`
 	Sources      []Parts   `json:"sources"` // tried in order; folders are completed by each file's path
+}
+
+// Shape is what a network's memory depends on beside its weights.
+type Shape struct {
+	Layers      int `json:"layers"`
+	Width       int `json:"width"`
+	Heads       int `json:"heads"`
+	KeyHeads    int `json:"key_heads"`
+	HeadWidth   int `json:"head_width"`
+	FeedForward int `json:"feed_forward"` // of one expert where there are experts
+	Vocabulary  int `json:"vocabulary"`
+	Context     int `json:"context"` // longest sequence, in tokens
+	Experts     int `json:"experts,omitempty"`
+	ExpertsUsed int `json:"experts_used,omitempty"`
+	Window      int `json:"window,omitempty"` // of the windowed layers, in tokens
+}
+
+// check holds the numbers within bounds in which products of them cannot run over.
+func (s *Shape) check() error {
+	if s == nil {
+		return nil
+	}
+	for _, n := range []struct {
+		name               string
+		value, least, most int
+	}{{"layers", s.Layers, 1, 1 << 10}, {"width", s.Width, 1, 1 << 18}, {"heads", s.Heads, 1, 1 << 10}, {"key_heads", s.KeyHeads, 1, 1 << 10}, {"head_width", s.HeadWidth, 1, 1 << 11},
+		{"feed_forward", s.FeedForward, 1, 1 << 20}, {"vocabulary", s.Vocabulary, 1, 1 << 24}, {"context", s.Context, 1, 1 << 24}, {"experts", s.Experts, 0, 1 << 12},
+		{"experts_used", s.ExpertsUsed, min(s.Experts, 1), s.Experts}, {"window", s.Window, 0, 1 << 24}} {
+		if n.value < n.least || n.value > n.most {
+			return ErrCatalogue.Because("\"shape\": %q is %d: %d to %d are possible", n.name, n.value, n.least, n.most)
+		}
+	}
+	return nil
 }
 
 // Licence is an SPDX identifier (LicenseRef-… where SPDX has none) and where its text is.
@@ -176,7 +211,7 @@ func (e *Entry) check() error {
 	if err := checkFiles(e.Files); err != nil {
 		return err
 	}
-	if err := e.Sampling.check(); err != nil {
+	if err := errors.Join(e.Shape.check(), e.Sampling.check()); err != nil {
 		return err
 	}
 	for _, parts := range e.Sources {

@@ -58,6 +58,35 @@ func TestTheCataloguesAgreeOnDigests(t *testing.T) {
 	}
 }
 
+// TestTheCataloguesShapesHaveTheirParameters: a number that is wrong gives another sum, to the last.
+func TestTheCataloguesShapesHaveTheirParameters(t *testing.T) {
+	c, err := loadCatalogue(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range c.Entries {
+		s := e.Shape
+		if s == nil || e.Architecture == "bert" { // which a test of show compares with its file
+			continue
+		}
+		q, kv := s.Heads*s.HeadWidth, s.KeyHeads*s.HeadWidth
+		layer := 2*s.Width*(q+kv) + 2*s.Width // attention, norms
+		switch e.Architecture {
+		case "qwen2":
+			layer += q + 2*kv // biases
+		case "qwen3", "qwen3moe":
+			layer += 2 * s.HeadWidth // norms of queries and keys
+		case "gemma3":
+			layer += 2*s.HeadWidth + 2*s.Width // those, and norms behind
+		}
+		layer += 3*s.Width*s.FeedForward*max(s.Experts, 1) + s.Width*s.Experts
+		all := int64(s.Layers*layer + s.Width + s.Vocabulary*s.Width)
+		if all != e.Parameters && all+int64(s.Vocabulary*s.Width) != e.Parameters { // the output matrix is the input's or another
+			t.Errorf("%s: its shape has %d parameters, or %d, the catalogue says %d", e.Name, all, all+int64(s.Vocabulary*s.Width), e.Parameters)
+		}
+	}
+}
+
 func TestACompanysCatalogueIsMergedOverOurs(t *testing.T) {
 	data := tinyGGUF(30, 1000)
 	own := oneFile("house-model", data)
@@ -108,6 +137,7 @@ func TestBadCataloguesAreRefusedByName(t *testing.T) {
 		models(`{"name":"a",` + ok + `,"files":[{"path":"m","bytes":-1,"sha256":"unverified"}],` + source + `}`):                                "-1 bytes",
 		models(`{"name":"a",` + ok + `,` + file + `,` + source + `},{"name":"b","aliases":["a"],` + ok + `,` + file + `,` + source + `}`):       "used by",
 		models(`{"name":"a","licence":{"spdx":"MIT"},` + file + `,` + source + `}`):                                                             `"use"`,
+		models(`{"name":"a",` + ok + `,` + file + `,` + source + `,"shape":{"layers":2}}`):                                                      `"width" is 0`,
 		models(`{"name":"a","use":"chat",` + file + `,` + source + `}`):                                                                         "SPDX",
 	} {
 		path := filepath.Join(t.TempDir(), "company.json")
