@@ -255,6 +255,38 @@ func TestUsageIsWrittenDownWhole(t *testing.T) {
 	})
 }
 
+func TestTotalsAreOfATimeAndInOrder(t *testing.T) {
+	d, ctx, day := open(t), context.Background(), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	m := NewMeter(d, slog.New(slog.DiscardHandler))
+	for i, u := range []Usage{{At: day, Model: "little", Prompt: 1}, {At: day, Model: "most", Prompt: 2, Answer: 9}, {At: day.Add(24 * time.Hour), Model: "late", Answer: 5}, {At: day.Add(48*time.Hour - time.Millisecond), Model: "late"}} {
+		u.ID = fmt.Sprint(i)
+		m.Add(u)
+		m.Add(u) // a request counts once
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f := func(by By, since, until time.Time, want string) {
+		t.Helper()
+		all, err := Totals(ctx, d, by, since, until)
+		got := ""
+		for _, one := range all {
+			got += fmt.Sprintf("%s %d, ", one.Of, one.Requests)
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %s %v, want %s", by, got, err, want)
+		}
+	}
+	none, second := time.Time{}, day.Add(24*time.Hour)
+	f(ByModel, none, none, "most 1, late 2, little 1, ")
+	f(ByModel, none, second, "most 1, little 1, ")
+	f(ByModel, second, day.Add(48*time.Hour-time.Millisecond), "late 1, ")
+	f(ByDay, none, none, "2026-03-01 2, 2026-03-02 2, ")
+	if _, err := Totals(ctx, d, "colour", none, none); !errors.Is(err, ErrInvalid) {
+		t.Error(err)
+	}
+}
+
 func TestUsageThatCannotBeWrittenIsKept(t *testing.T) {
 	d := open(t)
 	ctx := context.Background()

@@ -64,6 +64,69 @@ func TestAnswersAreListedPageByPage(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatHasExpiredIsGone(t *testing.T) {
+	s, ctx, now := open(t, t.TempDir()), context.Background(), time.Now()
+	s.o.Now = func() time.Time { return now }
+	for id, expires := range map[string]time.Time{"stays": {}, "goes": now.Add(time.Hour)} {
+		if _, err := s.Keep(ctx, Kept{ID: id, Owner: "me", Dialect: "plain", State: Done, Labels: map[string]string{"a": "1"}, Expires: expires}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for after, want := range map[time.Duration]int{time.Hour - time.Millisecond: 2, time.Hour: 1} {
+		now := now.Add(after)
+		s.o.Now = func() time.Time { return now }
+		all, _, err := s.Answers(ctx, "me", "plain", Page{Limit: 9})
+		if err != nil || len(all) != want {
+			t.Errorf("after %v: %v %v", after, all, err)
+		}
+		if _, err := s.Kept(ctx, "me", "plain", "goes"); (err == nil) != (want == 2) || err != nil && !errors.Is(err, ErrNotFound) {
+			t.Errorf("after %v: %v", after, err)
+		}
+	}
+	s.o.Now = func() time.Time { return now.Add(time.Hour) }
+	if err := s.sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for table, column := range map[string]string{"answers": "id", "answer_labels": "answer"} {
+		n := 0
+		if err := s.db.One(ctx, `SELECT count(*) FROM `+table+` WHERE `+column+` = 'goes'`, nil, &n); err != nil || n != 0 {
+			t.Errorf("%d rows of %s stay (%v)", n, table, err)
+		}
+	}
+}
+
+// TestAReplyIsGivenAgainForADay: the first stays, and when its time is over it makes room.
+func TestAReplyIsGivenAgainForADay(t *testing.T) {
+	s, ctx, now := open(t, t.TempDir()), context.Background(), time.Now()
+	s.o.Now = func() time.Time { return now }
+	f := func(want string) {
+		t.Helper()
+		r, err := s.Reply(ctx, "name")
+		got := ""
+		if r != nil {
+			got = string(r.Body)
+		}
+		if err != nil || got != want || r != nil && (r.Status != 201 || r.Type != "text/plain" || r.Hash != "h") {
+			t.Errorf("%+v %v, want %q", r, err, want)
+		}
+	}
+	keep := func(body string) {
+		t.Helper()
+		if err := s.KeepReply(ctx, "name", &Reply{Hash: "h", Status: 201, Type: "text/plain", Body: []byte(body)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f("")
+	keep("first")
+	keep("second")
+	now = now.Add(replyFor - time.Millisecond)
+	f("first")
+	now = now.Add(time.Millisecond)
+	f("")
+	keep("third")
+	f("third")
+}
+
 func TestAnswersAreLabelledAnewAndForgottenWithTheirLabels(t *testing.T) {
 	s, ctx := open(t, t.TempDir()), context.Background()
 	old := map[string]string{"a": "1", "b": "2"}

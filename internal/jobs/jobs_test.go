@@ -202,6 +202,27 @@ func TestAnAnswerThatIsStoredIsNeverAskedAgain(t *testing.T) {
 	}
 }
 
+func TestALineThatHasAnAnswerKeepsIt(t *testing.T) {
+	s, ctx := open(t, t.TempDir()), context.Background()
+	w := &worker{s: s, b: create(t, s, Batch{}, items(1))}
+	for _, a := range []Answer{{Status: 200, Body: []byte("first")}, {Status: 400, Body: []byte("second")}} {
+		if err := w.store(ctx, line{n: 1}, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Results(ctx, &w.b, func(r *Result) error {
+		if r.Status != 200 || string(r.Body) != "first" {
+			t.Errorf("%+v", r)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := s.Batch(ctx, "me", "plain", w.b.ID); err != nil || b.Completed != 1 || b.Failed != 0 {
+		t.Errorf("%+v %v", b, err)
+	}
+}
+
 // TestTwoProcessesDoNotShareABatch has both look at the same database.
 func TestTwoProcessesDoNotShareABatch(t *testing.T) {
 	home := t.TempDir()
