@@ -17,6 +17,7 @@ import (
 
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/hub"
+	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
 // TestAnEmptyFlagIsNoPermission: a script whose variable is not set must not make a key that may do more than was meant.
@@ -103,6 +104,27 @@ func TestWhatIsNotServedSaysWhatHelps(t *testing.T) {
 	}
 	if err := (&library{hub: h}).unserved("gpt-4o", nil); !strings.Contains(err.Error(), "nothing is on this machine yet") || !strings.Contains(err.Error(), "galerne pull smollm2-135m") {
 		t.Error(err)
+	}
+}
+
+// TestAnAliasOfNothingIsToldOnce: with the model to write in its place, not another alias, and no second word on how to get one.
+func TestAnAliasOfNothingIsToldOnce(t *testing.T) {
+	env := environment{home: t.TempDir()}
+	model := testdeps.Dep(t, "models/smollm2-135m.gguf")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"x=nope"}, "galerne pull smollm2-135m"},
+		{[]string{"x=qwen3-8b"}, "galerne pull qwen3-8b"},
+		{[]string{"gpt-*=nope", model}, "write --alias 'gpt-*=smollm2-135m'"},
+		{[]string{"x=smolm2-135m", model}, "did you mean smollm2-135m?"},
+		{[]string{"x=nope", "--upstream", "far=http://127.0.0.1:1/v1"}, "write --alias 'x=far'"},
+	} {
+		status, out, errOut := command(t, env, append([]string{"serve", "--log", "warn", "--listen", "127.0.0.1:0", "--alias"}, c.args...)...)
+		if status == 0 || out != "" || strings.Count(errOut, c.want) != 1 || strings.Count(errOut, "galerne pull")+strings.Count(errOut, "write --alias")+strings.Count(errOut, "did you mean") != 1 || strings.Contains(errOut, "galerne serve") {
+			t.Errorf("%q: status %d\n%s", c.args, status, errOut)
+		}
 	}
 }
 

@@ -109,14 +109,14 @@ func (f *serveFlags) serve(a *app, h *hub.Hub, models []string, started func(add
 	log, registry := f.logger(a), metric.New()
 	backend := serve.New(f.engine(library, log, registry))
 	defer backend.Close()
-	if err := library.check(backend, log); err != nil {
-		return err
-	}
-	all, closeUpstreams, err := f.everyModel(a, backend, log)
+	all, closeUpstreams, err := f.everyModel(a, library, backend, log)
 	if err != nil {
 		return err
 	}
 	defer closeUpstreams()
+	if err := library.check(backend, log); err != nil {
+		return err
+	}
 	meter := govern.NewMeter(store, log)
 	defer closeMeter(meter, log)
 	kept := newJobs(a.home, store, log)

@@ -106,6 +106,15 @@ func memoryOf(m *chat.Model) string {
 // unserved is the error for a name that nothing served has: what is served instead, and what helps.
 func (l *library) unserved(name string, served []string) error {
 	served = append(slices.Clone(served), l.elsewhere...)
+	remedy := ""
+	if len(served) > 0 && plainName.MatchString(name) {
+		remedy = fmt.Sprintf("galerne serve --alias %s=%s answers to that name too", name, served[0])
+	}
+	return l.lacking(name, served, remedy)
+}
+
+// lacking is that error where there is another remedy for a name that nobody knows.
+func (l *library) lacking(name string, served []string, remedy string) error {
 	have, names := "nothing is on this machine yet", map[string]string{}
 	if len(served) > 0 {
 		have = "served are " + strings.Join(served, ", ")
@@ -113,7 +122,6 @@ func (l *library) unserved(name string, served []string) error {
 	for _, s := range served {
 		names[s] = s
 	}
-	remedy := "galerne list --available shows what can be pulled"
 	near, known := hub.Near(name, names), l.hub.Catalogue().Find(name)
 	switch {
 	case known != nil && l.fixed:
@@ -124,8 +132,8 @@ func (l *library) unserved(name string, served []string) error {
 		remedy = fmt.Sprintf("did you mean %s?", strings.Join(near, " or "))
 	case len(served) == 0:
 		remedy = fmt.Sprintf("galerne pull %s gets the smallest", l.hub.Catalogue().Default)
-	case plainName.MatchString(name):
-		remedy = fmt.Sprintf("galerne serve --alias %s=%s answers to that name too", name, served[0])
+	case remedy == "":
+		remedy = "galerne list --available shows what can be pulled"
 	}
 	return chat.ErrModel.Because("the model %q is not served: %s; %s", name, have, remedy).At("model")
 }

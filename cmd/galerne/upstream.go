@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -17,7 +19,7 @@ const upstreamSilence = 10 * time.Minute
 
 // everyModel is our own models, those of other servers behind them, and the aliases of all; close ends the
 // health checks.
-func (f *serveFlags) everyModel(a *app, own chat.Backend, log *slog.Logger) (all chat.Backend, close func(), err error) {
+func (f *serveFlags) everyModel(a *app, l *library, own chat.Backend, log *slog.Logger) (all chat.Backend, close func(), err error) {
 	all, close, err = f.withUpstreams(a, own, log)
 	if err != nil || len(f.Aliases) == 0 {
 		return all, close, err
@@ -29,13 +31,34 @@ func (f *serveFlags) everyModel(a *app, own chat.Backend, log *slog.Logger) (all
 			close()
 			return nil, nil, fmt.Errorf("--alias %s: write NAME=MODEL, as in gpt-*=qwen3-8b", text)
 		}
-		if _, err := all.Model(a.ctx, model); err != nil {
+		if err := l.target(a.ctx, all, name, model); err != nil {
 			close()
 			return nil, nil, fmt.Errorf("--alias %s: %w", text, err)
 		}
 		named.Names = append(named.Names, chat.Alias{Pattern: name, Model: model})
 	}
 	return named, close, nil
+}
+
+// target checks that the model is served which an alias is for.
+func (l *library) target(ctx context.Context, all chat.Backend, alias, model string) error {
+	_, err := all.Model(ctx, model)
+	if !errors.Is(err, chat.ErrModel) {
+		return err
+	}
+	served, err := all.Models(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, m := range served {
+		names = append(names, m.Name)
+	}
+	remedy := ""
+	if len(names) > 0 {
+		remedy = fmt.Sprintf("write --alias '%s=%s'", alias, names[0])
+	}
+	return l.lacking(model, names, remedy)
 }
 
 func (f *serveFlags) withUpstreams(a *app, own chat.Backend, log *slog.Logger) (all chat.Backend, close func(), err error) {
