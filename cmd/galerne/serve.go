@@ -201,7 +201,8 @@ func (f *serveFlags) listen(who *door) (net.Listener, error) {
 	return l, nil
 }
 
-// tryListen finds out whether the address can be had.
+// tryListen finds out whether the address can be had. It is not kept: who calls while a model is fetched shall be refused, not
+// left waiting for an answer.
 func (f *serveFlags) tryListen(a *app) error {
 	store, err := a.database()
 	if err != nil {

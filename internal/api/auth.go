@@ -94,7 +94,7 @@ func (k *Key) reaches(remote string) bool {
 	return len(k.From) == 0 || slices.ContainsFunc(k.From, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// MayUse reports whether the key is good for a model.
+// MayUse reports whether the key is good for a model by this name; a call's Backend lets it use the model by the others too.
 func (k *Key) MayUse(model string) bool {
 	for _, pattern := range k.Models {
 		if pattern == model || chat.Matches(pattern, model) {
