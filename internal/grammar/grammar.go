@@ -134,13 +134,6 @@ func (m *Matcher) Within(tokens int) bool {
 // Wide is what the form allows, while Within leaves less of it; otherwise nil.
 func (m *Matcher) Wide() []uint64 { return m.wide }
 
-// Fork is a second matcher at the same place: speculation tries it and throws it away.
-func (m *Matcher) Fork() *Matcher {
-	c := *m
-	c.narrow, c.wide = nil, nil
-	return &c
-}
-
 // Done reports whether the answer may end here.
 func (m *Matcher) Done() bool {
 	m.g.mu.Lock()
@@ -262,49 +255,6 @@ func (m *Matcher) Advance(id int32) error {
 	}
 	m.state = t
 	return nil
-}
-
-// Forced gives the bytes that must come next, because the grammar leaves no choice: at most limit.
-func (m *Matcher) Forced(limit int) []byte {
-	m.g.mu.Lock()
-	defer m.g.mu.Unlock()
-	m.enter()
-	var out []byte
-	if m.ended || m.err != nil {
-		return nil
-	}
-	for t := m.state; len(out) < limit && !m.gen.nullable(t); {
-		b, to, ok := m.gen.only(t)
-		if !ok {
-			break
-		}
-		out = append(out, b)
-		t = to
-	}
-	return out
-}
-
-// only is the one byte that may come next, if there is one.
-func (s *store) only(t term) (b byte, to term, ok bool) {
-	for c := range s.classRep {
-		x := s.step(t, uint8(c))
-		if x == none {
-			continue
-		}
-		if ok {
-			return 0, none, false
-		}
-		b, to, ok = s.classRep[c], x, true
-	}
-	if !ok {
-		return 0, none, false
-	}
-	for i := range s.classOf {
-		if byte(i) != b && s.classOf[i] == s.classOf[b] {
-			return 0, none, false
-		}
-	}
-	return b, to, true
 }
 
 // Literal is one text.
