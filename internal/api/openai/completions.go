@@ -33,8 +33,8 @@ const (
 	defaultTokens = 16 // as OpenAI's reference says
 )
 
-// Completions answers POST /v1/completions.
-func Completions(c *api.Call) error {
+// completions answers POST /v1/completions.
+func completions(c *api.Call) error {
 	var b textBody
 	if err := c.Decode(&b, completionFields()); err != nil {
 		return err

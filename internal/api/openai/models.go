@@ -39,8 +39,8 @@ func modelOf(m *chat.Model, name string) model {
 		Type: "model", DisplayName: name, CreatedAt: m.Created.UTC().Format(time.RFC3339)}
 }
 
-// ListModels answers GET /v1/models.
-func ListModels(c *api.Call) error {
+// listModels answers GET /v1/models.
+func listModels(c *api.Call) error {
 	all, err := c.Backend.Models(c.R.Context())
 	if err != nil {
 		return err
@@ -56,8 +56,8 @@ func ListModels(c *api.Call) error {
 	return c.JSON(http.StatusOK, &out)
 }
 
-// GetModel answers GET /v1/models/{id}, where the id is a name or an alias and may have slashes.
-func GetModel(c *api.Call) error {
+// getModel answers GET /v1/models/{id}, where the id is a name or an alias and may have slashes.
+func getModel(c *api.Call) error {
 	name := c.R.PathValue("id")
 	m, err := c.Backend.Model(c.R.Context(), name)
 	if err != nil {

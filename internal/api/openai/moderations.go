@@ -47,8 +47,8 @@ func categories() []moderate.Category {
 	}
 }
 
-// Moderations answers POST /v1/moderations with what the served model thinks.
-func Moderations(c *api.Call) error {
+// moderations answers POST /v1/moderations with what the served model thinks.
+func moderations(c *api.Call) error {
 	var b moderationBody
 	if err := c.Decode(&b, Hints("user")); err != nil {
 		return err

@@ -25,9 +25,6 @@ const (
 	idle    = 30 * time.Second // how long a reader of a stream may take nothing
 )
 
-// KeepFor is how long OpenAI keeps answers.
-const KeepFor = 30 * 24 * time.Hour
-
 // Stored are for openai.Surface: answers are kept in a store for a time unless the caller says
 // otherwise.
 func Stored(s *jobs.Store, keep time.Duration) []api.Route {

@@ -17,6 +17,8 @@ import (
 	"github.com/galerne-ai/galerne/internal/jobs"
 )
 
+const keepFor = 30 * 24 * time.Hour
+
 func store(t testing.TB, home string) *jobs.Store {
 	return apitest.Store(t, home, jobs.Options{Hold: 400 * time.Millisecond})
 }
@@ -31,7 +33,7 @@ type world struct {
 func newWorld(t *testing.T, home, script string) *world {
 	t.Helper()
 	s, b := store(t, home), &apitest.Backend{Scripts: map[string]string{"": script}}
-	o := api.Options{Backend: b, Keys: apitest.Tenants{}, Surfaces: []*api.Surface{openai.Surface(Stored(s, KeepFor)...)}}
+	o := api.Options{Backend: b, Keys: apitest.Tenants{}, Surfaces: []*api.Surface{openai.Surface(Stored(s, keepFor)...)}}
 	inside, err := api.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -346,9 +348,9 @@ func TestAnAnswerInTheBackgroundSurvivesItsProcess(t *testing.T) {
 }
 
 func TestTheDoorHoldsForStoredRoutes(t *testing.T) {
-	apitest.Door(t, openai.Surface(Stored(store(t, t.TempDir()), KeepFor)...), "testdata/stored_routes.txt")
+	apitest.Door(t, openai.Surface(Stored(store(t, t.TempDir()), keepFor)...), "testdata/stored_routes.txt")
 }
 
 func FuzzAnyStoredBody(f *testing.F) {
-	apitest.FuzzBodies(f, openai.Surface(Stored(store(f, f.TempDir()), KeepFor)...), "testdata")
+	apitest.FuzzBodies(f, openai.Surface(Stored(store(f, f.TempDir()), keepFor)...), "testdata")
 }
