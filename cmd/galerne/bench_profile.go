@@ -99,7 +99,7 @@ func (s *stepTimes) take(what string) *profile {
 	p.Work = append(p.Work, workTime{Name: "between tasks", Seconds: max(0, rest)})
 	for i := range p.Work {
 		t := &p.Work[i]
-		t.Name = cmp.Or(map[string]string{"*nn.rowTask": "norms, vectors of tokens", "*kernel.Input": "rounding rows to 8 bits",
+		t.Name = cmp.Or(map[string]string{"*nn.rowTask": "norms, positions, activations", "*kernel.Input": "rounding rows to 8 bits",
 			"*engine.sampleTask": "choosing tokens"}[t.Name], t.Name)
 		if t.Seconds > 0 {
 			t.Share, t.BytesPerSecond, t.OpsPerSecond = t.Seconds/p.Seconds, float64(t.Bytes)/t.Seconds, float64(t.Ops)/t.Seconds

@@ -56,7 +56,7 @@ func (m *meanModel) Forward(b *model.Batch) {
 			for d := range v {
 				v[d] = m.vectors[int(tok)*dim+d] * float32(1+math.Sin(float64(pos*(d+1))))
 			}
-			b.Cache.Layout.Store(b.Cache.Layer(0), s.Table[pos/BlockTokens], pos%BlockTokens, 0, v, v)
+			b.Cache.Layout.Store(b.Cache.Layer(0), s.Table[pos/BlockTokens], pos%BlockTokens, v, v)
 			row++
 		}
 	}

@@ -193,7 +193,7 @@ func (a *Attention) attend(p, next *piece, t *attendScratch) {
 			Scale(out[g*dim:][:dim], 1/sumLanes(t.sum[16*i:]))
 		}
 		if a.Batch != nil {
-			a.Batch.Filled(s.Start+p.from+r, p.first*dim, (p.first+p.many)*dim)
+			a.Batch.filled(s.Start+p.from+r, p.first*dim, (p.first+p.many)*dim)
 		}
 	}
 }

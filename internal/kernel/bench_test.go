@@ -186,7 +186,7 @@ func BenchmarkAnswers(b *testing.B) {
 						x := randomFloats(rng, c.kv*c.dim)
 						for block := range blocks {
 							for slot := range maxBlock {
-								l.Store(arenas[i], int32(block), slot, 0, x, x)
+								l.Store(arenas[i], int32(block), slot, x, x)
 							}
 						}
 					}
@@ -234,7 +234,7 @@ func BenchmarkPrompt(b *testing.B) {
 				if i%maxBlock == 0 {
 					span.Table = append(span.Table, int32(i/maxBlock))
 				}
-				l.Store(arena, int32(i/maxBlock), i%maxBlock, 0, randomFloats(rng, c.kv*c.dim), randomFloats(rng, c.kv*c.dim))
+				l.Store(arena, int32(i/maxBlock), i%maxBlock, randomFloats(rng, c.kv*c.dim), randomFloats(rng, c.kv*c.dim))
 			}
 			a := &Attention{Layout: l, Heads: c.heads, Scale: 0.125, Arena: arena, Spans: []Span{span}, Q: randomFloats(rng, rows*c.heads*c.dim)}
 			a.Out = make([]float32, len(a.Q))

@@ -67,11 +67,10 @@ func (l CacheLayout) keys(arena []byte, block int32, head int) []uint16 {
 
 func halves(b []byte) []uint16 { return unsafe.Slice((*uint16)(unsafe.Pointer(&b[0])), len(b)/2) }
 
-// Store writes keys and values of some heads of one token, each [some][HeadDim], the first of them head h, to a slot of a block.
-func (l CacheLayout) Store(arena []byte, block int32, slot, h int, k, v []float32) {
-	for ; len(k) > 0; h++ {
-		key, value := k[:l.HeadDim], v[:l.HeadDim]
-		k, v = k[l.HeadDim:], v[l.HeadDim:]
+// Store writes one token's keys and values, each [KVHeads][HeadDim], to a slot of a block.
+func (l CacheLayout) Store(arena []byte, block int32, slot int, k, v []float32) {
+	for h := range l.KVHeads {
+		key, value := k[h*l.HeadDim:][:l.HeadDim], v[h*l.HeadDim:][:l.HeadDim]
 		if l.Type == CacheQ8 {
 			row := l.value(arena, block, h, slot)
 			quantizeQ8(row, row[4:], 1, value)

@@ -44,7 +44,7 @@ func (p *Pool) Set(in *Input, x []float32, rows, cols int) {
 	in.Rows, in.Cols, in.x, in.quantized, in.expected, in.from = rows, cols, x[:rows*cols], false, false, nil
 }
 
-// Expect is Set before x has its numbers: Filled must be told of all of them before the Input is used. It is then that they are quantized,
+// Expect is Set before x has its numbers: Filled must be told of every row before the Input is used. It is then that rows are quantized,
 // on the worker in whose cache they are, where batches before wanted it.
 func (p *Pool) Expect(in *Input, x []float32, rows, cols int) {
 	p.Set(in, x, rows, cols)
@@ -54,9 +54,11 @@ func (p *Pool) Expect(in *Input, x []float32, rows, cols int) {
 	}
 }
 
-// Filled says, once, that columns [from, to) of a row of an expected batch have their numbers. Quantized batches want multiples of 32. Workers
-// may call it at the same time.
-func (in *Input) Filled(row, from, to int) {
+// Filled says that a row of an expected batch has its numbers, once a row. Workers may call it for different rows at the same time.
+func (in *Input) Filled(row int) { in.filled(row, 0, in.Cols) }
+
+// filled is Filled of columns [from, to), multiples of 32.
+func (in *Input) filled(row, from, to int) {
 	if in.expected {
 		quantizeRow(in.x[row*in.Cols+from:row*in.Cols+to], in.row(row)[from/32*lineBytes:to/32*lineBytes])
 	}

@@ -398,7 +398,7 @@ func TestAttentionIsSoftmaxOfScoresTimesValues(t *testing.T) {
 		k, v, q := randomFloats(rng, tokens*c.kv*c.dim), randomFloats(rng, tokens*c.kv*c.dim), randomFloats(rng, tokens*c.heads*c.dim)
 		for i := range tokens {
 			w := c.kv * c.dim
-			l.Store(arena, table[i/32], i%32, 0, k[i*w:(i+1)*w], v[i*w:(i+1)*w])
+			l.Store(arena, table[i/32], i%32, k[i*w:(i+1)*w], v[i*w:(i+1)*w])
 		}
 		a := Attention{Layout: l, Arena: arena, Heads: c.heads, Scale: 0.2, SoftCap: c.softCap, Window: c.window,
 			Q: q, Out: make([]float32, len(q)), Spans: []Span{{Start: 0, Rows: tokens, Table: table}}}
@@ -441,7 +441,7 @@ func TestCopiedSlotsAttendAsTheOriginals(t *testing.T) {
 				arena[i] = byte(rng.Uint32()) // what others left behind
 			}
 			for i := range tokens {
-				l.Store(arena, int32(i/32), i%32, 0, randomFloats(rng, 2*dim), randomFloats(rng, 2*dim))
+				l.Store(arena, int32(i/32), i%32, randomFloats(rng, 2*dim), randomFloats(rng, 2*dim))
 			}
 			l.CopySlots(arena, 3, 1, 8)
 			q := randomFloats(rng, 4*dim)
@@ -550,7 +550,7 @@ func TestAttentionOnAnyNumberOfWorkers(t *testing.T) {
 	l := CacheLayout{KVHeads: kv, HeadDim: dim, BlockTokens: maxBlock}
 	arena := make([]byte, 3*l.BlockBytes())
 	for i := range tokens {
-		l.Store(arena, int32(i/maxBlock), i%maxBlock, 0, randomFloats(rng, kv*dim), randomFloats(rng, kv*dim))
+		l.Store(arena, int32(i/maxBlock), i%maxBlock, randomFloats(rng, kv*dim), randomFloats(rng, kv*dim))
 	}
 	table := []int32{0, 1, 2}
 	spans := []Span{{Start: 0, Rows: 1, Pos: tokens - 1, Table: table}, {Start: 1, Rows: 5, Pos: 60, Table: table}}

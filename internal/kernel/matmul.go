@@ -5,19 +5,12 @@ import "unsafe"
 // Job is one product of a phase: for Count input rows from row First on (all of In where Count is 0)
 //
 //	Dst[i*Stride+o] = Σ_k In[First+i][k] · W[o][k]
-//
-// and TwinDst likewise with Twin. Then goes on from there while the numbers are in the worker's cache: it is called once for each
-// input row First+i and run of columns [from, to), on whichever worker, when both products have them.
 type Job struct {
 	W            *Matrix
 	In           *Input
 	First, Count int
 	Dst          []float32
 	Stride       int
-	Twin         *Matrix // as many rows and columns as W has; nil: none
-	TwinDst      []float32
-	Then         func(row, from, to int) // nil: nothing
-	Unit         int                     // of Then's runs: from and to are multiples of it, but for the last to; 0: no matter
 }
 
 func (j *Job) rows() int {
@@ -42,14 +35,11 @@ const (
 // product is the one task behind MatMul; a pool has one, reused.
 type product struct {
 	jobs    []Job
-	plan    []cutting // of each job
+	perPart int // panels, of one job, each with partRows rows at most
 	scratch []tile
 	calls   []dotCall
 	copies  []panelCopy // of matrices that are not packed yet
 }
-
-// cutting is how a job is cut into parts: so many panels each, with partRows rows at most.
-type cutting struct{ panels, parts int }
 
 // maxRows is the most input rows of one kernel call.
 const maxRows = 32
@@ -80,22 +70,17 @@ func (p *Pool) MatMul(jobs []Job) {
 	units, most, work := 0, 0, 0 // of a panel and partRows rows; bytes and multiplications of the largest
 	for i := range jobs {
 		j := &jobs[i]
-		for _, m := range j.matrices() {
-			if m == nil {
-				continue
-			}
-			if m.Cols != j.In.Cols || m.Rows != j.W.Rows {
-				panic("kernel: input and matrix differ in columns")
-			}
-			if m.form.bits > 0 {
-				p.quantize(j.In)
-			} else {
-				p.floats(j.In)
-			}
-			units += m.panels() * j.chunks()
-			most = max(most, m.panelBytes)
-			work = max(work, panelRows*m.Cols*min(j.rows(), partRows))
+		if j.W.Cols != j.In.Cols {
+			panic("kernel: input and matrix differ in columns")
 		}
+		if j.W.form.bits > 0 {
+			p.quantize(j.In)
+		} else {
+			p.floats(j.In)
+		}
+		units += j.W.panels() * j.chunks()
+		most = max(most, j.W.panelBytes)
+		work = max(work, panelRows*j.W.Cols*min(j.rows(), partRows))
 	}
 	if units == 0 {
 		return
@@ -103,34 +88,13 @@ func (p *Pool) MatMul(jobs []Job) {
 	if len(t.scratch) < p.threads {
 		t.scratch, t.calls, t.copies = make([]tile, p.threads), make([]dotCall, p.threads), make([]panelCopy, p.threads)
 	}
-	parts, perPart := 0, perPart(units, p.threads, most, work)
-	t.plan = t.plan[:0]
+	t.perPart = perPart(units, p.threads, most, work)
+	parts := 0
 	for i := range jobs {
-		c := jobs[i].cut(perPart)
-		t.plan = append(t.plan, c)
-		parts += c.parts
+		parts += t.parts(&jobs[i])
 	}
 	p.Run(parts, t)
 	t.jobs = nil
-}
-
-// matrices are W and Twin, which may be nil.
-func (j *Job) matrices() [2]*Matrix { return [2]*Matrix{j.W, j.Twin} }
-
-// cut makes parts of about perPart panels, those of a twin among them, and of whole units.
-func (j *Job) cut(perPart int) cutting {
-	unit := panelRows
-	if j.Then != nil && j.Unit > 0 {
-		for unit%j.Unit != 0 {
-			unit += panelRows
-		}
-	}
-	if j.Twin != nil {
-		perPart /= 2
-	}
-	c := cutting{panels: max(1, (perPart*panelRows+unit-1)/unit) * unit / panelRows}
-	c.parts = (j.W.panels() + c.panels - 1) / c.panels * j.chunks()
-	return c
 }
 
 // perPart is how many panels a part has, of so many bytes, and multiplications with its rows.
@@ -148,25 +112,24 @@ func (m *Matrix) panels() int { return (m.Rows + panelRows - 1) / panelRows }
 // chunks is how many runs of partRows rows a job has.
 func (j *Job) chunks() int { return (j.rows() + partRows - 1) / partRows }
 
-// Part computes some panels of one job for some of its rows.
+// parts is how many parts a job has.
+func (t *product) parts(j *Job) int {
+	return (j.W.panels() + t.perPart - 1) / t.perPart * j.chunks()
+}
+
+// Part computes perPart panels of one job for some of its rows.
 func (t *product) Part(part, worker int) {
-	i := 0
-	for ; part >= t.plan[i].parts; i++ {
-		part -= t.plan[i].parts
-	}
-	j, n := &t.jobs[i], t.plan[i].panels
-	panel, row := part/j.chunks()*n, part%j.chunks()*partRows
-	to, end := min(panel+n, j.W.panels()), min(row+partRows, j.rows())
-	one := *j
-	one.compute(one.W.open(panel, to, &t.copies[worker]), to, row, end, &t.scratch[worker], &t.calls[worker])
-	if j.Twin != nil {
-		one.W, one.Dst = j.Twin, j.TwinDst
-		one.compute(one.W.open(panel, to, &t.copies[worker]), to, row, end, &t.scratch[worker], &t.calls[worker])
-	}
-	if j.Then != nil {
-		for ; row < end; row++ {
-			j.Then(j.First+row, panel*panelRows, min(to*panelRows, j.W.Rows))
+	for i := range t.jobs {
+		j := &t.jobs[i]
+		n := t.parts(j)
+		if part < n {
+			panel, row := part/j.chunks()*t.perPart, part%j.chunks()*partRows
+			to := min(panel+t.perPart, j.W.panels())
+			w := j.W.open(panel, to, &t.copies[worker])
+			j.compute(w, to, row, min(row+partRows, j.rows()), &t.scratch[worker], &t.calls[worker])
+			return
 		}
+		part -= n
 	}
 }
 

@@ -46,19 +46,14 @@ func (t *product) describe() Work {
 		if j.rows() == 0 {
 			continue
 		}
-		for _, m := range j.matrices() {
-			if m == nil {
-				continue
-			}
-			if name := m.Type.String(); !slices.Contains(types, name) {
-				types = append(types, name)
-				w.Name += " " + name
-			}
-			w.Bytes += int64(m.panels()) * int64(m.panelBytes)
-			ops := 2 * int64(j.rows()) * int64(m.Rows) * int64(m.Cols)
-			w.Ops, w.Busy = w.Ops+ops, w.Busy+max(ops, busy(m, j.rows()))
-			w.Floats = w.Floats || m.form.bits == 0
+		if name := j.W.Type.String(); !slices.Contains(types, name) {
+			types = append(types, name)
+			w.Name += " " + name
 		}
+		w.Bytes += int64(j.W.panels()) * int64(j.W.panelBytes)
+		ops := 2 * int64(j.rows()) * int64(j.W.Rows) * int64(j.W.Cols)
+		w.Ops, w.Busy = w.Ops+ops, w.Busy+max(ops, busy(j.W, j.rows()))
+		w.Floats = w.Floats || j.W.form.bits == 0
 	}
 	return w
 }

@@ -3,7 +3,6 @@ package kernel
 import (
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/dtype"
@@ -82,42 +81,5 @@ func TestPartsAreManyAndNotTooShort(t *testing.T) {
 		if got := perPart(c.units, c.threads, c.bytes, c.work); got != c.want {
 			t.Errorf("%+v: %d panels", c, got)
 		}
-	}
-}
-
-// TestWhatFollowsAProduct: Then sees every number of both products once, when they are there, in runs of whole units.
-func TestWhatFollowsAProduct(t *testing.T) {
-	rng := rand.New(rand.NewPCG(43, 44))
-	for _, c := range []struct{ threads, rows, outs, unit int }{{1, 3, 64, 0}, {2, 70, 192, 64}, {3, 1, 208, 48}, {2, 130, 88, 32}, {5, 9, 2048, 40}} {
-		const cols = 64
-		p := NewPool(c.threads)
-		w, twin := mustPack(t, p, dtype.Q4_0, c.outs, cols, randomWeights(rng, dtype.Q4_0, c.outs, cols)), mustPack(t, p, dtype.Q8_0, c.outs, cols, randomWeights(rng, dtype.Q8_0, c.outs, cols))
-		var in Input
-		p.Set(&in, randomFloats(rng, (c.rows+2)*cols), c.rows+2, cols)
-		dst := func() []float32 { return slices.Repeat([]float32{nan32()}, c.rows*c.outs) }
-		one, other, sum, want := dst(), dst(), dst(), dst()
-		p.MatMul([]Job{{W: w, In: &in, First: 2, Count: c.rows, Dst: one, Stride: c.outs}, {W: twin, In: &in, First: 2, Count: c.rows, Dst: other, Stride: c.outs}})
-		for i := range want {
-			want[i] = one[i] + other[i]
-		}
-		one, other = dst(), dst()
-		var faults atomic.Int32
-		p.MatMul([]Job{{W: w, In: &in, First: 2, Count: c.rows, Dst: one, Stride: c.outs, Twin: twin, TwinDst: other, Unit: c.unit, Then: func(row, from, to int) {
-			if unit := max(c.unit, 1); from%unit != 0 || to%unit != 0 && to != c.outs {
-				faults.Add(1)
-			}
-			for i := (row-2)*c.outs + from; i < (row-2)*c.outs+to; i++ {
-				if sum[i] == sum[i] { // there already
-					faults.Add(1)
-				}
-				sum[i] = one[i] + other[i]
-			}
-		}}})
-		if !slices.Equal(sum, want) || faults.Load() > 0 {
-			t.Errorf("%+v: %d faults, or other numbers", c, faults.Load())
-		}
-		w.Close()
-		twin.Close()
-		p.Close()
 	}
 }

@@ -14,7 +14,8 @@ type Attention struct {
 	Scale        float32 // of the scores
 	SoftCap      float32 // 0: none
 	work         *AttentionWork
-	keep, turn   func(row, from, to int) // of keys and values, of queries
+	keep, turn   func(row, worker int) // of keys and values, of queries
+	both         func(row, worker int)
 	step         *Step
 }
 
@@ -28,56 +29,64 @@ type AttentionWork struct {
 // Init must be called once, when the fields are set.
 func (a *Attention) Init(work *AttentionWork) *Attention {
 	a.work = work
-	a.keep = func(row, from, to int) {
-		s := a.step
-		k, v := a.K.some(work.k, row, from, to), a.V.some(work.v, row, from, to)
+	a.keep = func(row, _ int) {
+		s, w, n := a.step, a.work, a.K.Out()
+		k, v := w.k[row*n:(row+1)*n], w.v[row*n:(row+1)*n]
+		a.K.addBias(k)
+		a.V.addBias(v)
 		if a.KNorm != nil {
 			a.KNorm.heads(k)
 		}
 		a.Rope.heads(row, k, a.HeadDim)
 		at := s.place[row]
-		s.Cache.Layout.Store(s.Cache.Layer(a.Layer), at.block, int(at.slot), from/a.HeadDim, k, v)
+		s.Cache.Layout.Store(s.Cache.Layer(a.Layer), at.block, int(at.slot), k, v)
 	}
-	a.turn = func(row, from, to int) {
-		q := a.Q.some(work.q, row, from, to)
+	a.turn = func(row, _ int) {
+		n := a.Q.Out()
+		q := a.work.q[row*n : (row+1)*n]
+		a.Q.addBias(q)
 		if a.QNorm != nil {
 			a.QNorm.heads(q)
 		}
 		a.Rope.heads(row, q, a.HeadDim)
+	}
+	a.both = func(row, worker int) {
+		a.keep(row, worker)
+		a.turn(row, worker)
 	}
 	return a
 }
 
 // Apply fills dst [rows][O.Out()] from in [rows][width]. It is Remember and Recall of all rows, in one go.
 func (a *Attention) Apply(s *Step, in *kernel.Input, dst []float32) {
-	a.project(s, in, true, true)
+	a.project(s, in, true, true, a.both)
 	a.attend(s, dst)
 }
 
 // Remember puts the keys and values of in [rows][width] in the cache.
-func (a *Attention) Remember(s *Step, in *kernel.Input) { a.project(s, in, false, true) }
+func (a *Attention) Remember(s *Step, in *kernel.Input) { a.project(s, in, false, true, a.keep) }
 
 // Recall fills dst [rows][O.Out()] from in [rows][width], whose keys and values are in the cache.
 func (a *Attention) Recall(s *Step, in *kernel.Input, dst []float32) {
-	a.project(s, in, true, false)
+	a.project(s, in, true, false, a.turn)
 	a.attend(s, dst)
 }
 
-// project computes queries, or keys and values, or both, and goes on with each head as it is there.
-func (a *Attention) project(s *Step, in *kernel.Input, queries, keys bool) {
+// project computes queries, or keys and values, or all, and passes each row on.
+func (a *Attention) project(s *Step, in *kernel.Input, queries, keys bool, each func(row, worker int)) {
 	w := a.work
-	a.step, s.jobs = s, s.jobs[:0]
-	if keys {
-		n := a.K.Out()
-		w.k, w.v = grow(w.k, s.Rows*n), grow(w.v, s.Rows*n)
-		s.jobs = append(s.jobs, kernel.Job{W: a.K.W, In: in, Dst: w.k, Stride: n, Twin: a.V.W, TwinDst: w.v, Then: a.keep, Unit: a.HeadDim})
-	}
+	s.jobs = s.jobs[:0]
 	if queries {
-		n := a.Q.Out()
-		w.q = grow(w.q, s.Rows*n)
-		s.jobs = append(s.jobs, kernel.Job{W: a.Q.W, In: in, Dst: w.q, Stride: n, Then: a.turn, Unit: a.HeadDim})
+		w.q = grow(w.q, s.Rows*a.Q.Out())
+		s.jobs = append(s.jobs, a.Q.job(in, w.q))
+	}
+	if keys {
+		w.k, w.v = grow(w.k, s.Rows*a.K.Out()), grow(w.v, s.Rows*a.K.Out())
+		s.jobs = append(s.jobs, a.K.job(in, w.k), a.V.job(in, w.v))
 	}
 	s.Pool.MatMul(s.jobs)
+	a.step = s
+	s.Each(each)
 }
 
 // attend fills dst from the queries.

@@ -27,15 +27,19 @@ type GatedMLP struct {
 	Gate, Up, Down Linear
 	act            Activation
 	work           *FeedForwardWork
-	then           func(row, from, to int)
+	each           func(row, worker int)
 }
 
 // NewGatedMLP makes the part.
 func NewGatedMLP(gate, up, down Linear, act Activation, work *FeedForwardWork) *GatedMLP {
 	f := &GatedMLP{Gate: gate, Up: up, Down: down, act: act, work: work}
-	f.then = func(row, from, to int) {
-		f.act(f.Gate.some(f.work.gate, row, from, to), f.Up.some(f.work.up, row, from, to))
-		f.work.mid.Filled(row, from, to)
+	f.each = func(row, _ int) {
+		n := f.Gate.Out()
+		g, u := f.work.gate[row*n:(row+1)*n], f.work.up[row*n:(row+1)*n]
+		f.Gate.addBias(g)
+		f.Up.addBias(u)
+		f.act(g, u)
+		f.work.mid.Filled(row)
 	}
 	return f
 }
@@ -44,8 +48,9 @@ func NewGatedMLP(gate, up, down Linear, act Activation, work *FeedForwardWork) *
 func (f *GatedMLP) Apply(s *Step, in *kernel.Input, dst []float32) {
 	w, n := f.work, f.Gate.Out()
 	w.gate, w.up = grow(w.gate, s.Rows*n), grow(w.up, s.Rows*n)
-	s.Pool.Expect(&w.mid, w.gate, s.Rows, n)
-	s.jobs = append(s.jobs[:0], kernel.Job{W: f.Gate.W, In: in, Dst: w.gate, Stride: n, Twin: f.Up.W, TwinDst: w.up, Then: f.then, Unit: 32})
+	s.jobs = append(s.jobs[:0], f.Gate.job(in, w.gate), f.Up.job(in, w.up))
 	s.Pool.MatMul(s.jobs)
+	s.Pool.Expect(&w.mid, w.gate, s.Rows, n)
+	s.Each(f.each)
 	f.Down.Apply(s, &w.mid, dst)
 }

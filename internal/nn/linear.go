@@ -32,16 +32,6 @@ func (l *Linear) addBias(dst []float32) {
 	}
 }
 
-// some is columns [from, to) of one row of dst [rows][out], with their bias.
-func (l *Linear) some(dst []float32, row, from, to int) []float32 {
-	n := l.Out()
-	x := dst[row*n+from : row*n+to]
-	if l.Bias != nil {
-		kernel.Add(x, l.Bias[from:to])
-	}
-	return x
-}
-
 // Embedding is the table of token vectors [vocabulary][width].
 type Embedding struct {
 	W     *kernel.Matrix

@@ -26,7 +26,7 @@ type MoE struct {
 	act      Activation
 	work     *FeedForwardWork
 	inner    int // of an expert
-	activate func(row, from, to int)
+	activate func(row, worker int)
 	combine  func(row, worker int)
 	routeRow func(row, worker int)
 	nextRow  func(row, worker int)
@@ -70,10 +70,9 @@ func NewMoE(router *kernel.Matrix, experts expert.Layer, inner, used int, normal
 	if router != nil { // nil: a tensor is missing, which the caller knows
 		m.routeRow, m.nextRow = choose(&work.routing, router.Rows), choose(&work.next, router.Rows)
 	}
-	m.activate = func(row, from, to int) {
-		at := row * m.inner
-		m.act(m.work.gate[at+from:at+to], m.work.up[at+from:at+to])
-		m.work.mid.Filled(row, from, to)
+	m.activate = func(row, _ int) {
+		m.act(m.work.gate[row*m.inner:(row+1)*m.inner], m.work.up[row*m.inner:(row+1)*m.inner])
+		m.work.mid.Filled(row)
 	}
 	m.combine = func(row, _ int) {
 		width := m.Router.Cols
@@ -162,12 +161,14 @@ func (m *MoE) compute(s *Step, in *kernel.Input, wave []int, done int) int {
 	s.jobs = s.jobs[:0]
 	for i, first := 0, 0; i < len(wave); i++ {
 		e, n := m.Experts.At(wave[i]), int(w.counts[wave[i]])
-		s.jobs = append(s.jobs, kernel.Job{W: e.Gate, In: &w.sorted, First: first, Count: n, Dst: w.gate[first*inner:], Stride: inner,
-			Twin: e.Up, TwinDst: w.up[first*inner:], Then: m.activate, Unit: 32})
+		s.jobs = append(s.jobs,
+			kernel.Job{W: e.Gate, In: &w.sorted, First: first, Count: n, Dst: w.gate[first*inner:], Stride: inner},
+			kernel.Job{W: e.Up, In: &w.sorted, First: first, Count: n, Dst: w.up[first*inner:], Stride: inner})
 		first += n
 	}
-	s.Pool.Expect(&w.mid, w.gate, total, inner)
 	s.Pool.MatMul(s.jobs)
+	s.Pool.Expect(&w.mid, w.gate, total, inner)
+	s.eachOf(total, m.activate)
 	s.jobs = s.jobs[:0]
 	for i, first := 0, 0; i < len(wave); i++ {
 		e, n := m.Experts.At(wave[i]), int(w.counts[wave[i]])
@@ -200,4 +201,12 @@ func (w *FeedForwardWork) gather(wave []int, used, done int) int {
 		}
 	}
 	return total
+}
+
+// eachOf is Each for another number of rows.
+func (s *Step) eachOf(rows int, f func(row, worker int)) {
+	keep := s.Rows
+	s.Rows = rows
+	s.Each(f)
+	s.Rows = keep
 }

@@ -23,7 +23,7 @@ func NewRMSNorm(w []float32, eps float32) *RMSNorm {
 		}
 		kernel.RMSNorm(n.dst[from:to], x, n.W, n.Eps)
 		if n.batch != nil {
-			n.batch.Filled(row, 0, len(n.W))
+			n.batch.Filled(row)
 		}
 	}
 	return n
