@@ -20,10 +20,10 @@ type guarded struct {
 	c     *Call
 }
 
-// allow notes the model that a call asks for, and refuses it to a key that is not for it. Who names none asks for the
-// default; who needs another of the model's names to be let in, for that: it goes on by its own name, so that it is the one
-// that was allowed.
-func (g *guarded) allow(ctx context.Context, model *string) error {
+// allow notes the model that a call asks for, and refuses it to a key that is not for it. Who names none asks for the default,
+// by its name from then on. own is the name to go on by: the asked one, or the model's own where that let the key in, so that it
+// is the model which was allowed; answers still say the asked one.
+func (g *guarded) allow(ctx context.Context, model *string) (own string, err error) {
 	if *model == "" {
 		if m, err := g.inner.Model(ctx, ""); err == nil {
 			*model = m.Name
@@ -33,17 +33,16 @@ func (g *guarded) allow(ctx context.Context, model *string) error {
 	g.c.model = *model
 	g.c.used.mu.Unlock()
 	if k := g.c.Key; k == nil || k.MayUse(*model) {
-		return nil
+		return *model, nil
 	}
 	m, err := g.inner.Model(ctx, *model)
 	switch {
 	case err != nil && !errors.Is(err, chat.ErrModel):
-		return err
+		return "", err
 	case err != nil || !g.mine(ctx)(m):
-		return ErrScope.Because("api: this key is not for model %q", *model).At("model")
+		return "", ErrScope.Because("api: this key is not for model %q", *model).At("model")
 	}
-	*model = m.Name
-	return nil
+	return m.Name, nil
 }
 
 // mine tells the models that the key is for under any of their names: some name that the key is for means the model now. A
@@ -74,7 +73,8 @@ func (g *guarded) tenant() string {
 }
 
 func (g *guarded) Respond(ctx context.Context, r *chat.Request) (chat.Stream, error) {
-	if err := g.allow(ctx, &r.Model); err != nil {
+	own, err := g.allow(ctx, &r.Model)
+	if err != nil {
 		return nil, err
 	}
 	if err := textOnly(r); err != nil {
@@ -86,7 +86,9 @@ func (g *guarded) Respond(ctx context.Context, r *chat.Request) (chat.Stream, er
 	if err != nil {
 		return nil, err
 	}
-	s, err := g.inner.Respond(ctx, r)
+	to := *r
+	to.Model = own
+	s, err := g.inner.Respond(ctx, &to)
 	if err != nil {
 		h.settle(0)
 		return nil, err
@@ -139,7 +141,8 @@ func textOnly(r *chat.Request) error {
 }
 
 func (g *guarded) Embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embeddings, error) {
-	if err := g.allow(ctx, &r.Model); err != nil {
+	own, err := g.allow(ctx, &r.Model)
+	if err != nil {
 		return nil, err
 	}
 	bytes, tokens := 0, 0
@@ -153,7 +156,9 @@ func (g *guarded) Embed(ctx context.Context, r *chat.EmbedRequest) (*chat.Embedd
 	if err != nil {
 		return nil, err
 	}
-	out, err := g.inner.Embed(ctx, r)
+	to := *r
+	to.Model = own
+	out, err := g.inner.Embed(ctx, &to)
 	if err != nil {
 		h.settle(0)
 		return nil, err
@@ -170,7 +175,8 @@ func (g *guarded) read(h *hold, tokens int) {
 }
 
 func (g *guarded) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking, error) {
-	if err := g.allow(ctx, &r.Model); err != nil {
+	own, err := g.allow(ctx, &r.Model)
+	if err != nil {
 		return nil, err
 	}
 	bytes := len(r.Query) * len(r.Documents)
@@ -181,7 +187,9 @@ func (g *guarded) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking,
 	if err != nil {
 		return nil, err
 	}
-	out, err := g.inner.Rank(ctx, r)
+	to := *r
+	to.Model = own
+	out, err := g.inner.Rank(ctx, &to)
 	if err != nil {
 		h.settle(0)
 		return nil, err
@@ -191,7 +199,8 @@ func (g *guarded) Rank(ctx context.Context, r *chat.RankRequest) (*chat.Ranking,
 }
 
 func (g *guarded) Classify(ctx context.Context, r *chat.ClassifyRequest) (*chat.Classes, error) {
-	if err := g.allow(ctx, &r.Model); err != nil {
+	own, err := g.allow(ctx, &r.Model)
+	if err != nil {
 		return nil, err
 	}
 	bytes := 0
@@ -204,7 +213,9 @@ func (g *guarded) Classify(ctx context.Context, r *chat.ClassifyRequest) (*chat.
 	if err != nil {
 		return nil, err
 	}
-	out, err := g.inner.Classify(ctx, r)
+	to := *r
+	to.Model = own
+	out, err := g.inner.Classify(ctx, &to)
 	if err != nil {
 		h.settle(0)
 		return nil, err
@@ -214,25 +225,30 @@ func (g *guarded) Classify(ctx context.Context, r *chat.ClassifyRequest) (*chat.
 }
 
 func (g *guarded) Tokenize(ctx context.Context, model, text string, special bool) ([]chat.Token, error) {
-	if err := g.allow(ctx, &model); err != nil {
+	own, err := g.allow(ctx, &model)
+	if err != nil {
 		return nil, err
 	}
-	return g.inner.Tokenize(ctx, model, text, special)
+	return g.inner.Tokenize(ctx, own, text, special)
 }
 
 func (g *guarded) Detokenize(ctx context.Context, model string, ids []int32) (string, error) {
-	if err := g.allow(ctx, &model); err != nil {
+	own, err := g.allow(ctx, &model)
+	if err != nil {
 		return "", err
 	}
-	return g.inner.Detokenize(ctx, model, ids)
+	return g.inner.Detokenize(ctx, own, ids)
 }
 
 func (g *guarded) Count(ctx context.Context, r *chat.Request) (int, error) {
-	if err := g.allow(ctx, &r.Model); err != nil {
+	own, err := g.allow(ctx, &r.Model)
+	if err != nil {
 		return 0, err
 	}
 	r.ID, r.Tenant = g.c.ID, g.tenant()
-	return g.inner.Count(ctx, r)
+	to := *r
+	to.Model = own
+	return g.inner.Count(ctx, &to)
 }
 
 // Models lists those that the key may use.
@@ -246,17 +262,19 @@ func (g *guarded) Models(ctx context.Context) ([]chat.Model, error) {
 }
 
 func (g *guarded) Model(ctx context.Context, name string) (*chat.Model, error) {
-	if err := g.allow(ctx, &name); err != nil {
+	own, err := g.allow(ctx, &name)
+	if err != nil {
 		return nil, err
 	}
-	return g.inner.Model(ctx, name)
+	return g.inner.Model(ctx, own)
 }
 
 func (g *guarded) Load(ctx context.Context, name string, keep *chat.KeepAlive) error {
-	if err := g.allow(ctx, &name); err != nil {
+	own, err := g.allow(ctx, &name)
+	if err != nil {
 		return err
 	}
-	return g.inner.Load(ctx, name, keep)
+	return g.inner.Load(ctx, own, keep)
 }
 
 // measured notes when the parts of an answer come, and counts its tokens as they do: who leaves

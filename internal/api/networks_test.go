@@ -78,7 +78,7 @@ func TestAKeysPatternsAreForNamesWithSlashesToo(t *testing.T) {
 func TestAKeyIsForAModelUnderAllItsNames(t *testing.T) {
 	own := &apitest.Backend{Scripts: map[string]string{"": "start\ntext \"a\"\nfinish stop\nend"}, List: []chat.Model{{Name: "small", Aliases: []string{"tiny", "Small-Q4"}}, {Name: "big", Aliases: []string{"tiny"}}}}
 	b := chat.Aliases{Backend: own, Names: []chat.Alias{{Pattern: "gpt-mini", Model: "tiny"}, {Pattern: "gpt-*", Model: "big"}, {Pattern: "small", Model: "big"}}}
-	s, err := api.New(api.Options{Backend: b, Surfaces: []*api.Surface{plain("x"), {Name: "list", Error: plain("x").Error, Routes: []api.Route{{Method: "GET", Pattern: "/v1/list", Scope: api.Models, Handle: list}}}}, Keys: onlyA{}})
+	s, err := api.New(api.Options{Backend: b, Surfaces: []*api.Surface{plain("x"), {Name: "list", Error: plain("x").Error, Routes: []api.Route{{Method: "GET", Pattern: "/v1/list", Scope: api.Models, Handle: list}, {Method: "GET", Pattern: "/v1/asked", Scope: api.Generate, Handle: asked}}}}, Keys: onlyA{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,11 +100,28 @@ func TestAKeyIsForAModelUnderAllItsNames(t *testing.T) {
 			}
 		}
 	}
+	// The model is asked for by a name of its own, the answer has the asked one.
+	k := &api.Key{ID: "k", Models: []string{"small"}}
+	if status, _, text, err := s.Do(context.Background(), k, "GET", "/v1/asked", nil, nil); err != nil || status != 200 || string(text) != `"GPT-Mini"` {
+		t.Errorf("%d %s %v", status, text, err)
+	}
+	if all := own.Asked(); all[len(all)-1].Model != "small" {
+		t.Errorf("asked for %q behind the door", all[len(all)-1].Model)
+	}
 	for _, r := range own.Asked() {
 		if r.Model != "small" && r.Model != "big" && r.Model != "tiny" && r.Model != "Small-Q4" {
 			t.Errorf("asked for %q behind the aliases", r.Model)
 		}
 	}
+}
+
+// asked answers with the model's name in a request that was answered.
+func asked(c *api.Call) error {
+	r := &chat.Request{Model: "GPT-Mini"}
+	if _, err := c.Answer(r); err != nil {
+		return err
+	}
+	return c.JSON(200, r.Model)
 }
 
 // list answers with the models' names.
