@@ -189,7 +189,7 @@ func TestAnEmptyTensorOverlapsNothing(t *testing.T) {
 		t.Fatal(n, f.Tensors())
 	}
 	f.Tensor("b").Release(0, 0)
-	f.Tensor("c").Prefetch()
+	f.Tensor("c").Release(0, 0)
 }
 
 // TestHostileFilesTakeNoMoreMemoryThanPromised opens the files that ask for most, and bounds the heap

@@ -19,4 +19,3 @@ func mapFile(f *os.File, size int) ([]byte, error) {
 
 func unmapFile(b []byte) error { return nil }
 func release(b []byte)         {}
-func prefetch(b []byte)        {}

@@ -18,6 +18,3 @@ func unmapFile(b []byte) error { return unix.Munmap(b) }
 // release drops the pages of b from this process; they come back from the file when touched.
 // b starts at a page border. Failing costs memory only.
 func release(b []byte) { _ = unix.Madvise(b, unix.MADV_DONTNEED) }
-
-// prefetch asks for the pages of b to be read ahead. b starts at a page border.
-func prefetch(b []byte) { _ = unix.Madvise(b, unix.MADV_WILLNEED) }

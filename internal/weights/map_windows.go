@@ -26,6 +26,5 @@ func unmapFile(b []byte) error {
 	return windows.UnmapViewOfFile(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
 }
 
-// release and prefetch only save memory and time; Windows manages a view's pages by itself.
-func release(b []byte)  {}
-func prefetch(b []byte) {}
+// release only saves memory; Windows manages a view's pages by itself.
+func release(b []byte) {}

@@ -47,16 +47,6 @@ func (f *File) Reader() (*Reader, error) {
 	return r, nil
 }
 
-// Direct reports whether the system's cache is passed by.
-func (r *Reader) Direct() bool {
-	for _, s := range r.parts {
-		if !s.direct {
-			return false
-		}
-	}
-	return true
-}
-
 // Read gives n bytes of a part from offset on, as a slice of buffer, which must begin at a multiple of 4,096
 // and have n + ReadSlack bytes. Errors: ErrRead, ErrChanged.
 func (r *Reader) Read(buffer []byte, part int, offset int64, n int) ([]byte, error) {

@@ -51,7 +51,6 @@ func TestAReaderGivesWhatTheMappingGives(t *testing.T) {
 	}
 	for _, folder := range folders {
 		f, r := copyOf(t, folder)
-		t.Logf("%s: direct %v", folder, r.Direct())
 		random := rand.New(rand.NewPCG(1, 2))
 		buffer := aligned(1 << 20)
 		for i, x := range f.Tensors() {

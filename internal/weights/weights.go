@@ -262,13 +262,6 @@ func (t *Tensor) Release(from, size int) {
 	}
 }
 
-// Prefetch asks the system to read the tensor's pages ahead.
-func (t *Tensor) Prefetch() {
-	if b := inner(t.data); len(b) > 0 {
-		prefetch(b)
-	}
-}
-
 // tensorBytes is the size of a tensor of known type; ok is false where the shape overflows or its
 // last dimension is not a whole number of blocks.
 func tensorBytes(t dtype.Type, shape []int) (size int, ok bool) {
