@@ -489,12 +489,8 @@ func or(v, otherwise Value) Value {
 	return v
 }
 
-func truthOr(v Value, otherwise bool) bool {
-	if v == nil {
-		return otherwise
-	}
-	return truth(v)
-}
+// yes reports whether a switch was given and is true.
+func yes(v Value) bool { return v != nil && truth(v) }
 
 type callExpr struct {
 	line int

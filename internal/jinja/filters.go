@@ -179,7 +179,7 @@ func attrFilter(r *run, v Value, a args) Value {
 func defaultFilter(r *run, v Value, a args) Value {
 	got := a.bind(r, "default", "default_value", "boolean")
 	_, missing := v.(*undefined)
-	if missing || truthOr(got[1], false) && !truth(v) {
+	if missing || yes(got[1]) && !truth(v) {
 		return or(got[0], String(""))
 	}
 	return v
@@ -311,7 +311,7 @@ func indent(r *run, v Value, a args) Value {
 	lines := splitLines(s+"\n", false)
 	r.madeTimes(len(lines), len(pad)+1)
 	for i, line := range lines {
-		if i == 0 && truthOr(got[1], false) || i > 0 && (line != "" || truthOr(got[2], false)) {
+		if i == 0 && yes(got[1]) || i > 0 && (line != "" || yes(got[2])) {
 			lines[i] = pad + line
 		}
 	}
@@ -337,7 +337,7 @@ func truncate(r *run, v Value, a args) Value {
 		return v
 	}
 	s = string(chars[:n-tail])
-	if !truthOr(got[1], false) {
+	if !yes(got[1]) {
 		if i := strings.LastIndexByte(s, ' '); i >= 0 {
 			s = s[:i]
 		}

@@ -26,7 +26,7 @@ var strMethods = map[string]method{
 	"split":        splitMethod(false),
 	"rsplit":       splitMethod(true),
 	"splitlines": func(r *run, self Value, a args) Value {
-		keep := truthOr(a.bind(r, "splitlines", "keepends")[0], false)
+		keep := yes(a.bind(r, "splitlines", "keepends")[0])
 		return r.texts(self, splitLines(own(self), keep))
 	},
 	"partition":  partition(strings.Index, false),

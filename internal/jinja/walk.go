@@ -160,8 +160,8 @@ func dictsort(r *run, v Value, a args) Value {
 	if by == "value" {
 		at = 1
 	}
-	return List(r.sorted((&view{m, "items"}).list(), truthOr(got[2], false), func(r *run, v Value) Value {
-		if key := v.(tuple)[at]; truthOr(got[0], false) {
+	return List(r.sorted((&view{m, "items"}).list(), yes(got[2]), func(r *run, v Value) Value {
+		if key := v.(tuple)[at]; yes(got[0]) {
 			return key
 		} else {
 			return ignoreCase(key)
@@ -171,7 +171,7 @@ func dictsort(r *run, v Value, a args) Value {
 
 func sortFilter(r *run, v Value, a args) Value {
 	got := a.bind(r, "sort", "reverse", "case_sensitive", "attribute")
-	fold := !truthOr(got[1], false)
+	fold := !yes(got[1])
 	gets := []func(*run, Value) Value{r.getter(got[2], nil, fold)}
 	if s, ok := stringOf(or(got[2], None{})); ok {
 		gets = gets[:0]
@@ -179,7 +179,7 @@ func sortFilter(r *run, v Value, a args) Value {
 			gets = append(gets, r.getter(String(part), nil, fold))
 		}
 	}
-	return List(r.sorted(r.list(v), truthOr(got[0], false), func(r *run, v Value) Value {
+	return List(r.sorted(r.list(v), yes(got[0]), func(r *run, v Value) Value {
 		keys := make(List, len(gets))
 		for i, get := range gets {
 			keys[i] = get(r, v)
@@ -211,7 +211,7 @@ func (r *run) sorted(values []Value, reverse bool, key func(*run, Value) Value) 
 
 func unique(r *run, v Value, a args) Value {
 	got := a.bind(r, "unique", "case_sensitive", "attribute")
-	get := r.getter(got[1], nil, !truthOr(got[0], false))
+	get := r.getter(got[1], nil, !yes(got[0]))
 	seen := NewMap()
 	next, _ := r.iterate(v)
 	return &iterator{name: "generator", next: func(r *run) (Value, bool) {
@@ -232,7 +232,7 @@ func unique(r *run, v Value, a args) Value {
 func extreme(name string) filter {
 	return func(r *run, v Value, a args) Value {
 		got := a.bind(r, name, "case_sensitive", "attribute")
-		get := r.getter(got[1], nil, !truthOr(got[0], false))
+		get := r.getter(got[1], nil, !yes(got[0]))
 		var best, bestKey Value
 		next, _ := r.iterate(v)
 		for {

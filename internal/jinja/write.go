@@ -180,7 +180,7 @@ type jsonStyle struct {
 // escapes.
 func toJSON(r *run, v Value, a args) Value {
 	got := a.bind(r, "tojson", "ensure_ascii", "indent", "separators", "sort_keys")
-	s := jsonStyle{item: ", ", key: ": ", ascii: truthOr(got[0], false), sorted: truthOr(got[3], false)}
+	s := jsonStyle{item: ", ", key: ": ", ascii: yes(got[0]), sorted: yes(got[3])}
 	switch indent := or(got[1], None{}).(type) {
 	case None:
 	case String:
