@@ -22,7 +22,6 @@ type Stats struct {
 	Preemptions      uint64
 	Drafted          uint64        // tokens that were guessed
 	Accepted         uint64        // of these, guessed right
-	LastStep         time.Time     // end of the last step
 	Stuck            time.Duration // how long the step under way has lasted; 0 while idle
 }
 
@@ -31,7 +30,6 @@ type stats struct {
 	drafted, accepted        atomic.Uint64
 	running, used            atomic.Int64
 	began                    atomic.Int64 // unix nanoseconds; 0 while idle
-	ended                    atomic.Int64
 	mean                     atomic.Int64 // of recent requests' time in a slot, nanoseconds
 }
 
@@ -47,7 +45,6 @@ func (e *Engine) observe(start time.Time, tokens, answers int) {
 	took := time.Since(start)
 	e.pace.learn(took, tokens)
 	e.stats.steps.Add(1)
-	e.stats.ended.Store(time.Now().UnixNano())
 	e.stats.running.Store(int64(len(e.running)))
 	e.stats.used.Store(int64((e.blocks.Blocks() - e.blocks.Available()) * BlockTokens))
 	e.stats.mean.Store((7*e.stats.mean.Load() + int64(took)) / 8)
@@ -61,9 +58,6 @@ func (e *Engine) Stats() Stats {
 	s := Stats{Waiting: int(e.queued.Load()), Running: int(e.stats.running.Load()), KVTokens: e.blocks.Blocks() * BlockTokens,
 		KVUsed: int(e.stats.used.Load()), Steps: e.stats.steps.Load(), CachedTokens: e.stats.cached.Load(),
 		Preemptions: e.stats.preempted.Load(), Drafted: e.stats.drafted.Load(), Accepted: e.stats.accepted.Load()}
-	if n := e.stats.ended.Load(); n > 0 {
-		s.LastStep = time.Unix(0, n)
-	}
 	if began := e.stats.began.Load(); began > 0 {
 		s.Stuck = time.Since(time.Unix(0, began))
 	}
