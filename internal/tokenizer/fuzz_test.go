@@ -154,7 +154,7 @@ func FuzzFromGGUF(f *testing.F) {
 func FuzzFromSentencePiece(f *testing.F) {
 	f.Add([]byte("\x0a\x07\x0a\x01a\x15\x00\x00\x80\xbf\x0a\x09\x0a\x05<unk>\x18\x02\x12\x06\x18\x02\xc0\x02\x01\xc8\x02\x00\x1a\x02\x18\x01"), "a b")
 	f.Fuzz(func(t *testing.T, model []byte, text string) {
-		tok, err := FromSentencePiece(model)
+		tok, err := fromSentencePiece(model)
 		if err != nil {
 			if !known(err) {
 				t.Fatalf("an error of no known cause: %v", err)

@@ -115,7 +115,7 @@ func OpenFolder(dir string) (*Tokenizer, error) {
 		if err != nil {
 			return nil, err
 		}
-		return FromTekken(raw)
+		return fromTekken(raw)
 	}
 	models, _ := filepath.Glob(filepath.Join(dir, "tokenizer.model*"))
 	slices.Sort(models)
@@ -124,15 +124,15 @@ func OpenFolder(dir string) (*Tokenizer, error) {
 			if err != nil {
 				return nil, err
 			}
-			return FromSentencePiece(raw)
+			return fromSentencePiece(raw)
 		}
 	}
 	return nil, errNone("the folder " + dir)
 }
 
-// FromSentencePiece builds the tokenizer of a SentencePiece model file, as GGUF's converters read it
+// fromSentencePiece builds the tokenizer of a SentencePiece model file, as GGUF's converters read it
 // (https://github.com/google/sentencepiece, sentencepiece_model.proto).
-func FromSentencePiece(model []byte) (*Tokenizer, error) {
+func fromSentencePiece(model []byte) (*Tokenizer, error) {
 	m := &pieceModel{unknown: 0, bos: 1, eos: 2, kind: 1, prefix: true, squeeze: true}
 	if err := m.read(model); err != nil {
 		return nil, err
@@ -413,9 +413,9 @@ func (t *Tokenizer) readTemplates(raw json.RawMessage) error {
 // longestRanked bounds a token of tekken.json in bytes, since all its parts are looked at.
 const longestRanked = 1024
 
-// FromTekken builds the tokenizer of Mistral's tekken.json: byte-level BPE whose merges are all pairs
+// fromTekken builds the tokenizer of Mistral's tekken.json: byte-level BPE whose merges are all pairs
 // that make a token, in the order of the tokens' ranks, behind a block of special tokens.
-func FromTekken(raw []byte) (*Tokenizer, error) {
+func fromTekken(raw []byte) (*Tokenizer, error) {
 	var f tekkenFile
 	if err := json.Unmarshal(raw, &f); err != nil {
 		return nil, wrapped("tekken.json", err)

@@ -115,9 +115,9 @@ func (r reference) open(t *testing.T) *Tokenizer {
 	case "json":
 		tok, err = FromJSON(raw, nil)
 	case "sentencepiece":
-		tok, err = FromSentencePiece(raw)
+		tok, err = fromSentencePiece(raw)
 	case "tekken":
-		tok, err = FromTekken(raw)
+		tok, err = fromTekken(raw)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func vocabularies(t testing.TB) map[string]*Tokenizer {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out["tekken"], err = FromTekken(raw); err != nil {
+		if out["tekken"], err = fromTekken(raw); err != nil {
 			t.Fatal(err)
 		}
 	}
