@@ -1,3 +1,5 @@
+// Free text, and what may stand in it: triggers are looked for by an automaton of its own, whose points become rules.
+
 package grammar
 
 import (

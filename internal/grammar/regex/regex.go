@@ -1,5 +1,5 @@
-// Package regex answers: what does a regular expression say? Its text becomes a pattern of sets of code points; what
-// pattern means for an answer is grammar's.
+// Package regex answers: what does a regular expression say? Its text becomes a pattern of sets of code points. What that
+// allows an answer is for package grammar to say.
 package regex
 
 import (
