@@ -131,7 +131,7 @@ func TestShowSaysWhatServingNeeds(t *testing.T) {
 	if b.Architecture != "bert" || b.Memory == nil || b.Memory.KV != 0 || b.Template != nil || b.Tokenizer == nil {
 		t.Errorf("%+v", b)
 	}
-	if out := w.must(t, "show", w.model); !strings.Contains(out, "to serve: weights") || !strings.Contains(out, "chat template, 368 bytes") {
+	if out := w.must(t, "show", w.model); !strings.Contains(out, "and a cache: weights") || !strings.Contains(out, "chat template, 368 bytes") {
 		t.Errorf("%s", out)
 	}
 }
@@ -165,7 +165,7 @@ func TestShowEstimatesWhatIsNotHere(t *testing.T) {
 	if x := big.Memory.Experts; x == nil || x.Count != 256 || x.Kept < 100 || x.Kept > 160 || big.Memory.Total > 16e9 {
 		t.Errorf("%+v", big.Memory)
 	}
-	if _, out, _ := command(t, env, "show", "smollm2"); !strings.Contains(out, "memory         about 88") || !strings.Contains(out, "to serve: weights 98.4 MB, cache of 32768 tokens 755.0 MB") || !strings.Contains(out, "estimate") {
+	if _, out, _ := command(t, env, "show", "smollm2"); !strings.Contains(out, "and a cache: weights 98.4 MB") || !strings.Contains(out, "23.0 kB a token; serve plans 32768 tokens (755.0 MB), or as many as there is room for") || !strings.Contains(out, "estimate") {
 		t.Errorf("%s", out)
 	}
 	if out := newWorld(t).must(t, "show", "tiny"); !strings.Contains(out, "memory         about 98.4 MB for the weights; ") {

@@ -347,7 +347,8 @@ func (m *modelFacts) printMemory(row func(name, format string, args ...any)) {
 	case mem.Tokens == 0:
 		row("memory", "%s%s for the weights%s", about, size(mem.Weights), end)
 	default:
-		row("memory", "%s%s to serve: weights %s, cache of %d tokens %s, working memory %s%s", about, size(mem.Total), size(mem.Weights), mem.Tokens, size(mem.KV), size(mem.Scratch), end)
+		row("memory", "%s%s and a cache: weights %s, working memory %s, %s a token; serve plans %d tokens (%s), or as many as there is room for%s",
+			about, size(mem.Weights+mem.Scratch), size(mem.Weights), size(mem.Scratch), size(mem.KV/int64(mem.Tokens)), mem.Tokens, size(mem.KV), end)
 		if x := mem.Experts; x != nil {
 			row("experts", "%s%d of %d stay in memory (%s of %s), the busiest; the others are read from the file when they are needed", about, x.Kept, x.Count, size(x.Room), size(x.Bytes))
 		}
