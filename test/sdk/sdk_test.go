@@ -40,9 +40,12 @@ import (
 	"github.com/galerne-ai/galerne/internal/testdeps"
 )
 
+// keepFor is how long answers of the Responses API are kept.
+const keepFor = 30 * 24 * time.Hour
+
 // surfaces are all vendors, in the order of the real wiring.
 func surfaces(kept *jobs.Store) []*api.Surface {
-	own := openai.Surface(slices.Concat(responses.Stored(kept, responses.KeepFor), stored.Routes(kept, responses.KeepFor), batches.Routes(kept))...)
+	own := openai.Surface(slices.Concat(responses.Stored(kept, keepFor), stored.Routes(kept, keepFor), batches.Routes(kept))...)
 	return []*api.Surface{own, azure.Surface(own), anthropic.Surface(kept), ollama.Surface(shelf{}), gemini.Surface(), mistral.Surface(), bedrock.Surface(), hf.Surface(own), together.Surface(), cohere.Surface(), replicate.Surface(replicate.Options{Store: kept, Send: post, Secret: []byte("a secret of the tests")})}
 }
 
