@@ -101,7 +101,7 @@ func TestLimitsHoldAndFillAgain(t *testing.T) {
 	url, _ := serve(api.Limits{Requests: 2}, short)
 	say(url, "k", 200)
 	say(url, "k", 200)
-	if text := say(url, "k", 429); !strings.Contains(text, "2 requests a minute") || !strings.Contains(text, "30s") {
+	if text := say(url, "k", 429); !strings.Contains(text, "requests a minute (2)") || !strings.Contains(text, "30s") {
 		t.Error(text)
 	}
 	say(url, "free", 200)

@@ -73,7 +73,7 @@ func (l *limiter) request(k *Key) error {
 	a := l.of(k)
 	if a.requests < 1 {
 		after := wait(1-a.requests, k.Limits.Requests)
-		return ErrRate.Because("api: this key may send %d requests a minute, and they are used up: try again in %s", k.Limits.Requests, round(after)).After(after)
+		return ErrRate.Because("api: this key's requests a minute (%d) are used up: try again in %s", k.Limits.Requests, round(after)).After(after)
 	}
 	a.requests--
 	return nil
@@ -106,7 +106,7 @@ func (l *limiter) answer(k *Key, need int) (*hold, error) {
 			k.Limits.Tokens, int(max(a.tokens, 0)), round(after)).After(after)
 	}
 	if k.Limits.Answers > 0 && a.answers >= k.Limits.Answers {
-		return nil, ErrRate.Because("api: this key may have %d answers under way at once, and has: wait for one to end", k.Limits.Answers).After(time.Second)
+		return nil, ErrRate.Because("api: this key's answers at once (%d) are under way: wait for one to end", k.Limits.Answers).After(time.Second)
 	}
 	a.answers++
 	a.tokens -= float64(need)
