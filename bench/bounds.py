@@ -23,8 +23,8 @@ def possible(result, row, model):
         part = left_of_chats(result, entry, model)
         return part and (value / part if row.more else value * part)
     if row.part == "large" and row.name == "generate":
-        disk, read = median(entry, "galerne", "disk MB/s"), median(entry, "galerne", "MB from disk a token")
-        return disk and read and max(disk / read / theirs, value)
+        disk, read, waited = (median(entry, "galerne", name) for name in ("disk MB/s", "MB from disk a token", "s waited a token"))
+        return disk and read and max(disk / read / theirs, 1 / waited / theirs if waited else 0, value)
     return None
 
 

@@ -39,7 +39,7 @@ SHORT = "**short**"
 AT_LIMITS = "At the machine's limits"
 EXPLAINED = (AT_LIMITS + " is what it would be if each kind of work took the time that the memory's bandwidth or the arithmetic unit's bare loop leaves it, whichever "
              "is the longer, both measured in between (a product's work is all vector operations that its kernels have); of the server, prompts and answers so; larger than "
-             "memory, if the disk alone took time.")
+             "memory, if the disk alone took time, at the best of what it gave alone and while it was waited for.")
 
 
 class Line:

@@ -106,6 +106,8 @@ class Table(unittest.TestCase):
         self.assertIn(f"0.41×, where ≤ 0.2× is the target. At the machine's limits it would be {0.41 * factor:.2f}×: out of reach here.", text)
         large = {HUGE: entry({"generate": 0.3, "MB from disk a token": 2000, "disk MB/s": 1200}, {"generate": 0.4})}
         self.assertIn("0.75×, where ≥ 3× is the target. At the machine's limits it would be 1.50×: out of reach here.", table.table(result(large=large)))
+        large[HUGE]["galerne"]["s waited a token"] = {"median": 1.25, "low": 1.25, "high": 1.25, "runs": 1}  # the disk gave more when it was waited for
+        self.assertIn("At the machine's limits it would be 2.00×: out of reach here.", table.table(result(large=large)))
         del profile["limits"]  # of a result of before, which were measured another time
         self.assertNotIn(table.AT_LIMITS, table.table(result(speed=speed)))
 
