@@ -33,8 +33,8 @@ func Matches(pattern, name string) bool {
 }
 
 func match(pattern, name string) (bool, error) {
-	letters := strings.NewReplacer("/", "\x00")
-	return path.Match(letters.Replace(strings.ToLower(pattern)), letters.Replace(strings.ToLower(name)))
+	plain := func(text string) string { return strings.ReplaceAll(strings.ToLower(text), "/", "\x00") }
+	return path.Match(plain(pattern), plain(name))
 }
 
 // real is the name behind an alias, and the name itself where it is none.
