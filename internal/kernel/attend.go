@@ -32,13 +32,16 @@ type Attention struct {
 	pieces  []piece // one a part
 }
 
-// piece is rows [from, to) of a span with some of the query heads that share a key head.
+// piece is rows [from, to) of a span with neighbouring key heads, or with some of the query heads that share one.
 type piece struct {
-	span        *Span
-	from, to    int
-	kvHead      int
-	first, many int // query heads
+	span            *Span
+	from, to        int
+	kvHead, kvHeads int
+	first, many     int // query heads: the first, and how many of each key head
 }
+
+// queries is how many a key head has.
+func (p *piece) queries() int { return (p.to - p.from) * p.many }
 
 // maxBlock is the most tokens a block may have: a kernel's row of scores.
 const maxBlock = 32
@@ -77,8 +80,7 @@ type attendCall struct {
 	dim         uintptr
 	first, many uintptr // slots of the block that some query reads
 	block       uintptr // BlockTokens
-	nextK       uintptr // how far behind k and v stand those that the worker most likely reads next,
-	nextV       uintptr // which kernels of f16 ask for meanwhile
+	next        uintptr // how far behind k or v stands what kernels of f16 ask for meanwhile
 	wide        bool    // k and v are float32
 }
 
@@ -111,7 +113,8 @@ func (p *Pool) expect(a *Attention) {
 }
 
 func (a *Attention) newScratch() attendScratch {
-	l, n := a.Layout, a.tileRows()*a.group()
+	l := a.Layout
+	n := max(a.tileRows()*a.group(), tileFloats/l.HeadDim)
 	wide := l.BlockTokens * l.HeadDim
 	t := attendScratch{
 		q: make([]float32, n*l.HeadDim), acc: make([]float32, n*l.HeadDim), sum: make([]float32, n*16),
@@ -130,20 +133,29 @@ func (a *Attention) group() int { return a.Heads / a.Layout.KVHeads }
 // tileRows is how many rows of a span are worked on together.
 func (a *Attention) tileRows() int { return max(1, tileFloats/(a.Layout.HeadDim*a.group())) }
 
-// cut makes the pieces: a tile of rows and a key head each, the longest work of a span first. Those that would be left over when
-// every worker has had as many as the others are cut once more, by their query heads.
+// cut makes the pieces: a tile of rows and a key head each, the longest work of a span first. Of few queries, whose time is that of
+// their keys and values, a piece has neighbouring key heads, so that it reads a block from end to end; not of the last spans, since
+// workers wait for each other's pieces. Those that would be left over when every worker has had as many as the others are cut once
+// more, by their query heads.
 func (a *Attention) cut() {
 	a.pieces = a.pieces[:0]
-	group, rows := a.group(), a.tileRows()
+	group, rows, workers := a.group(), a.tileRows(), len(a.scratch)
 	for i := range a.Spans {
 		s := &a.Spans[i]
 		for from := (s.Rows - 1) / rows * rows; from >= 0; from -= rows {
-			for h := range a.Layout.KVHeads {
-				a.pieces = append(a.pieces, piece{s, from, min(from+rows, s.Rows), h, h * group, group})
+			p := piece{s, from, min(from+rows, s.Rows), 0, 1, 0, group}
+			if i < len(a.Spans)-workers && p.queries() < widenFrom {
+				p.kvHeads = max(1, tileFloats/(a.Layout.HeadDim*p.queries()))
+			}
+			for p.kvHead < a.Layout.KVHeads {
+				p.kvHeads = min(p.kvHeads, a.Layout.KVHeads-p.kvHead)
+				a.pieces = append(a.pieces, p)
+				p.kvHead += p.kvHeads
+				p.first = p.kvHead * group
 			}
 		}
 	}
-	whole, workers := len(a.pieces), len(a.scratch)
+	whole := len(a.pieces)
 	over := whole % workers
 	for i := whole - over; i < whole; i++ {
 		p, shares := a.pieces[i], min(workers/over, group)
@@ -170,30 +182,36 @@ func (a *Attention) attend(p, next *piece, t *attendScratch) {
 	a.begin(p, t)
 	end := s.Pos + p.to
 	for b := a.firstBlock(p); b*size < end; b++ {
-		first, last := max(0, a.oldest(s.Pos+p.from)-b*size), min(size, end-b*size)
+		t.call.first = uintptr(max(0, a.oldest(s.Pos+p.from)-b*size))
+		t.call.many = uintptr(min(size, end-b*size)) - t.call.first
 		for r := range p.to - p.from {
 			pos := s.Pos + p.from + r
 			m := maskOf(max(0, a.oldest(pos)-b*size), min(size, pos+1-b*size))
-			for g := range p.many {
-				t.mask[r*p.many+g] = m
+			for h := range p.kvHeads {
+				for g := range p.many {
+					t.mask[h*p.queries()+r*p.many+g] = m
+				}
 			}
 		}
 		if (b+1)*size < end {
-			a.point(t, s.Table[b], s.Table[b+1], p.kvHead, p.kvHead)
+			a.block(p, p, t, s.Table[b], s.Table[b+1])
 		} else {
-			a.point(t, s.Table[b], next.span.Table[a.firstBlock(next)], p.kvHead, next.kvHead)
+			a.block(p, next, t, s.Table[b], next.span.Table[a.firstBlock(next)])
 		}
-		a.block(s.Table[b], p.kvHead, first, last, t)
 	}
 	for r := range p.to - p.from {
-		out := a.Out[((s.Start+p.from+r)*a.Heads+p.first)*dim:]
-		for g := range p.many {
-			i := r*p.many + g
-			copy(out[g*dim:][:dim], t.acc[i*dim:])
-			Scale(out[g*dim:][:dim], 1/sumLanes(t.sum[16*i:]))
+		row := s.Start + p.from + r
+		out := a.Out[(row*a.Heads+p.first)*dim:]
+		for h := range p.kvHeads {
+			for g := range p.many {
+				i := h*p.queries() + r*p.many + g
+				copy(out[:dim], t.acc[i*dim:])
+				Scale(out[:dim], 1/sumLanes(t.sum[16*i:]))
+				out = out[dim:]
+			}
 		}
 		if a.Batch != nil {
-			a.Batch.filled(s.Start+p.from+r, p.first*dim, (p.first+p.many)*dim)
+			a.Batch.filled(row, p.first*dim, (p.first+p.kvHeads*p.many)*dim)
 		}
 	}
 }
@@ -202,18 +220,15 @@ func (a *Attention) firstBlock(p *piece) int {
 	return a.oldest(p.span.Pos+p.from) / a.Layout.BlockTokens
 }
 
-// point tells the kernels where the next block stands.
-func (a *Attention) point(t *attendScratch, block, next int32, kvHead, nextHead int) {
-	t.call.nextK = uintptr(a.Layout.at(next, false, nextHead) - a.Layout.at(block, false, kvHead))
-	t.call.nextV = uintptr(a.Layout.at(next, true, nextHead) - a.Layout.at(block, true, kvHead))
-}
-
 // begin takes the piece's queries and clears its sums.
 func (a *Attention) begin(p *piece, t *attendScratch) {
 	dim := a.Layout.HeadDim
-	width, n := p.many*dim, (p.to-p.from)*p.many
+	width, n := p.many*dim, p.kvHeads*p.queries()
 	for r := range p.to - p.from {
-		copy(t.q[r*width:][:width], a.Q[((p.span.Start+p.from+r)*a.Heads+p.first)*dim:])
+		q := a.Q[((p.span.Start+p.from+r)*a.Heads+p.first)*dim:]
+		for h := range p.kvHeads {
+			copy(t.q[h*p.queries()*dim+r*width:][:width], q[h*width:])
+		}
 	}
 	Scale(t.q[:n*dim], a.Scale)
 	clear(t.acc[:n*dim])
@@ -221,7 +236,6 @@ func (a *Attention) begin(p *piece, t *attendScratch) {
 	for i := range n {
 		t.most[i] = lowest
 	}
-	t.call.n = uintptr(n)
 }
 
 // lowest is where the greatest score starts. It is finite, so that a query that reads nothing of its
@@ -253,32 +267,70 @@ func (a *Attention) oldest(pos int) int {
 	return max(0, pos-a.Window+1)
 }
 
-// block adds slots [first, last) of one block to the tile's running softmax.
-func (a *Attention) block(block int32, kvHead, first, last int, t *attendScratch) {
-	c := &t.call
-	c.first, c.many = uintptr(first), uintptr(last-first)
-	c.k = unsafe.Pointer(&a.Arena[a.Layout.at(block, false, kvHead)])
-	c.v = unsafe.Pointer(&a.Arena[a.Layout.at(block, true, kvHead)])
-	c.wide = true
-	switch {
-	case a.Layout.Type == CacheQ8:
-		a.Layout.widenKeys(t.k, a.Arena, block, kvHead)
-		a.Layout.widenValues(t.v, a.Arena, block, kvHead, first, last)
-	case c.n >= widenFrom:
-		fromF16(t.k, unsafe.Slice((*uint16)(c.k), len(t.k)))
-		fromF16(t.v[first*int(c.dim):last*int(c.dim)], unsafe.Slice((*uint16)(c.v), len(t.v))[first*int(c.dim):])
-	default:
-		c.wide = false
+// block adds the call's slots of one block to the piece's running softmax: the keys of all its heads, then the values, as they lie
+// there. Next comes another block, after, of piece next.
+func (a *Attention) block(p, next *piece, t *attendScratch, block, after int32) {
+	c, n, dim := &t.call, p.queries(), a.Layout.HeadDim
+	c.wide = a.Layout.Type == CacheQ8 || n >= widenFrom
+	c.n = uintptr(n)
+	for h := range p.kvHeads {
+		c.k, c.next = a.open(p, next, block, after, h)
+		c.q, c.score = unsafe.Pointer(&t.q[h*n*dim]), unsafe.Pointer(&t.score[h*n*maxBlock])
+		if c.wide {
+			a.widenKeys(t, block, p.kvHead+h)
+		}
+		scores(c)
 	}
-	if c.wide {
-		c.k, c.v = unsafe.Pointer(&t.k[0]), unsafe.Pointer(&t.v[0])
-	}
-	scores(c)
+	c.n, c.score, c.shrink = uintptr(p.kvHeads*n), unsafe.Pointer(&t.score[0]), unsafe.Pointer(&t.shrink[0])
 	if a.SoftCap > 0 {
 		SoftCap(t.score[:c.n*maxBlock], a.SoftCap)
 	}
 	soften(c)
-	mix(c)
+	c.n = uintptr(n)
+	for h := range p.kvHeads {
+		c.v, c.next = a.open(p, next, block, after, p.kvHeads+h)
+		c.score, c.shrink, c.acc = unsafe.Pointer(&t.score[h*n*maxBlock]), unsafe.Pointer(&t.shrink[h*n]), unsafe.Pointer(&t.acc[h*n*dim])
+		if c.wide {
+			a.widenValues(t, block, p.kvHead+h)
+		}
+		mix(c)
+	}
+}
+
+// open is where unit u of a piece's block stands, and how far behind it the unit that is read next.
+func (a *Attention) open(p, next *piece, block, after int32, u int) (at unsafe.Pointer, ahead uintptr) {
+	here, then := a.unit(p, block, u), a.unit(next, after, 0)
+	if u+1 < 2*p.kvHeads {
+		then = a.unit(p, block, u+1)
+	}
+	return unsafe.Pointer(&a.Arena[here]), uintptr(then - here)
+}
+
+// unit is where a piece's unit u begins: keys of its heads, then values, one head's in each.
+func (a *Attention) unit(p *piece, block int32, u int) int {
+	return a.Layout.at(block, u >= p.kvHeads, p.kvHead+u%p.kvHeads)
+}
+
+// widenKeys turns the block's keys of a head to float32, for all queries.
+func (a *Attention) widenKeys(t *attendScratch, block int32, head int) {
+	if a.Layout.Type == CacheQ8 {
+		a.Layout.widenKeys(t.k, a.Arena, block, head)
+	} else {
+		fromF16(t.k, a.Layout.keys(a.Arena, block, head))
+	}
+	t.call.k = unsafe.Pointer(&t.k[0])
+}
+
+// widenValues does that with values, of the slots that some query reads.
+func (a *Attention) widenValues(t *attendScratch, block int32, head int) {
+	c := &t.call
+	if first, last := int(c.first), int(c.first+c.many); a.Layout.Type == CacheQ8 {
+		a.Layout.widenValues(t.v, a.Arena, block, head, first, last)
+	} else {
+		from, to := first*a.Layout.HeadDim, last*a.Layout.HeadDim
+		fromF16(t.v[from:to], unsafe.Slice((*uint16)(c.v), len(t.v))[from:])
+	}
+	c.v = unsafe.Pointer(&t.v[0])
 }
 
 func (c *attendCall) slices() (score, acc []float32) {

@@ -205,7 +205,7 @@ func (a isa) mixColumns(name string, half bool, rows, width, shift, size int) {
 	if half && rows <= 4 {
 		ahead = a.lanes * width * size / lineBytes
 		p("MOVQ c+0(FP), R8")
-		p("MOVQ 120(R8), R8")
+		p("MOVQ 112(R8), R8")
 	}
 	label("%s_slot", name)
 	for line := range ahead {
