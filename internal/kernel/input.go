@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"math"
-	"unsafe"
 )
 
 // Input is a batch of activation rows [Rows][Cols], as given and, where a matrix needs it, as
@@ -76,10 +75,8 @@ func (p *Pool) floats(in *Input) {
 		return
 	}
 	p.floats(in.from)
-	if n := in.Rows * in.Cols; cap(in.own) < n {
-		in.own = make([]float32, n)
-	}
-	in.x = in.own[:in.Rows*in.Cols]
+	in.own = Grow(in.own, in.Rows*in.Cols)
+	in.x = in.own
 	for i, r := range in.rows {
 		copy(in.x[i*in.Cols:(i+1)*in.Cols], in.from.x[int(r)*in.Cols:])
 	}
@@ -112,9 +109,7 @@ func (p *Pool) quantize(in *Input) {
 func (in *Input) reserve() {
 	in.stride = (in.Cols/32 + 1) * lineBytes
 	if n := in.Rows * in.stride; cap(in.lines) < n {
-		b := make([]byte, n+lineBytes)
-		skip := int(-uintptr(unsafe.Pointer(&b[0])) & (lineBytes - 1))
-		in.lines = b[skip : skip+n]
+		in.lines = room(n)
 	} else {
 		in.lines = in.lines[:n]
 	}

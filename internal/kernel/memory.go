@@ -1,6 +1,9 @@
 package kernel
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+)
 
 // Allocate gives zeroed memory of the given size outside Go's heap, 64-byte aligned, and a function
 // that frees it. The system hands out the pages when they are first written.
@@ -10,6 +13,33 @@ func Allocate(bytes int) ([]byte, func(), error) {
 		return nil, nil, errMemory.Because("kernel: no memory for %d bytes: %w", bytes, err)
 	}
 	return b, free, nil
+}
+
+// largePage is the size of the pages that hugePages asks for.
+const largePage = 2 << 20
+
+// Grow is b with n numbers, in its own memory where that is large enough; else they mean nothing.
+func Grow(b []float32, n int) []float32 {
+	if cap(b) >= n {
+		return b[:n]
+	}
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(room(4*n)))), n)
+}
+
+// room is memory of Go's heap, 64-byte aligned, and where it fills half a large page or more, on large ones: rows that pass from one
+// part of a network to the next are read once each, and a small page takes longer to find than to read.
+func room(bytes int) []byte {
+	size, align := bytes, lineBytes
+	if bytes >= largePage/2 {
+		size, align = (bytes+largePage-1)&^(largePage-1), largePage
+	}
+	b := make([]byte, size+align)
+	skip := int(-uintptr(unsafe.Pointer(&b[0])) & uintptr(align-1))
+	b = b[skip : skip+size]
+	if align == largePage {
+		hugePages(b)
+	}
+	return b[:bytes]
 }
 
 // shelf puts matrices side by side in large mappings, so that the system can give large pages: with a mapping each, of

@@ -16,5 +16,7 @@ const shelfMost = 0
 
 func discard([]byte) {}
 
+func hugePages([]byte) {}
+
 // Populate does nothing: pages are handed out when they are written.
 func Populate([]byte) {}

@@ -77,11 +77,11 @@ func (a *Attention) project(s *Step, in *kernel.Input, queries, keys bool, each 
 	w := a.work
 	s.jobs = s.jobs[:0]
 	if queries {
-		w.q = grow(w.q, s.Rows*a.Q.Out())
+		w.q = kernel.Grow(w.q, s.Rows*a.Q.Out())
 		s.jobs = append(s.jobs, a.Q.job(in, w.q))
 	}
 	if keys {
-		w.k, w.v = grow(w.k, s.Rows*a.K.Out()), grow(w.v, s.Rows*a.K.Out())
+		w.k, w.v = kernel.Grow(w.k, s.Rows*a.K.Out()), kernel.Grow(w.v, s.Rows*a.K.Out())
 		s.jobs = append(s.jobs, a.K.job(in, w.k), a.V.job(in, w.v))
 	}
 	s.Pool.MatMul(s.jobs)

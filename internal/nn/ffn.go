@@ -47,7 +47,7 @@ func NewGatedMLP(gate, up, down Linear, act Activation, work *FeedForwardWork) *
 // Apply implements FeedForward.
 func (f *GatedMLP) Apply(s *Step, in *kernel.Input, dst []float32) {
 	w, n := f.work, f.Gate.Out()
-	w.gate, w.up = grow(w.gate, s.Rows*n), grow(w.up, s.Rows*n)
+	w.gate, w.up = kernel.Grow(w.gate, s.Rows*n), kernel.Grow(w.up, s.Rows*n)
 	s.jobs = append(s.jobs[:0], f.Gate.job(in, w.gate), f.Up.job(in, w.up))
 	s.Pool.MatMul(s.jobs)
 	s.Pool.Expect(&w.mid, w.gate, s.Rows, n)

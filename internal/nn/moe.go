@@ -48,7 +48,7 @@ type routing struct {
 }
 
 func (r *routing) reserve(rows, experts, used int) {
-	r.scores = grow(r.scores, rows*experts)
+	r.scores = kernel.Grow(r.scores, rows*experts)
 	r.route = slices.Grow(r.route[:0], rows*used)[:rows*used]
 	r.counts = slices.Grow(r.counts[:0], experts)[:experts]
 }
@@ -115,7 +115,7 @@ func (m *MoE) Apply(s *Step, in *kernel.Input, dst []float32) {
 	}
 	w, width := m.work, m.Router.Cols
 	m.route(s, in)
-	w.out = grow(w.out, s.Rows*m.Used*width)
+	w.out = kernel.Grow(w.out, s.Rows*m.Used*width)
 	for done := 0; ; {
 		wave, err := m.Experts.Next()
 		if err != nil {
@@ -156,7 +156,7 @@ func (m *MoE) route(s *Step, in *kernel.Input) {
 func (m *MoE) compute(s *Step, in *kernel.Input, wave []int, done int) int {
 	w, width, inner := m.work, m.Router.Cols, m.inner
 	total := w.gather(wave, m.Used, done)
-	w.gate, w.up = grow(w.gate, total*inner), grow(w.up, total*inner)
+	w.gate, w.up = kernel.Grow(w.gate, total*inner), kernel.Grow(w.up, total*inner)
 	s.Pool.Gather(&w.sorted, in, w.order)
 	s.jobs = s.jobs[:0]
 	for i, first := 0, 0; i < len(wave); i++ {

@@ -83,7 +83,7 @@ func (s RopeScaling) yarn(f float32, pair, dims int, base float64) float32 {
 // Begin computes the angles of the step's positions.
 func (r *Rope) Begin(s *Step) {
 	n := len(r.freq)
-	r.cos, r.sin = grow(r.cos, s.Rows*n), grow(r.sin, s.Rows*n)
+	r.cos, r.sin = kernel.Grow(r.cos, s.Rows*n), kernel.Grow(r.sin, s.Rows*n)
 	for row, pos := range s.Positions[:s.Rows] {
 		for i, f := range r.freq {
 			sin, cos := math.Sincos(float64(float32(pos) * f))

@@ -93,11 +93,3 @@ func (t *rowTask) Part(part, worker int) {
 		t.f(r, worker)
 	}
 }
-
-// grow makes a buffer at least n long, keeping it from step to step.
-func grow(b []float32, n int) []float32 {
-	if cap(b) < n {
-		return make([]float32, n)
-	}
-	return b[:n]
-}

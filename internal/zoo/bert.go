@@ -92,9 +92,9 @@ func (m *bert) Rows(pool *kernel.Pool, text []int32, out []float32) {
 func (m *bert) run(pool *kernel.Pool, t model.Text) {
 	s, rows, dim := &m.step, len(t.Tokens), m.config.Dim
 	s.Pool, s.Rows = pool, rows
-	m.x, m.h = resize(m.x, rows*dim), resize(m.h, rows*dim)
-	m.q, m.k, m.v = resize(m.q, rows*dim), resize(m.k, rows*dim), resize(m.v, rows*dim)
-	m.wide = resize(m.wide, rows*m.config.FFN)
+	m.x, m.h = kernel.Grow(m.x, rows*dim), kernel.Grow(m.h, rows*dim)
+	m.q, m.k, m.v = kernel.Grow(m.q, rows*dim), kernel.Grow(m.k, rows*dim), kernel.Grow(m.v, rows*dim)
+	m.wide = kernel.Grow(m.wide, rows*m.config.FFN)
 	m.tokens.Apply(s, t.Tokens, m.x)
 	for r := range t.Tokens {
 		m.positions.Row(m.skipped+r, m.row)
@@ -144,7 +144,7 @@ func (t *headsTask) grow(threads int) {
 		t.scores, t.acc = append(t.scores, nil), append(t.acc, make([]float32, t.m.config.HeadDim))
 	}
 	for i := range t.scores {
-		t.scores[i] = resize(t.scores[i], t.rows)
+		t.scores[i] = kernel.Grow(t.scores[i], t.rows)
 	}
 }
 

@@ -92,7 +92,7 @@ func (m *decoder) Forward(b *model.Batch) {
 	for _, r := range m.ropes {
 		r.Begin(s)
 	}
-	m.x, m.h, m.d = resize(m.x, rows*dim), resize(m.h, rows*dim), resize(m.d, rows*dim)
+	m.x, m.h, m.d = kernel.Grow(m.x, rows*dim), kernel.Grow(m.h, rows*dim), kernel.Grow(m.d, rows*dim)
 	m.embed.Apply(s, b.Tokens, m.x)
 	clear(m.d) // nothing to add before the first layer
 	m.kept = union(m.kept[:0], b.Want, b.States)
@@ -109,7 +109,7 @@ func (m *decoder) Forward(b *model.Batch) {
 		return
 	}
 	// Only the rows whose logits are wanted go through the widest matrix.
-	m.wanted = resize(m.wanted, len(b.Want)*dim)
+	m.wanted = kernel.Grow(m.wanted, len(b.Want)*dim)
 	m.last(b.Want, m.wanted)
 	s.Pool.Set(&m.in, m.wanted, len(b.Want), dim)
 	m.output.Apply(s, &m.in, b.Logits)
@@ -164,11 +164,4 @@ func (m *decoder) last(rows []int32, out []float32) {
 	}
 	m.step.Rows = len(rows)
 	m.norm.Apply(&m.step, out, out)
-}
-
-func resize(b []float32, n int) []float32 {
-	if cap(b) < n {
-		return make([]float32, n)
-	}
-	return b[:n]
 }
