@@ -87,7 +87,7 @@ type Limits struct {
 	Floats   float64 // operations a second on float32, by fused multiplications and additions
 }
 
-// limit is a bare loop without memory: n times round, of so many operations each.
+// limit is a bare loop that waits for nothing: n times round, of so many operations each.
 type limit struct {
 	loop       func(n int)
 	operations int
