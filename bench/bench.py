@@ -43,6 +43,7 @@ from parts import Setting, measure, part_of
 from programs import Failed, run, say
 
 README = models.ROOT / "bench" / "README.md"
+BINARY = models.ROOT / "bin" / "galerne"
 RESULTS = models.ROOT / "bench" / "results"
 PARTS = speed.PARTS[:1] + serving.PARTS + rounding.PARTS + speed.PARTS[1:]
 
@@ -57,7 +58,7 @@ def options():
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--runs", type=int, default=5, help="rounds, of which the median counts (default 5)")
     p.add_argument("--timeout", type=int, default=900, help="seconds that one program or one answer may take (default 900)")
-    p.add_argument("--binary", type=Path, default=models.ROOT / "bin" / "galerne")
+    p.add_argument("--binary", type=Path, default=BINARY)
     p.add_argument("--table", action="store_true", help="write the tables from the results and measure nothing")
     o = p.parse_args()
     if o.runs < 1 or o.threads < 1 or o.timeout < 1:
@@ -140,6 +141,8 @@ def main():
     begin, failures = time.monotonic(), []
     if not o.binary.exists():
         raise Failed(f"{o.binary} is missing: run make build")
+    if o.binary == BINARY and (source := machine.newer(models.ROOT, BINARY)):
+        raise Failed(f"bin/galerne is older than {source}: run make build, or name the binary to be measured with --binary")
     work = chosen(o)
     setting = Setting(o.binary.resolve(), peers(o), o.threads, o.runs, o.timeout)
     path, result = result_file()

@@ -55,6 +55,16 @@ def commit(root):
         return "unknown"
 
 
+def newer(root, binary):
+    """A source of the checkout that was changed behind the binary; None if there is none."""
+    try:
+        names = programs.run(["git", "-C", root, "ls-files", "--", "*.go", "*.s", "go.mod", ":!*_test.go"], 30).split()
+    except programs.Failed:
+        return None
+    built = Path(binary).stat().st_mtime
+    return next((n for n in names if (root / n).exists() and (root / n).stat().st_mtime > built), None)
+
+
 class Others:
     """How many CPUs other programs took, on average, between the making of this and asked.
 

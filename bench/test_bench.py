@@ -1,6 +1,7 @@
 """The pure parts of the measurements: what is counted, what the table says. bench_test.go runs it."""
 import http.server
 import json
+import os
 import tempfile
 import threading
 import time
@@ -184,6 +185,20 @@ class Rounds(unittest.TestCase):
             self.assertEqual(machine.commit(root), clean)
             (root / "README.md").write_text("2")
             self.assertEqual(machine.commit(root), clean + "+changes")
+
+    def test_a_binary_older_than_its_sources_is_found_out(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            git = lambda *args: run(["git", "-C", root, *args], 10)
+            git("init")
+            for name, age in [("a.go", 30), ("b.s", 30), ("c_test.go", 0), ("d.md", 0), ("binary", 10)]:
+                (root / name).write_text("")
+                os.utime(root / name, (1e9 - age, 1e9 - age))
+            git("add", ".")
+            self.assertIsNone(machine.newer(root, root / "binary"))
+            os.utime(root / "b.s", (1e9, 1e9))
+            self.assertEqual(machine.newer(root, root / "binary"), "b.s")
+            self.assertIsNone(machine.newer(root / "missing", root / "binary"))
 
     def test_own_programs_are_not_others(self):
         others = machine.Others()
