@@ -408,15 +408,9 @@ func (e *Engine) admit() {
 func (e *Engine) forward() (err error) {
 	defer recoverTo(&err, "the network")
 	b := &e.batch
-	n := len(b.Want) * e.config.Vocab
-	if cap(b.Logits) < n {
-		b.Logits = make([]float32, n)
-	}
-	if n := len(b.States) * e.config.Dim; cap(b.Hidden) < n {
-		b.Hidden = make([]float32, n)
-	}
-	b.Hidden = b.Hidden[:len(b.States)*e.config.Dim]
-	b.Logits, b.Cache, b.Pool, b.Err = b.Logits[:n], e.cache, e.pool, nil
+	b.Logits = kernel.Grow(b.Logits, len(b.Want)*e.config.Vocab)
+	b.Hidden = kernel.Grow(b.Hidden, len(b.States)*e.config.Dim)
+	b.Cache, b.Pool, b.Err = e.cache, e.pool, nil
 	e.model.Forward(b)
 	return b.Err
 }

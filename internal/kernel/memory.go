@@ -18,12 +18,13 @@ func Allocate(bytes int) ([]byte, func(), error) {
 // largePage is the size of the pages that hugePages asks for.
 const largePage = 2 << 20
 
-// Grow is b with n numbers, in its own memory where that is large enough; else they mean nothing.
+// Grow is b with n numbers, in its own memory where that is large enough. What they are means nothing.
 func Grow(b []float32, n int) []float32 {
 	if cap(b) >= n {
 		return b[:n]
 	}
-	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(room(4*n)))), n)
+	r := room(4 * n)
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(r))), cap(r)/4)[:n]
 }
 
 // room is memory of Go's heap, 64-byte aligned, and where it fills half a large page or more, on large ones: rows that pass from one
@@ -35,7 +36,7 @@ func room(bytes int) []byte {
 	}
 	b := make([]byte, size+align)
 	skip := int(-uintptr(unsafe.Pointer(&b[0])) & uintptr(align-1))
-	b = b[skip : skip+size]
+	b = b[skip : skip+size : skip+size]
 	if align == largePage {
 		hugePages(b)
 	}
