@@ -114,16 +114,15 @@ func (p *Pool) expect(a *Attention) {
 
 func (a *Attention) newScratch() attendScratch {
 	l := a.Layout
-	n := max(a.tileRows()*a.group(), tileFloats/l.HeadDim)
+	n := max(a.group(), tileFloats/l.HeadDim) // the most queries of a piece
 	wide := l.BlockTokens * l.HeadDim
 	t := attendScratch{
 		q: make([]float32, n*l.HeadDim), acc: make([]float32, n*l.HeadDim), sum: make([]float32, n*16),
 		score: make([]float32, n*maxBlock), most: make([]float32, n), shrink: make([]float32, (n+15)/16*16),
 		mask: make([]uint32, n), k: make([]float32, wide), v: make([]float32, wide),
 	}
-	t.call = attendCall{q: unsafe.Pointer(&t.q[0]), acc: unsafe.Pointer(&t.acc[0]), sum: unsafe.Pointer(&t.sum[0]),
-		score: unsafe.Pointer(&t.score[0]), most: unsafe.Pointer(&t.most[0]), shrink: unsafe.Pointer(&t.shrink[0]),
-		mask: unsafe.Pointer(&t.mask[0]), dim: uintptr(l.HeadDim), block: uintptr(l.BlockTokens)}
+	t.call = attendCall{sum: unsafe.Pointer(&t.sum[0]), most: unsafe.Pointer(&t.most[0]), mask: unsafe.Pointer(&t.mask[0]),
+		dim: uintptr(l.HeadDim), block: uintptr(l.BlockTokens)}
 	return t
 }
 
@@ -333,9 +332,8 @@ func (a *Attention) widenValues(t *attendScratch, block int32, head int) {
 	c.v = unsafe.Pointer(&t.v[0])
 }
 
-func (c *attendCall) slices() (score, acc []float32) {
-	return unsafe.Slice((*float32)(c.score), c.n*maxBlock), unsafe.Slice((*float32)(c.acc), c.n*c.dim)
-}
+// numbers are n of float32 at p.
+func numbers(p unsafe.Pointer, n uintptr) []float32 { return unsafe.Slice((*float32)(p), n) }
 
 // number is entry i of k or v.
 func (c *attendCall) number(p unsafe.Pointer, i uintptr) float32 {
@@ -348,8 +346,8 @@ func (c *attendCall) number(p unsafe.Pointer, i uintptr) float32 {
 // scoresGeneric is score[i][s] = Σ_d q[i][d]·k[d][s], d ascending, over a whole block: what stands in
 // slots that a query does not read means nothing.
 func scoresGeneric(c *attendCall) {
-	score, _ := c.slices()
-	q := unsafe.Slice((*float32)(c.q), c.n*c.dim)
+	score := numbers(c.score, c.n*maxBlock)
+	q := numbers(c.q, c.n*c.dim)
 	var row [maxBlock]float32
 	for i := range c.n {
 		out := score[i*maxBlock:][:c.block]
@@ -371,9 +369,9 @@ func scoresGeneric(c *attendCall) {
 //	score[s] = exp(score[s] - most'), 0 in other slots
 //	sum[j] = sum[j]·shrink + (score[j] + score[j+16])
 func softenGeneric(c *attendCall) {
-	score, _ := c.slices()
-	sum := unsafe.Slice((*float32)(c.sum), c.n*16)
-	most, shrink := unsafe.Slice((*float32)(c.most), c.n), unsafe.Slice((*float32)(c.shrink), c.n)
+	score := numbers(c.score, c.n*maxBlock)
+	sum := numbers(c.sum, c.n*16)
+	most, shrink := numbers(c.most, c.n), numbers(c.shrink, c.n)
 	mask := unsafe.Slice((*uint32)(c.mask), c.n)
 	for i := range c.n {
 		row := score[i*maxBlock : (i+1)*maxBlock]
@@ -398,8 +396,8 @@ func softenGeneric(c *attendCall) {
 
 // mixGeneric is acc[i][d] = acc[i][d]·shrink[i] + Σ_s score[i][s]·v[s][d], s ascending from first on.
 func mixGeneric(c *attendCall) {
-	score, all := c.slices()
-	shrink := unsafe.Slice((*float32)(c.shrink), c.n)
+	score, all := numbers(c.score, c.n*maxBlock), numbers(c.acc, c.n*c.dim)
+	shrink := numbers(c.shrink, c.n)
 	for i := range c.n {
 		acc := all[i*c.dim : (i+1)*c.dim]
 		Scale(acc, shrink[i])

@@ -136,6 +136,7 @@ func BenchmarkAttend(b *testing.B) {
 	}
 	c := &s.call
 	c.n, c.many, c.wide, c.k, c.v = n, maxBlock, true, unsafe.Pointer(&s.k[0]), unsafe.Pointer(&s.v[0])
+	c.q, c.score, c.shrink, c.acc = unsafe.Pointer(&s.q[0]), unsafe.Pointer(&s.score[0]), unsafe.Pointer(&s.shrink[0]), unsafe.Pointer(&s.acc[0])
 	for _, phase := range []struct {
 		name string
 		run  func(*attendCall)

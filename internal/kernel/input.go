@@ -1,8 +1,6 @@
 package kernel
 
-import (
-	"math"
-)
+import "math"
 
 // Input is a batch of activation rows [Rows][Cols], as given and, where a matrix needs it, as
 // integers in blocks of 32. It keeps its buffers from batch to batch.
