@@ -39,11 +39,8 @@ func Implementations() []string {
 
 // tileRows is how many rows the next kernel call should take of those left.
 func (f *form) tileRows(left int) int {
-	if f.bits == 0 || !useAVX2 {
+	if f.bits == 0 || !useAVX512 {
 		return min(left, maxRows)
-	}
-	if !useAVX512 {
-		return max(1, min(left, maxRows)&^1)
 	}
 	if useTiles && left >= tileLeast {
 		return min(left, tileMost) &^ (tileLeast - 1)
@@ -54,7 +51,7 @@ func (f *form) tileRows(left int) int {
 	return min(left, 2)
 }
 
-// dotAVX2 takes one row, or an even number of them, as tileRows gives.
+// dotAVX2 takes one row, or several in pairs.
 func dotAVX2(f *form, c *dotCall, n int) {
 	row, tile := dotsAVX2(f.kind)
 	if n == 1 {

@@ -14979,7 +14979,7 @@ tile8AVX2_loop:
 	MOVQ c+0(FP), AX
 	MOVQ 56(AX), DX
 	MOVQ 64(AX), AX
-	SUBQ $4, AX
+	SUBQ $3, AX
 	JL tile8AVX2_two
 tile8AVX2_four:
 	PREFETCHT0 64(SI)
@@ -16677,7 +16677,7 @@ tile8wAVX2_loop:
 	MOVQ c+0(FP), AX
 	MOVQ 56(AX), DX
 	MOVQ 64(AX), AX
-	SUBQ $4, AX
+	SUBQ $3, AX
 	JL tile8wAVX2_two
 tile8wAVX2_four:
 	PREFETCHT0 64(SI)
@@ -18398,7 +18398,7 @@ tile8xAVX2_block:
 	MOVQ c+0(FP), AX
 	MOVQ 56(AX), DX
 	MOVQ 64(AX), AX
-	SUBQ $4, AX
+	SUBQ $3, AX
 	JL tile8xAVX2_two
 tile8xAVX2_four:
 	PREFETCHT0 64(SI)

@@ -13,7 +13,7 @@ import (
 // trial runs every quantized form once and compares bits with generic Go, since machines advertise
 // what they do not do.
 func trial(run func(f *form, c *dotCall, n int)) bool {
-	return tryForms(run, 256, 1, 2, 4, 8, 12, 16) == ""
+	return tryForms(run, 256, 1, 2, 3, 4, 5, 8, 12, 16) == ""
 }
 
 // tryForms compares every quantized form that so many columns suit, in all these numbers of rows, and says what differs.

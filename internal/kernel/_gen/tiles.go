@@ -70,7 +70,8 @@ func (f form) finishRow(sub int) {
 // room for.
 const scaleScratch = 32 * 128
 
-// tileAVX2 is an even number of rows, whose sums stand in memory, so that any number of them uses what was unpacked once:
+// tileAVX2 is any number of rows, whose sums stand in memory, so that all of them use what was unpacked once. They pass in
+// pairs: behind an odd number's last row one more is read, whose sums nobody stores.
 //
 //	BX panel   R15 its header   R8 row 0 at the block   SI rows of the pair   R11, R12 strides   DX sums of the pair
 //	AX rows left   CX blocks left   R14 panels left   DI dst   R13 its stride   R10 how far ahead weights are asked for
@@ -295,7 +296,8 @@ func (f form) finish(sub int, rows []sums, scale int) {
 	}
 }
 
-// tileBytes is a block of codes of 8 bits, which are fetched where they are used: four rows at a time, or two.
+// tileBytes is a block of codes of 8 bits, which are fetched where they are used: four rows at a time, of which the last may
+// be nobody's, or two.
 func tileBytes(name string, f form) {
 	for half := range 2 {
 		f.scales("Y", place{"BX", "R15"}, 0, 8*half, 12, 13)
@@ -313,7 +315,7 @@ func tileBytes(name string, f form) {
 		f.finish(0, s, 8)
 	}
 	four := []sums{{0, 1}, {2, 3}, {4, 5}, {6, 7}}
-	p("SUBQ $4, AX")
+	p("SUBQ $3, AX")
 	p("JL %s_two", name)
 	label("%s_four", name)
 	rows(four)
