@@ -82,6 +82,7 @@ type Engine struct {
 	embedded         []*sequence // whose hidden states are wanted, one a row of Batch.States
 	sampler          sampleTask
 	pace             pace
+	price            price
 	stats            stats
 }
 
@@ -245,8 +246,9 @@ func (e *Engine) step() {
 	}
 	e.choose()
 	tokens := len(e.batch.Tokens)
+	alone := tokens == len(e.rows)
 	answers := e.deliver()
-	e.observe(start, tokens, answers)
+	e.observe(start, tokens, answers, alone)
 }
 
 // makePlan plans a step. The first few of the queue look for known beginnings.
@@ -255,13 +257,16 @@ func (e *Engine) makePlan(lookers int) {
 	s.BlockTokens, s.Slots = BlockTokens, e.o.Slots
 	s.Running, s.Waiting = s.Running[:0], s.Waiting[:0]
 	answers := 0
-	drafts := e.o.Draft / max(1, len(e.running))
 	for _, q := range e.running {
-		q.guess(drafts)
-		s.Running = append(s.Running, q.view())
-		if len(q.tokens) > q.prompt {
+		if q.answers() {
 			answers++
 		}
+	}
+	drafts, offer := e.o.Draft, e.price.offer(answers)
+	for _, q := range e.running {
+		q.guess(drafts, &offer)
+		drafts -= len(q.draft)
+		s.Running = append(s.Running, q.view())
 	}
 	budget := e.o.Prompt
 	if answers > 0 {

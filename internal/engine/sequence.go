@@ -70,14 +70,17 @@ func (q *sequence) view() Seq {
 	return Seq{Want: len(q.tokens), Computed: q.computed, Blocks: len(q.table), Draft: len(q.draft)}
 }
 
-// guess looks for at most n tokens that may follow an answer.
-func (q *sequence) guess(n int) {
+// guess looks for at most n tokens that may follow an answer and pay in the step.
+func (q *sequence) guess(n int, o *offer) {
 	q.draft = q.draft[:0]
 	n = min(n, q.limit-len(q.tokens)-1)
-	if n > 0 && len(q.tokens) > q.prompt && len(q.tokens)-q.computed == 1 {
-		q.draft = append(q.draft, q.drafter.guess(q.tokens, n)...)
+	if n > 0 && q.answers() && len(q.tokens)-q.computed == 1 {
+		q.draft = append(q.draft, q.drafter.guess(q.tokens, n, o)...)
 	}
 }
+
+// answers reports whether the answer has begun.
+func (q *sequence) answers() bool { return len(q.tokens) > q.prompt }
 
 // token is the sequence's token at pos, guesses behind the others.
 func (q *sequence) token(pos int) int32 {

@@ -41,9 +41,13 @@ func (s *stats) patience(queue int) time.Duration {
 	return max(time.Second, min(time.Duration(s.mean.Load())*time.Duration(queue), time.Minute)).Round(time.Second)
 }
 
-func (e *Engine) observe(start time.Time, tokens, answers int) {
+// observe takes in a step; alone says that answers had it to themselves.
+func (e *Engine) observe(start time.Time, tokens, answers int, alone bool) {
 	took := time.Since(start)
 	e.pace.learn(took, tokens)
+	if alone {
+		e.price.learn(took, tokens)
+	}
 	e.stats.steps.Add(1)
 	e.stats.running.Store(int64(len(e.running)))
 	e.stats.used.Store(int64((e.blocks.Blocks() - e.blocks.Available()) * BlockTokens))
