@@ -1,9 +1,11 @@
 """What the measurements are called and what they should be: the one table that bench/README.md is made by."""
 from dataclasses import dataclass, field
 
-from models import HALF, HUGE, MIXTRAL, SMALL
+from models import HALF, HUGE, MIXTRAL, ROOT, SMALL
 
 EVERY = None  # a target of every model
+# The tasks of guesses, as the part names them.
+TASKS = tuple(sorted(path.stem.replace("-", ": ", 1) for path in (ROOT / "bench" / "prompts").glob("*.txt")))
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ ROWS = (
     Row("guess", "quote with", "answers that quote or edit, with guesses", "tokens/s"),
     Row("guess", "quote gain", "answers that quote or edit, with guesses / without", "×", targets={EVERY: 1.5}),
     Row("guess", "free gain", "other answers, with guesses / without", "×", targets={EVERY: 0.98}),
+    *(Row("guess", task, f"answers, with guesses / without: {task}", "×", targets={EVERY: 1.5 if task.startswith("quote") else 0.98}) for task in TASKS),
     Row("guess", "answers that differ", "answers that are other ones with guesses", "", more=False, targets={EVERY: 0}),
     Row("load", "first token s", "load: first token after the start of the process, file in the cache", "s", more=False, targets={MIXTRAL: 3}),
     Row("load", "peak GB", "load: most memory until then", "GB", more=False),

@@ -7,12 +7,14 @@ import threading
 import time
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 import bench
 import chats
 import machine
 import parts
 import rounding
+import serving
 import table
 import targets
 from models import HALF, HUGE, MIXTRAL, SMALL
@@ -73,6 +75,24 @@ class Table(unittest.TestCase):
         text = table.table(result(guess={HALF: entry({"answers that differ": 1})}))
         self.assertIn("| 1.00 |  |  | ≤ 0 | **short** |", text)
         self.assertIn("| 0 |  |  | ≤ 0 | reached |", table.table(result(guess={HALF: entry({"answers that differ": 0})})))
+
+    def test_guesses_have_a_target_for_each_task(self):
+        text = table.table(result(guess={HALF: entry({"free gain": 1.4, "free: advice": 0.96, "quote: json": 1.4, "quote: rename": 2.5})}))
+        self.assertIn("free: advice | 0.96× |  |  | ≥ 0.98× | **short** |", text)
+        self.assertIn("quote: json | 1.40× |  |  | ≥ 1.5× | **short** |", text)
+        self.assertIn("quote: rename | 2.50× |  |  | ≥ 1.5× | reached |", text)
+        self.assertEqual({f"{kind}: {name}" for kind, asked in serving.tasks().items() for name, _ in asked}, set(targets.TASKS))
+
+    def test_short_answers_are_asked_for_until_there_is_enough_of_them(self):
+        order = []
+
+        def ask(server):
+            order.append(server)
+            return SimpleNamespace(first=0.0, last=2.0 if server == "plain" else 1.0, tokens=101, text="words" if len(order) != 4 else "others")
+
+        seconds, tokens, differ = serving.answer_twice("plain", "guessing", ask)
+        self.assertEqual((seconds, tokens, differ), ({"plain": 6.0, "guessing": 3.0}, 300, True))
+        self.assertEqual(order, ["plain", "guessing", "guessing", "plain", "plain", "guessing"])
 
     def test_what_was_not_measured_is_named(self):
         text = table.table(result(speed={SMALL: entry({"generate": 1})}))
