@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -127,5 +128,47 @@ func TestPrice(t *testing.T) {
 	}
 	if o := p.offer(64); !(o.each > 0) || !(o.seconds > 0) || math.IsInf(o.each, 0) {
 		t.Errorf("%+v", o)
+	}
+}
+
+// TestGuessesMakeRoomForPrompts: an answer that repeats itself is guessed, but not in steps that read somebody's prompt.
+func TestGuessesMakeRoomForPrompts(t *testing.T) {
+	var e *Engine
+	var before uint64
+	alone, beside := 0, 0 // guesses in steps of answers, and beside a prompt
+	mixed := 0
+	ready := make(chan struct{})
+	m := newMeanModel()
+	m.slow = 200 * time.Microsecond // the answer is not to end before the prompt comes
+	e = start(t, m, 1, Options{Budget: 8, Observe: func(s Step) {
+		<-ready
+		guessed := int(e.Stats().Drafted - before)
+		before = e.Stats().Drafted
+		switch {
+		case s.Running > 1 && s.Answers == 1 && s.Tokens > 1+guessed:
+			mixed++
+			beside += guessed
+		case s.Running == 1:
+			alone += guessed
+		}
+	}})
+	close(ready)
+	st, err := e.Submit(context.Background(), &Request{Prompt: prompt(2, 20), MaxTokens: 300, IgnoreEnd: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ev := (Event{}); ev.Kind != Token; {
+		if ev, err = st.Next(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	collect(t, e, &Request{Prompt: prompt(3, 400), MaxTokens: 1})
+	drain(st)
+	e.Close()
+	if mixed < 10 || alone < 10 {
+		t.Errorf("%d steps ran beside a prompt and %d tokens were guessed in others: the test tests less than it says", mixed, alone)
+	}
+	if beside > draftMost { // those of the step that admits it were guessed before
+		t.Errorf("%d tokens were guessed beside a prompt", beside)
 	}
 }

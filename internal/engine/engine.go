@@ -263,6 +263,9 @@ func (e *Engine) makePlan(lookers int) {
 		}
 	}
 	drafts, offer := e.o.Draft, e.price.offer(answers)
+	if answers < len(e.running) {
+		drafts = 0 // a guess would take the place of a prompt's token
+	}
 	for _, q := range e.running {
 		q.guess(drafts, &offer)
 		drafts -= len(q.draft)
