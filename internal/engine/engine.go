@@ -246,8 +246,8 @@ func (e *Engine) step() {
 	}
 	e.choose()
 	tokens := len(e.batch.Tokens)
-	alone := tokens == len(e.rows)
 	answers := e.deliver()
+	alone := tokens == len(e.rows) && answers == len(e.parts) // no prompt was read, nor its probabilities told
 	e.observe(start, tokens, answers, alone)
 }
 
