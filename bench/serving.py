@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 import chats
 import models
+import targets
 from parts import Pair, Part
 from programs import Failed, Server, json_of
 
@@ -120,10 +121,10 @@ def open_schema(setting, model):
 
 
 def tasks():
-    """Kind -> [(name, what is asked)]: bench/prompts/<kind>-<name>.txt."""
+    """Kind -> [(name, what is asked)]."""
     out = {}
-    for path in sorted((models.ROOT / "bench" / "prompts").glob("*.txt")):
-        kind, _, name = path.stem.partition("-")
+    for task, path in targets.TASKS.items():
+        kind, _, name = task.partition(": ")
         out.setdefault(kind, []).append((name, path.read_text()))
     return out
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from models import HALF, HUGE, MIXTRAL, ROOT, SMALL
 
 EVERY = None  # a target of every model
-# The tasks of guesses, as the part names them.
-TASKS = tuple(sorted(path.stem.replace("-", ": ", 1) for path in (ROOT / "bench" / "prompts").glob("*.txt")))
+# The tasks of guesses, "kind: name", and what is asked: bench/prompts/<kind>-<name>.txt.
+TASKS = {path.stem.replace("-", ": ", 1): path for path in sorted((ROOT / "bench" / "prompts").glob("*.txt"))}
 
 
 @dataclass(frozen=True)
