@@ -11,6 +11,7 @@ import (
 )
 
 func TestFilesAreWhatTheGeneratorWrites(t *testing.T) {
+	testdeps.Depends(t, "_gen/*")
 	for arch, name := range map[string]string{"amd64": "kernels_amd64.s", "amx": "kernels_amx_amd64.s", "arm64": "kernels_arm64.s", "efforts": "efforts_amd64.go"} {
 		cmd := exec.Command("go", "run", ".", arch)
 		cmd.Dir = filepath.Join(testdeps.Root(t), "internal/kernel/_gen")
@@ -32,6 +33,7 @@ func TestFilesAreWhatTheGeneratorWrites(t *testing.T) {
 
 // TestWordsMeanWhatTheirTextSays asks a disassembler, since _gen encodes the vector instructions of arm64 itself.
 func TestWordsMeanWhatTheirTextSays(t *testing.T) {
+	testdeps.Depends(t, "testdata/disassemble.py", "kernels_arm64.s")
 	out, err := exec.Command(testdeps.Python(t), "testdata/disassemble.py", "kernels_arm64.s").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

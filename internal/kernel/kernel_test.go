@@ -16,6 +16,7 @@ import (
 
 // fromGGUF gives blocks and their values by the Python package gguf.
 func fromGGUF(t *testing.T, kind dtype.Type, blocks int) (data []byte, values []float32) {
+	testdeps.Depends(t, "testdata/dequantize.py")
 	out, err := exec.Command(testdeps.Python(t), "testdata/dequantize.py", kind.String(), fmt.Sprint(blocks)).Output()
 	if err != nil {
 		t.Fatal(err)
