@@ -13,7 +13,7 @@ import (
 var (
 	useAVX2   = hasAVX2() && trial(dotAVX2)
 	useAVX512 = useAVX2 && hasAVX512() && trial(dotAVX512)
-	useTiles  = useAVX512 && hasTiles() && trial(dotTiles) && tilesPay()
+	useTiles  = useAVX512 && hasTiles() && tryForms(dotTiles, 256, tileLeast) == "" && tilesPay()
 )
 
 func hasAVX2() bool { return cpu.X86.HasAVX2 && cpu.X86.HasFMA && hasF16C() }
@@ -43,7 +43,7 @@ func (f *form) tileRows(left int) int {
 		return min(left, maxRows)
 	}
 	if useTiles && left >= tileLeast {
-		return min(left, tileMost) &^ (tileLeast - 1)
+		return min(left, tileMost) &^ (tileHeight - 1)
 	}
 	if left >= 4 {
 		return min(left, maxRows) &^ 3

@@ -22,8 +22,17 @@ var formNames = [...]string{kind4z: "4z", kind4m: "4m", kind4k: "4k", kind5z: "5
 // TestTextOfTilesMatchesGenericBits carries the kernels for AMX out instruction by instruction, since few machines have it:
 // what their text says, and for instructions of tiles what their bytes say. TestTilesMatchGenericBits runs the real ones.
 func TestTextOfTilesMatchesGenericBits(t *testing.T) {
-	text := readText(t, regexp.MustCompile("^tiles.*AMX$"))
-	run := func(f *form, c *dotCall, n int) { text.call(t, "tiles"+formNames[f.kind]+"AMX", c) }
+	text := readText(t, regexp.MustCompile("AMX$"))
+	kernel := func(name string) func(*tileCall) {
+		return func(c *tileCall) { call(t, text, name, c) }
+	}
+	run := func(f *form, c *dotCall, n int) {
+		runs := "runs" + strconv.Itoa(f.group)
+		if f.offset {
+			runs += "m"
+		}
+		tileProduct(f, c, n, kernel("unpack"+formNames[f.kind]+"AMX"), kernel(runs+"AMX"))
+	}
 	for _, cols := range []int{32, 64, 96, 256, 288, 512} {
 		if fault := tryForms(run, cols, 16, 32, 64); fault != "" {
 			t.Errorf("the text for AMX differs from generic Go: %s", fault)
@@ -39,10 +48,10 @@ func TestTextOfAVX512MatchesGenericBits(t *testing.T) {
 		if n >= 8 {
 			pairs := *c
 			pairs.panels = c.panels &^ 1
-			text.call(t, "pairs"+formNames[f.kind]+"AVX512", &pairs)
+			call(t, text, "pairs"+formNames[f.kind]+"AVX512", &pairs)
 			one.w, one.dst, one.panels = unsafe.Add(c.w, pairs.panels*c.size), unsafe.Add(c.dst, 4*panelRows*pairs.panels), 1
 		}
-		text.call(t, fmt.Sprintf("dot%sR%dAVX512", formNames[f.kind], n), &one)
+		call(t, text, fmt.Sprintf("dot%sR%dAVX512", formNames[f.kind], n), &one)
 	}
 	for _, cols := range []int{32, 96, 256, 512} {
 		if fault := tryForms(run, cols, 1, 2, 4, 8, 16); fault != "" {
@@ -52,12 +61,12 @@ func TestTextOfAVX512MatchesGenericBits(t *testing.T) {
 }
 
 // call carries a kernel out.
-func (p *program) call(t *testing.T, name string, c *dotCall) {
+func call[T dotCall | tileCall](t *testing.T, p *program, name string, c *T) {
 	t.Helper()
-	m := machine{program: p, frame: new([64]byte), args: new([8]byte)}
+	m := machine{program: p, frame: new([128]byte), args: new([8]byte)}
 	binary.LittleEndian.PutUint64(m.args[:], uint64(uintptr(unsafe.Pointer(c))))
 	if fault := m.run(name); fault != "" {
-		t.Fatalf("%s, %d rows of %d blocks: %s", name, c.rows, c.blocks, fault)
+		t.Fatalf("%s of %+v: %s", name, *c, fault)
 	}
 }
 
@@ -176,7 +185,7 @@ type machine struct {
 	shapes     [8]struct{ rows, bytes int }
 	configured bool
 	last       int64 // what flags are of
-	frame      *[64]byte
+	frame      *[128]byte
 	args       *[8]byte
 }
 
@@ -192,9 +201,6 @@ func (m *machine) run(name string) (fault string) {
 		at++
 		switch {
 		case in.op == "RET":
-			if m.configured {
-				return "tiles are not released"
-			}
 			return ""
 		case in.bytes != nil:
 			fault = m.tileStep(in.bytes)
@@ -220,6 +226,8 @@ func (m *machine) run(name string) (fault string) {
 // jumps reports whether a condition holds.
 func (m *machine) jumps(op string) bool {
 	switch op {
+	case "JMP":
+		return true
 	case "JNZ":
 		return m.last != 0
 	case "JG":
@@ -282,6 +290,8 @@ func (m *machine) step(in *instruction) (fault string) {
 		put(m.value(to) - m.value(in.args[0]))
 	case "DECQ":
 		put(m.value(to) - 1)
+	case "IMULQ":
+		put(m.value(to) * m.value(in.args[0]))
 	case "XORQ":
 		put(m.value(to) ^ m.value(in.args[0]))
 	case "SHLQ":
@@ -375,6 +385,10 @@ func compute(op string, immediate int64, a [4]vector) (out vector, ok bool) {
 			for j := range 4 {
 				out[4*i+j] = a[1][4*i+j] - a[0][4*i+j]
 			}
+		case "VPADDD":
+			out.set(i, x+y)
+		case "VADDPS":
+			out.setFloat(i, a[0].float(i)+a[1].float(i))
 		case "VPADDB":
 			for j := range 4 {
 				out[4*i+j] = a[1][4*i+j] + a[0][4*i+j]

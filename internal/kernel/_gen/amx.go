@@ -2,105 +2,33 @@ package main
 
 import "fmt"
 
-// amx takes 16 input rows or a multiple of it, a panel at a time. Weights of a run, 8 blocks or what is left, are unpacked
-// to scratch once for all rows; then, for 16 rows at a time, a group is one instruction of tiles, and sums stay in
-// registers till the run ends. While a group's products are scaled and added, the next one's are made.
+// Products of tiles take two kernels: unpackXAMX leaves a run of a panel, 8 blocks or what is left, in scratch as a tile wants it, with
+// its scales; runsAMX multiplies the runs of a few panels with 16 input rows or a multiple of it and adds them to dst. Both are given
+// a kernel.tileCall. runsAMX leaves tiles in use, for releaseAMX.
 //
-// The scratch begins at kernel.dotCall's sums:
-//
-//	sums     [64 rows][16] float32
-//	codes    [8 blocks][8][16][4] int8: of 8 bits, tiles are read from the panel instead
-//	scales   [16 groups][2][16] float32: scale, offset
+//	codes    [panels][blocks][32/group][group/4][16][4] int8, around zero
+//	scales   [panels][blocks][32/group][2][16] float32: scale, offset
 //	products [2][16 rows][16] int32
-//
-// Registers:
-//
-//	BX panel   R14 scratch   R15 bytes of lines behind   R13 blocks left   DX 64   CX counts   R11, R12 row strides
-//	SI, R8, R9, R10 rows 0, 4, 8, 12 at the group's block   DI the group's codes   AX its scales
-//	Z15, Z14 scale, offset   Z16+r sums of row r
-//
-// Tiles 0 to 2 are rows, codes and products of groups 0, 2, 4 …; tiles 3 to 5 of the others.
-func amx(f form) {
-	name := "tiles" + f.name + "AMX"
-	fmt.Fprintf(&out, "\n// func %s\nTEXT ·%s(SB), NOSPLIT, $56-8\n", name, name)
-	p("MOVQ c+0(FP), AX")
-	p("LEAQ ·tileShapes%d(SB), CX", f.group)
-	tileConfig()
-	p("MOVQ 0(AX), BX")
-	p("MOVQ 16(AX), CX")
-	p("MOVQ CX, dst-8(SP)")
-	p("MOVQ 24(AX), R11")
-	p("LEAQ (R11)(R11*2), R12")
-	p("MOVQ 48(AX), CX")
-	p("MOVQ CX, panels-16(SP)")
-	p("MOVQ 56(AX), R14")
-	p("MOVQ $64, DX")
-	label("%s_panel", name)
-	clearAMX(name)
-	label("%s_run", name)
-	unpackAMX(name, f)
-	runAMX(name, f)
-	p("MOVQ run-24(SP), CX")
-	p("SUBQ CX, R13")
-	p("SHLQ $6, CX")
-	p("ADDQ CX, R15")
-	p("TESTQ R13, R13")
-	p("JNZ %s_run", name)
-	storeAMX(name)
-	p("ADDQ $64, dst-8(SP)")
-	p("DECQ panels-16(SP)")
-	p("JNZ %s_panel", name)
-	tileRelease()
-	p("VZEROUPPER")
-	p("RET")
-}
 
-// Where parts of the scratch begin.
-const (
-	amxCodes    = 64 * 64
-	amxScales   = amxCodes + 8*512
-	amxProducts = amxScales + 16*128
-)
-
-// clearAMX zeroes sums and begins a panel.
-func clearAMX(name string) {
+// unpackAMX: BX the next group, R9 its header, DI codes, SI scales, CX blocks left, R8 how far ahead weights are asked for.
+func unpackAMX(f form) {
+	name := "unpack" + f.name + "AMX"
+	text(name, 8)
 	p("MOVQ c+0(FP), AX")
-	p("MOVQ 40(AX), R13")
-	p("MOVQ 64(AX), CX")
-	p("MOVQ R14, DI")
-	p("XORQ R15, R15")
-	p("VPXORD Z0, Z0, Z0")
-	label("%s_clear", name)
-	p("VMOVUPS Z0, (DI)")
-	p("ADDQ DX, DI")
-	p("DECQ CX")
-	p("JNZ %s_clear", name)
-}
-
-// unpackAMX leaves a run's codes, as signed integers around zero, and scales in the scratch.
-func unpackAMX(name string, f form) {
-	p("MOVQ $8, CX")
-	p("CMPQ R13, CX")
-	p("CMOVQLT R13, CX")
-	p("MOVQ CX, run-24(SP)")
-	p("MOVQ c+0(FP), AX")
-	p("MOVQ 80(AX), R8")
+	for i, reg := range []string{"BX", "DI", "SI", "CX", "R8"} {
+		p("MOVQ %d(AX), %s", 8*i, reg)
+	}
 	if f.header() > 0 {
 		p("MOVQ BX, R9")
 		p("ADDQ $%d, BX", f.header())
 	}
-	if f.bits == 8 {
-		p("MOVQ BX, codes-32(SP)")
-	} else {
-		p("LEAQ %d(R14), DI", amxCodes)
-		p("MOVQ DI, codes-32(SP)")
+	if f.bits < 8 {
 		p("VPBROADCASTD ·low4(SB), Z13")
 		if f.zero > 0 {
 			p("VPBROADCASTD ·zero%d(SB), Z16", f.zero)
 		}
 	}
-	p("LEAQ %d(R14), SI", amxScales)
-	label("%s_unpack", name)
+	label("%s_block", name)
 	for line := 0; line < f.groupBytes()*32/f.group; line += lineBytes {
 		p("PREFETCHT1 %d(BX)(R8*1)", line)
 	}
@@ -113,11 +41,13 @@ func unpackAMX(name string, f form) {
 		if f.offset {
 			p("VMOVUPS Z14, %d(SI)", 128*sub+64)
 		}
-		if f.bits == 8 {
-			continue
+		if f.bits < 8 {
+			unpack(plain, "BX", base+f.codesAt(), 0)
 		}
-		unpack(plain, "BX", base+f.codesAt(), 0)
 		for v := range f.group / 4 {
+			if f.bits == 8 {
+				p("VMOVDQU32 %d(BX), Z%d", base+f.codesAt()+64*v, v)
+			}
 			if f.zero > 0 {
 				p("VPSUBB Z16, Z%d, Z%d", v, v)
 			}
@@ -126,125 +56,276 @@ func unpackAMX(name string, f form) {
 	}
 	p("ADDQ $%d, BX", f.groupBytes()*32/f.group)
 	p("ADDQ $%d, SI", 128*32/f.group)
-	if f.bits < 8 {
-		p("ADDQ $512, DI")
-	}
+	p("ADDQ $512, DI")
 	p("DECQ CX")
-	p("JNZ %s_unpack", name)
+	p("JNZ %s_block", name)
+	p("VZEROUPPER")
+	p("RET")
 }
 
-// runAMX adds a run to the sums of all rows.
-func runAMX(name string, f form) {
-	p("MOVQ 8(AX), SI")
-	p("ADDQ R15, SI")
-	p("MOVQ SI, x-40(SP)")
-	p("MOVQ 64(AX), CX")
-	p("MOVQ CX, rows-48(SP)")
-	p("MOVQ R14, sums-56(SP)")
-	label("%s_rows", name)
-	p("MOVQ x-40(SP), SI")
+// runsAMX goes through the groups of a run, of all panels' runs, of all tiles of 16 rows, in steps of one group. A tile's products
+// leave it through memory only, which takes long, so a step loads what the third step behind it multiplies, multiplies for the second,
+// stores the products of the next one, and scales and adds its own: what it waits for was begun long before.
+//
+// While tiles are busy, the processor (Sapphire Rapids, Granite Rapids) has one unit for multiplications of floats in place of two, but
+// still two for additions. So integers become floats by an addition: n + magic, as bits, is the float magic + n.
+//
+// Registers:
+//
+//	AX scales   SI, R8, R9, R10 rows 0, 4, 8, 12 at the step's block   R11, R12 row strides   DX 64   R13 steps left of the run
+//	R15, DI rows and codes of the third step behind   R14 products   BX, CX for the moment
+//	Z15, Z14 scale, offset   Z13, Z12 magic, as integer and negative   Z16+r sums of row r
+//
+// Tiles 0, 1 are rows, 2, 3 codes, 4 to 7 products, of every second and every fourth step.
+func runsAMX(f form) {
+	name := "runs" + runsName(f) + "AMX"
+	fmt.Fprintf(&out, "\n// func %s\nTEXT ·%s(SB), NOSPLIT, $72-8\n", name, name)
+	steps := 32 / f.group // of a block
+	p("MOVQ c+0(FP), BX")
+	p("LEAQ ·tileShapes%d(SB), CX", f.group)
+	tileConfig()
+	p("MOVQ %d(BX), R11", callStride)
+	p("LEAQ (R11)(R11*2), R12")
+	p("MOVQ R11, CX")
+	p("SHLQ $4, CX")
+	p("MOVQ CX, tile-24(SP)")
+	p("MOVQ %d(BX), CX", callBlocks)
+	p("SHLQ $6, CX")
+	p("MOVQ CX, line-32(SP)")
+	p("MOVQ %d(BX), CX", callBlocks)
+	if steps == 2 {
+		p("SHLQ $1, CX")
+	}
+	p("MOVQ CX, steps-8(SP)")
+	p("MOVQ CX, ahead-16(SP)") // steps left of the run that the third step behind is in
+	p("MOVQ CX, R13")
+	p("MOVQ %d(BX), CX", callPanels)
+	p("MOVQ CX, panels-40(SP)")
+	p("MOVQ CX, aheadPanels-48(SP)")
+	p("MOVQ %d(BX), CX", callTiles)
+	p("MOVQ CX, tiles-56(SP)")
+	p("MOVQ CX, aheadTiles-64(SP)")
+	p("MOVQ %d(BX), CX", callDst)
+	p("MOVQ CX, dst-72(SP)")
+	p("MOVQ %d(BX), R14", callProducts)
+	p("MOVQ %d(BX), AX", callScales)
+	p("MOVQ %d(BX), DI", callCodes)
+	p("MOVQ %d(BX), SI", callX)
+	p("MOVQ SI, R15")
 	for b := 1; b < len(bases); b++ {
 		p("LEAQ (%s)(R11*4), %s", bases[b-1], bases[b])
 	}
-	p("LEAQ (R10)(R11*4), CX")
-	p("MOVQ CX, x-40(SP)")
-	p("MOVQ codes-32(SP), DI")
-	p("MOVQ sums-56(SP), CX")
-	for r := range 16 {
-		p("VMOVUPS %d(CX), Z%d", 64*r, 16+r)
+	p("MOVQ $64, DX")
+	p("VPBROADCASTD ·magic(SB), Z13")
+	p("VPBROADCASTD ·unmagic(SB), Z12")
+	var aside []func() // what is done at the end of a run, behind the loop
+	for step := range lag {
+		loadAMX(f, step)
+		aside = append(aside, aheadAMX(fmt.Sprintf("%s_begin%d", name, step), f, step))
+		if step < lag-1 {
+			multiplyAMX(step)
+		}
 	}
-	p("LEAQ %d(R14), AX", amxScales)
-	p("MOVQ run-24(SP), CX")
-	groupsAMX(name, f)
-	p("MOVQ sums-56(SP), CX")
-	for r := range 16 {
-		p("VMOVUPS Z%d, %d(CX)", 16+r, 64*r)
+	tileStore(4, "R14", "DX", 0)
+	sumsAMX(name + "_first")
+	label("%s_step", name)
+	for step := range 4 {
+		stepAMX(f, step)
+		aside = append(aside,
+			aheadAMX(fmt.Sprintf("%s_ahead%d", name, step), f, step+lag),
+			nextAMX(fmt.Sprintf("%s_next%d", name, step), name, f, step))
 	}
-	p("ADDQ $1024, sums-56(SP)")
-	p("SUBQ $16, rows-48(SP)")
-	p("JNZ %s_rows", name)
-}
-
-// groupsAMX is the run's groups for 16 rows: those of 32 weights in pairs of blocks, those of 16 in pairs of one.
-func groupsAMX(name string, f form) {
-	step := f.groupBytes() // to the next group's codes
-	at := f.codesAt()
-	if f.bits < 8 {
-		step, at = 16*f.group, 0
-	}
-	productsAMX(f, 0, at, 0)
-	label("%s_groups", name)
-	for half := range 2 {
-		next := lineBytes // bytes to the next group's numbers
-		if f.group == 16 {
-			next = 16
-			if half == 1 {
-				next = lineBytes
-			}
-		}
-		last := f.group == 32 || half == 1 // of its block
-		if last {
-			p("CMPQ CX, $1")
-			p("JEQ %s_last%d", name, half)
-		}
-		productsAMX(f, next, at+step, 1-half)
-		label("%s_last%d", name, half)
-		p("VMOVUPS (AX), Z15")
-		if f.offset {
-			p("VMOVUPS 64(AX), Z14")
-		}
-		sub := 0
-		if f.group == 16 {
-			sub = half
-		}
-		for r := range 16 {
-			p("VCVTDQ2PS %d(R14), Z%d", amxProducts+1024*half+64*r, r%4)
-			p("VMULPS.BCST %s, Z15, Z%d", rowAt(lineScale, r), 4+r%4)
-			p("VFMADD231PS Z%d, Z%d, Z%d", 4+r%4, r%4, 16+r)
-			f.addOffset(sub, r, 14, r%4, 16+r)
-		}
-		p("ADDQ $128, AX")
-		p("ADDQ $%d, DI", step)
-		if !last {
-			continue
-		}
-		for _, base := range bases {
-			p("ADDQ DX, %s", base)
-		}
-		p("DECQ CX")
-		if half == 0 {
-			p("JZ %s_done", name)
-			continue
-		}
-		p("JNZ %s_groups", name)
+	p("JMP %s_step", name)
+	for _, do := range aside {
+		do()
 	}
 	label("%s_done", name)
+	p("VZEROUPPER")
+	p("RET")
 }
 
-// productsAMX makes the products of a group, whose numbers stand x bytes behind the rows and whose codes w behind DI.
-func productsAMX(f form, x, w, set int) {
-	rows, codes, products := 3*set, 3*set+1, 3*set+2
-	tileZero(products)
-	tileLoad(rows, "SI", "R11", x)
-	tileLoad(codes, "DI", "DX", w)
-	tileDot(products, rows, codes)
-	tileStore(products, "R14", "DX", amxProducts+1024*set)
+// lag is how many steps behind a step the one is whose rows and codes it loads.
+const lag = 3
+
+// Where kernel.tileCall has what.
+const (
+	callCodes    = 8
+	callScales   = 16
+	callBlocks   = 24
+	callX        = 40
+	callStride   = 48
+	callDst      = 56
+	callRows     = 64 // dst's stride
+	callPanels   = 72
+	callTiles    = 80
+	callProducts = 88
+	callFresh    = 96
+)
+
+// runsName is that of the kernel for runs of a form: forms differ in how they are packed, but hardly behind unpackAMX.
+func runsName(f form) string {
+	name := fmt.Sprint(f.group)
+	if f.offset {
+		name += "m"
+	}
+	return name
 }
 
-// storeAMX copies the sums to dst.
-func storeAMX(name string) {
-	p("MOVQ c+0(FP), AX")
-	p("MOVQ 32(AX), R8")
-	p("MOVQ 64(AX), CX")
-	p("MOVQ dst-8(SP), DI")
-	p("MOVQ R14, SI")
-	label("%s_store", name)
-	p("VMOVUPS (SI), Z0")
-	p("VMOVUPS Z0, (DI)")
-	p("ADDQ DX, SI")
-	p("ADDQ R8, DI")
-	p("DECQ CX")
-	p("JNZ %s_store", name)
+// loadAMX loads what a step multiplies.
+func loadAMX(f form, step int) {
+	at := 0
+	if f.group == 16 {
+		at = 16 * (step % 2)
+	}
+	tileZero(4 + step%4)
+	tileLoad(step%2, "R15", "R11", at)
+	tileLoad(2+step%2, "DI", "DX", 0)
+}
+
+func multiplyAMX(step int) { tileDot(4+step%4, step%2, 2+step%2) }
+
+// stepAMX: instructions of tiles hold up others for longer where they stand together.
+func stepAMX(f form, step int) {
+	multiplyAMX(step + lag - 1)
+	p("VMOVUPS (AX), Z15")
+	if f.offset {
+		p("VMOVUPS 64(AX), Z14")
+	}
+	sub := 0
+	if f.group == 16 {
+		sub = step % 2
+	}
+	for r := range 16 {
+		if r == 4 {
+			tileStore(4+(step+1)%4, "R14", "DX", 1024*((step+1)%2))
+		}
+		if r == 15 {
+			loadAMX(f, step+lag)
+		}
+		product := fmt.Sprintf("%d(R14)", 1024*(step%2)+64*r)
+		if !f.offset && r%4 == 0 { // the multiplier has time for some
+			p("VCVTDQ2PS %s, Z%d", product, r%4)
+		} else {
+			p("VPADDD %s, Z13, Z%d", product, r%4)
+			p("VADDPS Z12, Z%d, Z%d", r%4, r%4)
+		}
+		p("VMULPS.BCST %s, Z15, Z%d", rowAt(lineScale, r), 4+r%4)
+		p("VFMADD231PS Z%d, Z%d, Z%d", 4+r%4, r%4, 16+r)
+		f.addOffset(sub, r, 14, r%4, 16+r)
+	}
+}
+
+// aheadAMX goes on to the next group of codes and of rows for products, and returns what is done where a run ends: the next panel's
+// follows, for the same rows; after the last panel the first, for the next 16 rows; after these, whose products nobody wants, all
+// begins again.
+func aheadAMX(name string, f form, step int) func() {
+	switch {
+	case f.group == 16 && step%2 == 0:
+		p("ADDQ $256, DI")
+		return func() {}
+	case f.group == 16:
+		p("ADDQ $256, DI")
+		p("SUBQ $2, ahead-16(SP)")
+	default:
+		p("ADDQ $512, DI")
+		p("DECQ ahead-16(SP)")
+	}
+	p("LEAQ 64(R15), R15") // leaves the flags
+	p("JZ %s", name)
+	label("%s_back", name)
+	return func() {
+		label("%s", name)
+		p("MOVQ steps-8(SP), BX")
+		p("MOVQ BX, ahead-16(SP)")
+		p("SUBQ line-32(SP), R15")
+		p("DECQ aheadPanels-48(SP)")
+		p("JNZ %s_back", name)
+		p("MOVQ c+0(FP), BX")
+		p("MOVQ %d(BX), DI", callPanels)
+		p("MOVQ DI, aheadPanels-48(SP)")
+		p("MOVQ %d(BX), DI", callCodes)
+		p("ADDQ tile-24(SP), R15")
+		p("DECQ aheadTiles-64(SP)")
+		p("JNZ %s_back", name)
+		p("MOVQ %d(BX), R15", callTiles)
+		p("MOVQ R15, aheadTiles-64(SP)")
+		p("MOVQ %d(BX), R15", callX)
+		p("JMP %s_back", name)
+	}
+}
+
+// nextAMX goes on to the next step, and returns what is done where a run ends: its sums go to dst.
+func nextAMX(name, kernel string, f form, step int) func() {
+	p("ADDQ $128, AX")
+	if f.group == 16 && step%2 == 0 {
+		return func() {}
+	}
+	for _, base := range bases {
+		p("ADDQ DX, %s", base)
+	}
+	if f.group == 16 {
+		p("SUBQ $2, R13")
+	} else {
+		p("DECQ R13")
+	}
+	p("JZ %s", name)
+	label("%s_back", name)
+	return func() {
+		label("%s", name)
+		p("MOVQ steps-8(SP), R13")
+		p("MOVQ c+0(FP), BX")
+		p("MOVQ dst-72(SP), CX")
+		p("MOVQ %d(BX), BX", callRows)
+		for r := range 16 {
+			p("VMOVUPS Z%d, (CX)", 16+r)
+			if r < 15 {
+				p("ADDQ BX, CX")
+			}
+		}
+		p("ADDQ $64, dst-72(SP)")
+		p("SUBQ line-32(SP), SI")
+		p("DECQ panels-40(SP)")
+		p("JNZ %s_sums", name)
+		p("MOVQ c+0(FP), BX")
+		p("MOVQ %d(BX), CX", callPanels)
+		p("MOVQ CX, panels-40(SP)")
+		p("SHLQ $6, CX")
+		p("SUBQ CX, dst-72(SP)")
+		p("MOVQ %d(BX), CX", callRows)
+		p("SHLQ $4, CX")
+		p("ADDQ CX, dst-72(SP)")
+		p("MOVQ %d(BX), AX", callScales)
+		p("ADDQ tile-24(SP), SI")
+		p("DECQ tiles-56(SP)")
+		p("JZ %s_done", kernel)
+		label("%s_sums", name)
+		for b := 1; b < len(bases); b++ {
+			p("LEAQ (%s)(R11*4), %s", bases[b-1], bases[b])
+		}
+		sumsAMX(name)
+		p("JMP %s_back", name)
+	}
+}
+
+// sumsAMX begins the sums of 16 rows, at zero or at what dst has.
+func sumsAMX(name string) {
+	p("MOVQ c+0(FP), BX")
+	p("CMPQ %d(BX), $0", callFresh)
+	p("JEQ %s_add", name)
+	for r := range 16 {
+		p("VPXORD Z%d, Z%d, Z%d", 16+r, 16+r, 16+r)
+	}
+	p("JMP %s_begun", name)
+	label("%s_add", name)
+	p("MOVQ dst-72(SP), CX")
+	p("MOVQ %d(BX), BX", callRows)
+	for r := range 16 {
+		p("VMOVUPS (CX), Z%d", 16+r)
+		if r < 15 {
+			p("ADDQ BX, CX")
+		}
+	}
+	label("%s_begun", name)
 }
 
 // Instructions of tiles, which Go's assembler does not know.
@@ -274,7 +355,7 @@ func tileStore(from int, base, stride string, off int) {
 
 // tileMove encodes an operand in memory, with a displacement of 4 bytes; prefix is 2 for F3, 3 for F2.
 func tileMove(text string, prefix byte, tile int, base, index string, off int) {
-	numbers := map[string]byte{"DX": 2, "SI": 6, "DI": 7, "R11": 11, "R14": 14}
+	numbers := map[string]byte{"DX": 2, "DI": 7, "R11": 11, "R14": 14, "R15": 15}
 	b, i := numbers[base], numbers[index]
 	extend := 0xe2 ^ i>>3<<6 ^ b>>3<<5
 	word(text, 0xc4, extend, 0x78|prefix, 0x4b, 0x84|byte(tile)<<3, i&7<<3|b&7,
@@ -301,10 +382,12 @@ func tileShape(group int) {
 		words[4+tile/2] |= uint32(bytes) << (tile % 2 * 16)
 		words[12+tile/4] |= uint32(rows) << (tile % 4 * 8)
 	}
-	for set := range 2 {
-		shape(3*set, 16, group)
-		shape(3*set+1, group/4, 64)
-		shape(3*set+2, 16, 64)
+	for i := range 2 {
+		shape(i, 16, group)
+		shape(2+i, group/4, 64)
+	}
+	for i := range 4 {
+		shape(4+i, 16, 64)
 	}
 	wide(fmt.Sprintf("tileShapes%d", group), words...)
 }
@@ -314,9 +397,19 @@ func tiles() {
 	for _, zero := range []uint32{4, 8, 16, 32} {
 		constant(fmt.Sprintf("zero%d", zero), zero*0x01010101)
 	}
+	constant("magic", 0x4b400000) // 1.5·2²³
+	constant("unmagic", 0xcb400000)
 	tileShape(16)
 	tileShape(32)
+	have := map[string]bool{}
 	for _, f := range forms {
-		amx(f)
+		unpackAMX(f)
+		if name := runsName(f); !have[name] {
+			have[name] = true
+			runsAMX(f)
+		}
 	}
+	text("releaseAMX", 0)
+	tileRelease()
+	p("RET")
 }
