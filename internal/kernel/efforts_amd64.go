@@ -33,3 +33,18 @@ var effortsAVX512 = [...]effort{
 	kind8w: {19, 8, 11},
 	kind8x: {23, 12, 11},
 }
+
+var effortsAMX = [...]effort{
+	kind4z: {0, 21, 4.5},
+	kind4m: {0, 14, 6},
+	kind4k: {0, 20, 6},
+	kind5z: {0, 36, 4.5},
+	kind5m: {0, 29, 6},
+	kind5k: {0, 35, 6},
+	kind6s: {0, 42, 9},
+	kind4s: {0, 28, 9},
+	kind4t: {0, 28, 24},
+	kind8:  {0, 1, 4.5},
+	kind8w: {0, 0, 4.5},
+	kind8x: {0, 4, 4.5},
+}

@@ -11,7 +11,7 @@ func floatsAVX512(n int)
 func limits() (integers, floats limit) {
 	switch {
 	case useAVX512:
-		return limit{integersAVX512, 2 * 12 * 64}, limit{floatsAVX512, 2 * 12 * 16}
+		return limit{integersAVX512, 2 * 30 * 64}, limit{floatsAVX512, 2 * 30 * 16}
 	case useAVX2:
 		return limit{integersAVX2, 2 * 48 * 32}, limit{floatsAVX2, 2 * 12 * 8}
 	}
@@ -26,27 +26,30 @@ const (
 )
 
 // effort is the vector operations that a product's kernels have for 32 columns of a panel: with one input row, or once a tile of
-// maxRows rows and for each of them. Loads, stores and numbers spread from memory are not among them: other units do those beside, as
-// far as they can, which the loop of AVX2 shows, since it has as many.
+// maxRows rows, of AMX tileMost, and for each of them. Loads, stores and numbers spread from memory are not among them: other units do
+// those beside, as far as they can, which the loop of AVX2 shows, since it has as many. Beside tiles of AMX each multiplication of floats
+// counts twice, since tiles take the other unit; what the tiles themselves do takes less, and is not counted.
 type effort struct{ one, tile, row float64 }
 
-func (e effort) of(rows int) float64 {
+func (e effort) of(rows, tile int) float64 {
 	if rows == 1 {
 		return e.one
 	}
-	return float64((rows+maxRows-1)/maxRows)*e.tile + float64(rows)*e.row
+	return float64((rows+tile-1)/tile)*e.tile + float64(rows)*e.row
 }
 
 // busy is how many operations of the bare loop take as many vector operations as rows with a matrix; 0: nobody counted.
 func busy(m *Matrix, rows int) int64 {
 	blocks := float64(m.panels() * m.Cols / 32)
 	switch {
-	case m.form.bits == 0 || useTiles:
+	case m.form.bits == 0:
 		return 0
+	case useTiles && rows >= tileLeast:
+		return int64(blocks * worthAVX512 * effortsAMX[m.form.kind].of(rows, tileMost))
 	case useAVX512:
-		return int64(blocks * worthAVX512 * effortsAVX512[m.form.kind].of(rows))
+		return int64(blocks * worthAVX512 * effortsAVX512[m.form.kind].of(rows, maxRows))
 	case useAVX2:
-		return int64(blocks * worthAVX2 * effortsAVX2[m.form.kind].of(rows))
+		return int64(blocks * worthAVX2 * effortsAVX2[m.form.kind].of(rows, maxRows))
 	}
 	return 0
 }

@@ -52,7 +52,12 @@ func (t *product) describe() Work {
 		}
 		w.Bytes += int64(j.W.panels()) * int64(j.W.panelBytes)
 		ops := 2 * int64(j.rows()) * int64(j.W.Rows) * int64(j.W.Cols)
-		w.Ops, w.Busy = w.Ops+ops, w.Busy+max(ops, busy(j.W, j.rows()))
+		w.Ops += ops
+		if b := busy(j.W, j.rows()); b > 0 {
+			w.Busy += b
+		} else {
+			w.Busy += ops
+		}
 		w.Floats = w.Floats || j.W.form.bits == 0
 	}
 	return w
