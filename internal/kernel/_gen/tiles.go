@@ -24,7 +24,7 @@ func rowAVX2(f form) {
 	startRows(1)
 	p("VXORPS Y10, Y10, Y10")
 	p("VXORPS Y11, Y11, Y11")
-	loop(name+"_loop", f, 1, true, func() {
+	loop(name+"_loop", f, 1, "PREFETCHT0", func() {
 		if f.bits == 8 {
 			p("VMOVDQU ·ones16(SB), Y14")
 			bytesAVX2(f, []sums{{8, 9}}, 4)
