@@ -202,6 +202,7 @@ func (m *machine) run(name string) (fault string) {
 		switch {
 		case in.op == "RET":
 			return ""
+		case len(in.bytes) == 5 && in.bytes[0]&0xfe == 0x40 && in.bytes[1] == 0x0f && in.bytes[2] == 0x0d: // PREFETCHW
 		case in.bytes != nil:
 			fault = m.tileStep(in.bytes)
 		case in.op[0] == 'J':

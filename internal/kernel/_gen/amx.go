@@ -307,18 +307,21 @@ func nextAMX(name, kernel string, f form, step int) func() {
 	}
 }
 
-// sumsAMX begins the sums of 16 rows, at zero or at what dst has.
+// sumsAMX begins the sums of 16 rows, at zero or at what dst has. Lines of dst that nobody wrote yet are asked for: stores that wait
+// for them would hold up those of tiles.
 func sumsAMX(name string) {
 	p("MOVQ c+0(FP), BX")
+	p("MOVQ dst-72(SP), CX")
 	p("CMPQ %d(BX), $0", callFresh)
+	p("MOVQ %d(BX), BX", callRows)
 	p("JEQ %s_add", name)
 	for r := range 16 {
 		p("VPXORD Z%d, Z%d, Z%d", 16+r, 16+r, 16+r)
+		prefetchWrite("CX", 0)
+		p("ADDQ BX, CX")
 	}
 	p("JMP %s_begun", name)
 	label("%s_add", name)
-	p("MOVQ dst-72(SP), CX")
-	p("MOVQ %d(BX), BX", callRows)
 	for r := range 16 {
 		p("VMOVUPS (CX), Z%d", 16+r)
 		if r < 15 {

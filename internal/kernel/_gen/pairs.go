@@ -59,14 +59,20 @@ func pairsAVX512(f form) {
 	p("RET")
 }
 
-// clearSums zeroes the sums of all rows.
+// clearSums zeroes the sums of all rows, and asks for the lines of dst that they will go to: the stores of sums would wait behind
+// stores to lines that are far away.
 func clearSums(name string) {
 	p("MOVQ 56(AX), DX")
+	p("MOVQ 32(AX), SI")
 	p("MOVQ 64(AX), AX")
+	p("MOVQ DI, R10")
 	p("VPXORD Z0, Z0, Z0")
 	label("%s_clear", name)
 	p("VMOVUPS Z0, (DX)")
 	p("VMOVUPS Z0, 64(DX)")
+	prefetchWrite("R10", 0)
+	prefetchWrite("R10", 64)
+	p("ADDQ SI, R10")
 	p("ADDQ $128, DX")
 	p("DECQ AX")
 	p("JNZ %s_clear", name)
@@ -143,4 +149,10 @@ func pairGroup(name string, f form, sub int) {
 	p("ADDQ $512, DX")
 	p("SUBQ $4, AX")
 	p("JG %s", name)
+}
+
+// prefetchWrite asks for a line to write to, which Go's assembler cannot.
+func prefetchWrite(base string, off int8) {
+	b := map[string]byte{"CX": 1, "R10": 10}[base]
+	word(fmt.Sprintf("PREFETCHW %d(%s)", off, base), 0x40|b>>3, 0x0f, 0x0d, 0x48|b&7, byte(off))
 }
