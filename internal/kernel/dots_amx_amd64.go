@@ -53,7 +53,7 @@ type tileCall struct {
 	fresh     uintptr // 1: sums begin at zero; 0: at dst's
 }
 
-// tilesPay reports whether tiles beat vectors in a product of 64 rows: half a millisecond, once, since a virtual machine's may be
+// tilesPay reports whether tiles beat vectors in a product of 64 rows: a millisecond or two, once, since a virtual machine's may be
 // slow. Which ones are chosen changes no bit.
 func tilesPay() bool {
 	const cols, panels = 1024, 4
@@ -70,7 +70,7 @@ func tilesPay() bool {
 		}
 	}
 	least := [...]time.Duration{time.Hour, time.Hour}
-	for range 5 { // in turn, so that a busy moment strikes both
+	for range 16 { // in turn, so that a busy moment strikes both
 		for i, run := range [...]func(*form, *dotCall, int){dotTiles, vectors} {
 			again := c
 			from := time.Now()
