@@ -44,10 +44,16 @@ func busy(m *Matrix, rows int) int64 {
 	switch {
 	case m.form.bits == 0:
 		return 0
-	case useTiles && rows >= tileLeast:
-		return int64(blocks * worthAVX512 * effortsAMX[m.form.kind].of(rows, tileMost))
 	case useAVX512:
-		return int64(blocks * worthAVX512 * effortsAVX512[m.form.kind].of(rows, maxRows))
+		inTiles := 0
+		if useTiles {
+			inTiles = rows / tileMost * tileMost
+			if rest := rows - inTiles; rest >= tileLeast {
+				inTiles += rest &^ (tileHeight - 1)
+			}
+		}
+		count := effortsAMX[m.form.kind].of(inTiles, tileMost) + effortsAVX512[m.form.kind].of(rows-inTiles, maxRows)
+		return int64(blocks * worthAVX512 * count)
 	case useAVX2:
 		return int64(blocks * worthAVX2 * effortsAVX2[m.form.kind].of(rows, maxRows))
 	}

@@ -92,6 +92,10 @@ func TestAProfileAccountsForEveryStep(t *testing.T) {
 	// Its matrices have 30 layers of 3,538,944 weights, and an output of 49,152 rows of 576. Of the last layer's,
 	// a prompt's rows pass through keys and values (192 rows each); only the last row goes on to the others.
 	const inner, outer, on = 30 * 3538944, 49152 * 576, 3538944 - 2*192*576
+	least := 0.999 // of the unit, beside what the products alone would be: what a kernel does beside them keeps it busy too
+	if slices.Contains(got.Implementations, "amx") {
+		least = 0.56 // tiles make the products, and the unit 4.5 instructions of 64 in place of 8
+	}
 	for name, c := range map[string]struct {
 		profile
 		steps int
@@ -102,8 +106,7 @@ func TestAProfileAccountsForEveryStep(t *testing.T) {
 			share += w.Share
 			if strings.HasPrefix(w.Name, "product") {
 				ops += w.Ops
-				// What a kernel does beside its products keeps the unit busy too.
-				if unit := c.Limits["integer_ops_per_s"]; len(got.Implementations) > 1 && (unit <= 0 || w.Unit < 0.999*w.Rate/unit) {
+				if unit := c.Limits["integer_ops_per_s"]; len(got.Implementations) > 1 && (unit <= 0 || w.Unit < least*w.Rate/unit) {
 					t.Errorf("%s: %s has %v operations a second, %v of a unit that gives %v", name, w.Name, w.Rate, w.Unit, unit)
 				}
 			}
