@@ -42,8 +42,8 @@ func (f *form) tileRows(left int) int {
 	if f.bits == 0 || !useAVX512 {
 		return min(left, maxRows)
 	}
-	if useTiles && left >= tileLeast {
-		return min(left, tileMost) &^ (tileHeight - 1)
+	if n := inTiles(left); n > 0 {
+		return n
 	}
 	if left >= 4 {
 		return min(left, maxRows) &^ 3

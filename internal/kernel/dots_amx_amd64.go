@@ -16,8 +16,9 @@ import (
 func hasTiles() bool { return hasAVX512() && cpu.X86.HasAMXTile && cpu.X86.HasAMXInt8 && permitTiles() }
 
 const (
-	// tileHeight is how many rows of input fill a tile, tileLeast how many are worth unpacking weights for.
-	tileHeight, tileLeast = 16, 32
+	// tileHeight is how many rows of input fill a tile, tileLeast how many are worth unpacking weights for, and tileRest how many behind
+	// full tiles are worth one more.
+	tileHeight, tileLeast, tileRest = 16, 32, 4
 	// tileMost is how many rows one call takes: dst of a panel with fewer rows than lanes is in front of the scratch.
 	tileMost = 64
 	// tileRun is how many blocks are unpacked at once, as many as have a header together, of tilePanels panels: what stands in the
@@ -30,7 +31,8 @@ type tileScratch struct {
 	_        [tileMost * panelRows]float32
 	codes    [tilePanels * tileRun][32 * panelRows]int8
 	scales   [tilePanels * tileRun * 2][2][panelRows]float32
-	products [2][16][panelRows]int32
+	products [2][tileHeight][panelRows]int32
+	rest     [tileHeight][tilePanels * panelRows]float32 // sums of a tile that is not full
 }
 
 const _ = unsafe.Sizeof(tile{}) - unsafe.Sizeof(tileScratch{}) // which has that much room
@@ -81,7 +83,19 @@ func tilesPay() bool {
 	return least[0] < least[1]
 }
 
-// dotTiles takes a multiple of 16 rows from tileLeast to tileMost, or fewer, which tiles do not suit.
+// inTiles is how many rows of those left one call should take in tiles; 0: they do not suit.
+func inTiles(left int) int {
+	n := min(left, tileMost)
+	switch rest := n % tileHeight; {
+	case !useTiles || n < tileLeast:
+		return 0
+	case rest < tileRest:
+		return n - rest
+	}
+	return n
+}
+
+// dotTiles takes from tileLeast to tileMost rows, or fewer, which tiles do not suit.
 func dotTiles(f *form, c *dotCall, n int) {
 	if n < tileLeast {
 		dotAVX512(f, c, n)
@@ -91,10 +105,11 @@ func dotTiles(f *form, c *dotCall, n int) {
 	releaseAMX()
 }
 
-// tileProduct goes through runs of a few panels at a time.
+// tileProduct goes through runs of a few panels at a time. The last rows' tile may go on behind the batch: see Input.reserve.
 func tileProduct(f *form, c *dotCall, n int, unpack, runs func(*tileCall)) {
 	s := (*tileScratch)(c.sums)
-	t := tileCall{xStride: c.xStride, dstStride: c.dstStride, tiles: uintptr(n / tileHeight), products: unsafe.Pointer(&s.products)}
+	full, rest := uintptr(n/tileHeight), uintptr(n%tileHeight)
+	t := tileCall{xStride: c.xStride, products: unsafe.Pointer(&s.products)}
 	groups := uintptr(32 / f.group) // of a block
 	header, bytes := uintptr(f.headerBytes()), uintptr(f.groupBytes())*groups
 	run := uintptr(tileRun)
@@ -104,7 +119,7 @@ func tileProduct(f *form, c *dotCall, n int, unpack, runs func(*tileCall)) {
 	}
 	for panel := uintptr(0); panel < c.panels; panel += tilePanels {
 		t.panels = min(tilePanels, c.panels-panel)
-		t.dst = unsafe.Add(c.dst, 4*panelRows*panel)
+		dst := unsafe.Add(c.dst, 4*panelRows*panel)
 		t.fresh = 1
 		for block := uintptr(0); block < c.blocks; block += run {
 			at := block/tileRun*header + block*bytes // of the run in its panel
@@ -113,7 +128,6 @@ func tileProduct(f *form, c *dotCall, n int, unpack, runs func(*tileCall)) {
 			if block+run >= c.blocks {
 				t.ahead = tilePanels*c.size - at
 			}
-			t.x = unsafe.Add(c.x, block*lineBytes)
 			for i := range t.panels {
 				t.w = unsafe.Add(c.w, (panel+i)*c.size+at)
 				t.codes = unsafe.Pointer(&s.codes[i*t.blocks])
@@ -121,8 +135,18 @@ func tileProduct(f *form, c *dotCall, n int, unpack, runs func(*tileCall)) {
 				unpack(&t)
 			}
 			t.codes, t.scales = unsafe.Pointer(&s.codes), unsafe.Pointer(&s.scales)
+			t.x, t.tiles, t.dst, t.dstStride = unsafe.Add(c.x, block*lineBytes), full, dst, c.dstStride
 			runs(&t)
+			if rest > 0 {
+				t.x, t.tiles = unsafe.Add(t.x, full*tileHeight*c.xStride), 1
+				t.dst, t.dstStride = unsafe.Pointer(&s.rest), unsafe.Sizeof(s.rest[0])
+				runs(&t)
+			}
 			t.fresh = 0
+		}
+		for r := range rest {
+			row := unsafe.Add(dst, (full*tileHeight+r)*c.dstStride)
+			copy(unsafe.Slice((*float32)(row), t.panels*panelRows), s.rest[r][:])
 		}
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// TestTilesMatchGenericBits: all numbers of rows that one call takes, runs of 8 blocks and what they leave.
+// TestTilesMatchGenericBits: full tiles and others, runs of 8 blocks and what they leave.
 func TestTilesMatchGenericBits(t *testing.T) {
 	if !hasTiles() {
 		t.Skip("NOT TESTED: this machine has no AMX, or its system does not permit it")
 	}
 	for _, cols := range []int{32, 64, 96, 256, 288, 480, 512, 1280} {
-		if fault := tryForms(dotTiles, cols, 32, 48, tileMost); fault != "" {
+		if fault := tryForms(dotTiles, cols, 32, 36, 47, 48, 61, tileMost); fault != "" {
 			t.Errorf("AMX differs from generic Go: %s", fault)
 		}
 	}

@@ -102,11 +102,11 @@ func (p *Pool) quantize(in *Input) {
 	p.Run(in.Rows, in)
 }
 
-// reserve makes room for the lines, and for one row more, which kernels that take rows in pairs read behind an odd number. Rows
-// stand one line apart, so that the same block of many rows does not fall in the same set of a cache.
+// reserve makes room for the lines, and for 15 rows more, which kernels that take rows in pairs or in tiles of 16 read behind the
+// last. Rows stand one line apart, so that the same block of many rows does not fall in the same set of a cache.
 func (in *Input) reserve() {
 	in.stride = (in.Cols/32 + 1) * lineBytes
-	if n := (in.Rows + 1) * in.stride; cap(in.lines) < n {
+	if n := (in.Rows + 15) * in.stride; cap(in.lines) < n {
 		in.lines = room(n)
 	} else {
 		in.lines = in.lines[:n]

@@ -45,14 +45,12 @@ func busy(m *Matrix, rows int) int64 {
 	case m.form.bits == 0:
 		return 0
 	case useAVX512:
-		inTiles := 0
-		if useTiles {
-			inTiles = rows / tileMost * tileMost
-			if rest := rows - inTiles; rest >= tileLeast {
-				inTiles += rest &^ (tileHeight - 1)
-			}
+		tiled := 0
+		for n := inTiles(rows); n > 0; n = inTiles(rows - tiled) {
+			tiled += n
 		}
-		count := effortsAMX[m.form.kind].of(inTiles, tileMost) + effortsAVX512[m.form.kind].of(rows-inTiles, maxRows)
+		whole := (tiled + tileHeight - 1) / tileHeight * tileHeight
+		count := effortsAMX[m.form.kind].of(whole, tileMost) + effortsAVX512[m.form.kind].of(rows-tiled, maxRows)
 		return int64(blocks * worthAVX512 * count)
 	case useAVX2:
 		return int64(blocks * worthAVX2 * effortsAVX2[m.form.kind].of(rows, maxRows))

@@ -46,7 +46,7 @@ const maxRows = 32
 
 // tile is a kernel's scratch: sums of rows, and behind them what tiles of AMX want unpacked, or scales that registers of
 // AVX2 lack room for.
-type tile [maxRows*2*panelRows + 7168]float32
+type tile [maxRows*2*panelRows + 8192]float32
 
 // dotCall is what a kernel is given: some input rows against neighbouring panels. Strides are in bytes.
 type dotCall struct {
