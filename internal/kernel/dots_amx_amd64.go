@@ -73,7 +73,7 @@ func tilesPay() bool {
 	}
 	least := [...]time.Duration{time.Hour, time.Hour}
 	for range 16 { // in turn, so that a busy moment strikes both
-		for i, run := range [...]func(*form, *dotCall, int){dotTiles, vectors} {
+		for i, run := range [...]func(*form, *dotCall, int){dotTilesAlone, vectors} {
 			again := c
 			from := time.Now()
 			run(&f, &again, tileMost)
@@ -101,6 +101,11 @@ func dotTiles(f *form, c *dotCall, n int) {
 		dotAVX512(f, c, n)
 		return
 	}
+	dotTilesAlone(f, c, n)
+}
+
+// dotTilesAlone takes from 16 to tileMost rows.
+func dotTilesAlone(f *form, c *dotCall, n int) {
 	tileProduct(f, c, n, unpackAMX(f.kind), runsAMX(f))
 	releaseAMX()
 }

@@ -161,13 +161,12 @@ TEXT ·runs32AMX(SB), NOSPLIT, $72-8
 	MOVQ R11, CX
 	SHLQ $4, CX
 	MOVQ CX, tile-24(SP)
-	MOVQ 24(BX), CX
+	MOVQ 24(BX), R13
+	MOVQ R13, blocks-8(SP)
+	MOVQ R13, ahead-16(SP)
+	MOVQ R13, CX
 	SHLQ $6, CX
 	MOVQ CX, line-32(SP)
-	MOVQ 24(BX), CX
-	MOVQ CX, steps-8(SP)
-	MOVQ CX, ahead-16(SP)
-	MOVQ CX, R13
 	MOVQ 72(BX), CX
 	MOVQ CX, panels-40(SP)
 	MOVQ CX, aheadPanels-48(SP)
@@ -620,7 +619,7 @@ runs32AMX_ahead3_back:
 runs32AMX_next3_back:
 	JMP runs32AMX_step
 runs32AMX_begin0:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -637,7 +636,7 @@ runs32AMX_begin0:
 	MOVQ 40(BX), R15
 	JMP runs32AMX_begin0_back
 runs32AMX_begin1:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -654,7 +653,7 @@ runs32AMX_begin1:
 	MOVQ 40(BX), R15
 	JMP runs32AMX_begin1_back
 runs32AMX_begin2:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -671,7 +670,7 @@ runs32AMX_begin2:
 	MOVQ 40(BX), R15
 	JMP runs32AMX_begin2_back
 runs32AMX_ahead0:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -688,7 +687,7 @@ runs32AMX_ahead0:
 	MOVQ 40(BX), R15
 	JMP runs32AMX_ahead0_back
 runs32AMX_next0:
-	MOVQ steps-8(SP), R13
+	MOVQ blocks-8(SP), R13
 	MOVQ c+0(FP), BX
 	MOVQ dst-72(SP), CX
 	MOVQ 64(BX), BX
@@ -832,7 +831,7 @@ runs32AMX_next0_add:
 runs32AMX_next0_begun:
 	JMP runs32AMX_next0_back
 runs32AMX_ahead1:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -849,7 +848,7 @@ runs32AMX_ahead1:
 	MOVQ 40(BX), R15
 	JMP runs32AMX_ahead1_back
 runs32AMX_next1:
-	MOVQ steps-8(SP), R13
+	MOVQ blocks-8(SP), R13
 	MOVQ c+0(FP), BX
 	MOVQ dst-72(SP), CX
 	MOVQ 64(BX), BX
@@ -993,7 +992,7 @@ runs32AMX_next1_add:
 runs32AMX_next1_begun:
 	JMP runs32AMX_next1_back
 runs32AMX_ahead2:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -1010,7 +1009,7 @@ runs32AMX_ahead2:
 	MOVQ 40(BX), R15
 	JMP runs32AMX_ahead2_back
 runs32AMX_next2:
-	MOVQ steps-8(SP), R13
+	MOVQ blocks-8(SP), R13
 	MOVQ c+0(FP), BX
 	MOVQ dst-72(SP), CX
 	MOVQ 64(BX), BX
@@ -1154,7 +1153,7 @@ runs32AMX_next2_add:
 runs32AMX_next2_begun:
 	JMP runs32AMX_next2_back
 runs32AMX_ahead3:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -1171,7 +1170,7 @@ runs32AMX_ahead3:
 	MOVQ 40(BX), R15
 	JMP runs32AMX_ahead3_back
 runs32AMX_next3:
-	MOVQ steps-8(SP), R13
+	MOVQ blocks-8(SP), R13
 	MOVQ c+0(FP), BX
 	MOVQ dst-72(SP), CX
 	MOVQ 64(BX), BX
@@ -1379,13 +1378,12 @@ TEXT ·runs32mAMX(SB), NOSPLIT, $72-8
 	MOVQ R11, CX
 	SHLQ $4, CX
 	MOVQ CX, tile-24(SP)
-	MOVQ 24(BX), CX
+	MOVQ 24(BX), R13
+	MOVQ R13, blocks-8(SP)
+	MOVQ R13, ahead-16(SP)
+	MOVQ R13, CX
 	SHLQ $6, CX
 	MOVQ CX, line-32(SP)
-	MOVQ 24(BX), CX
-	MOVQ CX, steps-8(SP)
-	MOVQ CX, ahead-16(SP)
-	MOVQ CX, R13
 	MOVQ 72(BX), CX
 	MOVQ CX, panels-40(SP)
 	MOVQ CX, aheadPanels-48(SP)
@@ -1922,7 +1920,7 @@ runs32mAMX_ahead3_back:
 runs32mAMX_next3_back:
 	JMP runs32mAMX_step
 runs32mAMX_begin0:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -1939,7 +1937,7 @@ runs32mAMX_begin0:
 	MOVQ 40(BX), R15
 	JMP runs32mAMX_begin0_back
 runs32mAMX_begin1:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -1956,7 +1954,7 @@ runs32mAMX_begin1:
 	MOVQ 40(BX), R15
 	JMP runs32mAMX_begin1_back
 runs32mAMX_begin2:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -1973,7 +1971,7 @@ runs32mAMX_begin2:
 	MOVQ 40(BX), R15
 	JMP runs32mAMX_begin2_back
 runs32mAMX_ahead0:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -1990,7 +1988,7 @@ runs32mAMX_ahead0:
 	MOVQ 40(BX), R15
 	JMP runs32mAMX_ahead0_back
 runs32mAMX_next0:
-	MOVQ steps-8(SP), R13
+	MOVQ blocks-8(SP), R13
 	MOVQ c+0(FP), BX
 	MOVQ dst-72(SP), CX
 	MOVQ 64(BX), BX
@@ -2134,7 +2132,7 @@ runs32mAMX_next0_add:
 runs32mAMX_next0_begun:
 	JMP runs32mAMX_next0_back
 runs32mAMX_ahead1:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -2151,7 +2149,7 @@ runs32mAMX_ahead1:
 	MOVQ 40(BX), R15
 	JMP runs32mAMX_ahead1_back
 runs32mAMX_next1:
-	MOVQ steps-8(SP), R13
+	MOVQ blocks-8(SP), R13
 	MOVQ c+0(FP), BX
 	MOVQ dst-72(SP), CX
 	MOVQ 64(BX), BX
@@ -2295,7 +2293,7 @@ runs32mAMX_next1_add:
 runs32mAMX_next1_begun:
 	JMP runs32mAMX_next1_back
 runs32mAMX_ahead2:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -2312,7 +2310,7 @@ runs32mAMX_ahead2:
 	MOVQ 40(BX), R15
 	JMP runs32mAMX_ahead2_back
 runs32mAMX_next2:
-	MOVQ steps-8(SP), R13
+	MOVQ blocks-8(SP), R13
 	MOVQ c+0(FP), BX
 	MOVQ dst-72(SP), CX
 	MOVQ 64(BX), BX
@@ -2456,7 +2454,7 @@ runs32mAMX_next2_add:
 runs32mAMX_next2_begun:
 	JMP runs32mAMX_next2_back
 runs32mAMX_ahead3:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -2473,7 +2471,7 @@ runs32mAMX_ahead3:
 	MOVQ 40(BX), R15
 	JMP runs32mAMX_ahead3_back
 runs32mAMX_next3:
-	MOVQ steps-8(SP), R13
+	MOVQ blocks-8(SP), R13
 	MOVQ c+0(FP), BX
 	MOVQ dst-72(SP), CX
 	MOVQ 64(BX), BX
@@ -2994,14 +2992,12 @@ TEXT ·runs16AMX(SB), NOSPLIT, $72-8
 	MOVQ R11, CX
 	SHLQ $4, CX
 	MOVQ CX, tile-24(SP)
-	MOVQ 24(BX), CX
+	MOVQ 24(BX), R13
+	MOVQ R13, blocks-8(SP)
+	MOVQ R13, ahead-16(SP)
+	MOVQ R13, CX
 	SHLQ $6, CX
 	MOVQ CX, line-32(SP)
-	MOVQ 24(BX), CX
-	SHLQ $1, CX
-	MOVQ CX, steps-8(SP)
-	MOVQ CX, ahead-16(SP)
-	MOVQ CX, R13
 	MOVQ 72(BX), CX
 	MOVQ CX, panels-40(SP)
 	MOVQ CX, aheadPanels-48(SP)
@@ -3030,7 +3026,7 @@ TEXT ·runs16AMX(SB), NOSPLIT, $72-8
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1f; BYTE $0x10; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 16(R15)(R11*1), T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T3
 	ADDQ $256, DI
-	SUBQ $2, ahead-16(SP)
+	DECQ ahead-16(SP)
 	LEAQ 64(R15), R15
 	JZ runs16AMX_begin1
 runs16AMX_begin1_back:
@@ -3195,7 +3191,7 @@ runs16AMX_step:
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
 	ADDQ $256, DI
-	SUBQ $2, ahead-16(SP)
+	DECQ ahead-16(SP)
 	LEAQ 64(R15), R15
 	JZ runs16AMX_ahead0
 runs16AMX_ahead0_back:
@@ -3272,7 +3268,7 @@ runs16AMX_ahead0_back:
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
-	SUBQ $2, R13
+	DECQ R13
 	JZ runs16AMX_next1
 runs16AMX_next1_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xe0 // TDPBSSD T2, T0, T4
@@ -3342,7 +3338,7 @@ runs16AMX_next1_back:
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
 	ADDQ $256, DI
-	SUBQ $2, ahead-16(SP)
+	DECQ ahead-16(SP)
 	LEAQ 64(R15), R15
 	JZ runs16AMX_ahead2
 runs16AMX_ahead2_back:
@@ -3419,12 +3415,12 @@ runs16AMX_ahead2_back:
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
-	SUBQ $2, R13
+	DECQ R13
 	JZ runs16AMX_next3
 runs16AMX_next3_back:
 	JMP runs16AMX_step
 runs16AMX_begin1:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -3441,7 +3437,7 @@ runs16AMX_begin1:
 	MOVQ 40(BX), R15
 	JMP runs16AMX_begin1_back
 runs16AMX_ahead0:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -3458,7 +3454,7 @@ runs16AMX_ahead0:
 	MOVQ 40(BX), R15
 	JMP runs16AMX_ahead0_back
 runs16AMX_next1:
-	MOVQ steps-8(SP), R13
+	MOVQ blocks-8(SP), R13
 	MOVQ c+0(FP), BX
 	MOVQ dst-72(SP), CX
 	MOVQ 64(BX), BX
@@ -3602,7 +3598,7 @@ runs16AMX_next1_add:
 runs16AMX_next1_begun:
 	JMP runs16AMX_next1_back
 runs16AMX_ahead2:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -3619,7 +3615,7 @@ runs16AMX_ahead2:
 	MOVQ 40(BX), R15
 	JMP runs16AMX_ahead2_back
 runs16AMX_next3:
-	MOVQ steps-8(SP), R13
+	MOVQ blocks-8(SP), R13
 	MOVQ c+0(FP), BX
 	MOVQ dst-72(SP), CX
 	MOVQ 64(BX), BX
@@ -3913,14 +3909,12 @@ TEXT ·runs16mAMX(SB), NOSPLIT, $72-8
 	MOVQ R11, CX
 	SHLQ $4, CX
 	MOVQ CX, tile-24(SP)
-	MOVQ 24(BX), CX
+	MOVQ 24(BX), R13
+	MOVQ R13, blocks-8(SP)
+	MOVQ R13, ahead-16(SP)
+	MOVQ R13, CX
 	SHLQ $6, CX
 	MOVQ CX, line-32(SP)
-	MOVQ 24(BX), CX
-	SHLQ $1, CX
-	MOVQ CX, steps-8(SP)
-	MOVQ CX, ahead-16(SP)
-	MOVQ CX, R13
 	MOVQ 72(BX), CX
 	MOVQ CX, panels-40(SP)
 	MOVQ CX, aheadPanels-48(SP)
@@ -3949,7 +3943,7 @@ TEXT ·runs16mAMX(SB), NOSPLIT, $72-8
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1f; BYTE $0x10; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 16(R15)(R11*1), T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T3
 	ADDQ $256, DI
-	SUBQ $2, ahead-16(SP)
+	DECQ ahead-16(SP)
 	LEAQ 64(R15), R15
 	JZ runs16mAMX_begin1
 runs16mAMX_begin1_back:
@@ -4183,7 +4177,7 @@ runs16mAMX_step:
 	VMULPS.BCST 32(R10)(R12*1), Z3, Z3
 	VFNMADD231PS Z3, Z14, Z31
 	ADDQ $256, DI
-	SUBQ $2, ahead-16(SP)
+	DECQ ahead-16(SP)
 	LEAQ 64(R15), R15
 	JZ runs16mAMX_ahead0
 runs16mAMX_ahead0_back:
@@ -4329,7 +4323,7 @@ runs16mAMX_ahead0_back:
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
-	SUBQ $2, R13
+	DECQ R13
 	JZ runs16mAMX_next1
 runs16mAMX_next1_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xe0 // TDPBSSD T2, T0, T4
@@ -4468,7 +4462,7 @@ runs16mAMX_next1_back:
 	VMULPS.BCST 32(R10)(R12*1), Z3, Z3
 	VFNMADD231PS Z3, Z14, Z31
 	ADDQ $256, DI
-	SUBQ $2, ahead-16(SP)
+	DECQ ahead-16(SP)
 	LEAQ 64(R15), R15
 	JZ runs16mAMX_ahead2
 runs16mAMX_ahead2_back:
@@ -4614,12 +4608,12 @@ runs16mAMX_ahead2_back:
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
-	SUBQ $2, R13
+	DECQ R13
 	JZ runs16mAMX_next3
 runs16mAMX_next3_back:
 	JMP runs16mAMX_step
 runs16mAMX_begin1:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -4636,7 +4630,7 @@ runs16mAMX_begin1:
 	MOVQ 40(BX), R15
 	JMP runs16mAMX_begin1_back
 runs16mAMX_ahead0:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -4653,7 +4647,7 @@ runs16mAMX_ahead0:
 	MOVQ 40(BX), R15
 	JMP runs16mAMX_ahead0_back
 runs16mAMX_next1:
-	MOVQ steps-8(SP), R13
+	MOVQ blocks-8(SP), R13
 	MOVQ c+0(FP), BX
 	MOVQ dst-72(SP), CX
 	MOVQ 64(BX), BX
@@ -4797,7 +4791,7 @@ runs16mAMX_next1_add:
 runs16mAMX_next1_begun:
 	JMP runs16mAMX_next1_back
 runs16mAMX_ahead2:
-	MOVQ steps-8(SP), BX
+	MOVQ blocks-8(SP), BX
 	MOVQ BX, ahead-16(SP)
 	SUBQ line-32(SP), R15
 	DECQ aheadPanels-48(SP)
@@ -4814,7 +4808,7 @@ runs16mAMX_ahead2:
 	MOVQ 40(BX), R15
 	JMP runs16mAMX_ahead2_back
 runs16mAMX_next3:
-	MOVQ steps-8(SP), R13
+	MOVQ blocks-8(SP), R13
 	MOVQ c+0(FP), BX
 	MOVQ dst-72(SP), CX
 	MOVQ 64(BX), BX

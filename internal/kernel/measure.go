@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -52,12 +53,7 @@ func (t *product) describe() Work {
 		}
 		w.Bytes += int64(j.W.panels()) * int64(j.W.panelBytes)
 		ops := 2 * int64(j.rows()) * int64(j.W.Rows) * int64(j.W.Cols)
-		w.Ops += ops
-		if b := busy(j.W, j.rows()); b > 0 {
-			w.Busy += b
-		} else {
-			w.Busy += ops
-		}
+		w.Ops, w.Busy = w.Ops+ops, w.Busy+cmp.Or(busy(j.W, j.rows()), ops)
 		w.Floats = w.Floats || j.W.form.bits == 0
 	}
 	return w

@@ -72,7 +72,7 @@ func unpackAMX(f form) {
 //
 // Registers:
 //
-//	AX scales   SI, R8, R9, R10 rows 0, 4, 8, 12 at the step's block   R11, R12 row strides   DX 64   R13 steps left of the run
+//	AX scales   SI, R8, R9, R10 rows 0, 4, 8, 12 at the step's block   R11, R12 row strides   DX 64   R13 blocks left of the run
 //	R15, DI rows and codes of the third step behind   R14 products   BX, CX for the moment
 //	Z15, Z14 scale, offset   Z13, Z12 magic, as integer and negative   Z16+r sums of row r
 //
@@ -80,25 +80,20 @@ func unpackAMX(f form) {
 func runsAMX(f form) {
 	name := "runs" + runsName(f) + "AMX"
 	fmt.Fprintf(&out, "\n// func %s\nTEXT ·%s(SB), NOSPLIT, $72-8\n", name, name)
-	steps := 32 / f.group // of a block
 	p("MOVQ c+0(FP), BX")
 	p("LEAQ ·tileShapes%d(SB), CX", f.group)
 	tileConfig()
-	p("MOVQ %d(BX), R11", callStride)
+	p("MOVQ %d(BX), R11", callXStride)
 	p("LEAQ (R11)(R11*2), R12")
 	p("MOVQ R11, CX")
 	p("SHLQ $4, CX")
 	p("MOVQ CX, tile-24(SP)")
-	p("MOVQ %d(BX), CX", callBlocks)
+	p("MOVQ %d(BX), R13", callBlocks)
+	p("MOVQ R13, blocks-8(SP)")
+	p("MOVQ R13, ahead-16(SP)") // blocks left of the run that the third step behind is in
+	p("MOVQ R13, CX")
 	p("SHLQ $6, CX")
 	p("MOVQ CX, line-32(SP)")
-	p("MOVQ %d(BX), CX", callBlocks)
-	if steps == 2 {
-		p("SHLQ $1, CX")
-	}
-	p("MOVQ CX, steps-8(SP)")
-	p("MOVQ CX, ahead-16(SP)") // steps left of the run that the third step behind is in
-	p("MOVQ CX, R13")
 	p("MOVQ %d(BX), CX", callPanels)
 	p("MOVQ CX, panels-40(SP)")
 	p("MOVQ CX, aheadPanels-48(SP)")
@@ -149,17 +144,17 @@ const lag = 3
 
 // Where kernel.tileCall has what.
 const (
-	callCodes    = 8
-	callScales   = 16
-	callBlocks   = 24
-	callX        = 40
-	callStride   = 48
-	callDst      = 56
-	callRows     = 64 // dst's stride
-	callPanels   = 72
-	callTiles    = 80
-	callProducts = 88
-	callFresh    = 96
+	callCodes     = 8
+	callScales    = 16
+	callBlocks    = 24
+	callX         = 40
+	callXStride   = 48
+	callDst       = 56
+	callDstStride = 64
+	callPanels    = 72
+	callTiles     = 80
+	callProducts  = 88
+	callFresh     = 96
 )
 
 // runsName is that of the kernel for runs of a form: forms differ in how they are packed, but hardly behind unpackAMX.
@@ -171,14 +166,15 @@ func runsName(f form) string {
 	return name
 }
 
+// inBlock is which group of its block a step has, endsBlock whether the last.
+func (f form) inBlock(step int) int { return step % (32 / f.group) }
+
+func (f form) endsBlock(step int) bool { return f.inBlock(step) == 32/f.group-1 }
+
 // loadAMX loads what a step multiplies.
 func loadAMX(f form, step int) {
-	at := 0
-	if f.group == 16 {
-		at = 16 * (step % 2)
-	}
 	tileZero(4 + step%4)
-	tileLoad(step%2, "R15", "R11", at)
+	tileLoad(step%2, "R15", "R11", f.group*f.inBlock(step))
 	tileLoad(2+step%2, "DI", "DX", 0)
 }
 
@@ -190,10 +186,6 @@ func stepAMX(f form, step int) {
 	p("VMOVUPS (AX), Z15")
 	if f.offset {
 		p("VMOVUPS 64(AX), Z14")
-	}
-	sub := 0
-	if f.group == 16 {
-		sub = step % 2
 	}
 	for r := range 16 {
 		if r == 4 {
@@ -211,7 +203,7 @@ func stepAMX(f form, step int) {
 		}
 		p("VMULPS.BCST %s, Z15, Z%d", rowAt(lineScale, r), 4+r%4)
 		p("VFMADD231PS Z%d, Z%d, Z%d", 4+r%4, r%4, 16+r)
-		f.addOffset(sub, r, 14, r%4, 16+r)
+		f.addOffset(f.inBlock(step), r, 14, r%4, 16+r)
 	}
 }
 
@@ -219,23 +211,17 @@ func stepAMX(f form, step int) {
 // follows, for the same rows; after the last panel the first, for the next 16 rows; after these, whose products nobody wants, all
 // begins again.
 func aheadAMX(name string, f form, step int) func() {
-	switch {
-	case f.group == 16 && step%2 == 0:
-		p("ADDQ $256, DI")
+	p("ADDQ $%d, DI", 16*f.group)
+	if !f.endsBlock(step) {
 		return func() {}
-	case f.group == 16:
-		p("ADDQ $256, DI")
-		p("SUBQ $2, ahead-16(SP)")
-	default:
-		p("ADDQ $512, DI")
-		p("DECQ ahead-16(SP)")
 	}
+	p("DECQ ahead-16(SP)")
 	p("LEAQ 64(R15), R15") // leaves the flags
 	p("JZ %s", name)
 	label("%s_back", name)
 	return func() {
 		label("%s", name)
-		p("MOVQ steps-8(SP), BX")
+		p("MOVQ blocks-8(SP), BX")
 		p("MOVQ BX, ahead-16(SP)")
 		p("SUBQ line-32(SP), R15")
 		p("DECQ aheadPanels-48(SP)")
@@ -257,25 +243,21 @@ func aheadAMX(name string, f form, step int) func() {
 // nextAMX goes on to the next step, and returns what is done where a run ends: its sums go to dst.
 func nextAMX(name, kernel string, f form, step int) func() {
 	p("ADDQ $128, AX")
-	if f.group == 16 && step%2 == 0 {
+	if !f.endsBlock(step) {
 		return func() {}
 	}
 	for _, base := range bases {
 		p("ADDQ DX, %s", base)
 	}
-	if f.group == 16 {
-		p("SUBQ $2, R13")
-	} else {
-		p("DECQ R13")
-	}
+	p("DECQ R13")
 	p("JZ %s", name)
 	label("%s_back", name)
 	return func() {
 		label("%s", name)
-		p("MOVQ steps-8(SP), R13")
+		p("MOVQ blocks-8(SP), R13")
 		p("MOVQ c+0(FP), BX")
 		p("MOVQ dst-72(SP), CX")
-		p("MOVQ %d(BX), BX", callRows)
+		p("MOVQ %d(BX), BX", callDstStride)
 		for r := range 16 {
 			p("VMOVUPS Z%d, (CX)", 16+r)
 			if r < 15 {
@@ -291,7 +273,7 @@ func nextAMX(name, kernel string, f form, step int) func() {
 		p("MOVQ CX, panels-40(SP)")
 		p("SHLQ $6, CX")
 		p("SUBQ CX, dst-72(SP)")
-		p("MOVQ %d(BX), CX", callRows)
+		p("MOVQ %d(BX), CX", callDstStride)
 		p("SHLQ $4, CX")
 		p("ADDQ CX, dst-72(SP)")
 		p("MOVQ %d(BX), AX", callScales)
@@ -313,7 +295,7 @@ func sumsAMX(name string) {
 	p("MOVQ c+0(FP), BX")
 	p("MOVQ dst-72(SP), CX")
 	p("CMPQ %d(BX), $0", callFresh)
-	p("MOVQ %d(BX), BX", callRows)
+	p("MOVQ %d(BX), BX", callDstStride)
 	p("JEQ %s_add", name)
 	for r := range 16 {
 		p("VPXORD Z%d, Z%d, Z%d", 16+r, 16+r, 16+r)
