@@ -89,7 +89,7 @@ type Engine struct {
 // New starts an engine. The pool must not be used by others while it runs.
 func New(m model.Model, c model.Config, pool *kernel.Pool, o Options) (*Engine, error) {
 	o = o.withDefaults(c)
-	layout := kernel.CacheLayout{KVHeads: c.KVHeads, HeadDim: c.HeadDim, BlockTokens: BlockTokens, Type: o.CacheType}
+	layout := kernel.NewCacheLayout(c.KVHeads, c.HeadDim, BlockTokens, o.CacheType)
 	count := (o.Tokens + BlockTokens - 1) / BlockTokens
 	cache, err := kv.NewCache(layout, c.Layers, count)
 	if err != nil {

@@ -75,7 +75,7 @@ func Megabytes(bytes int64) int64 { return (bytes + 1e6 - 1) / 1e6 }
 
 // tokenBytes is what one token's keys and values take.
 func tokenBytes(c model.Config, o *Options) int64 {
-	layout := kernel.CacheLayout{KVHeads: c.KVHeads, HeadDim: c.HeadDim, BlockTokens: BlockTokens, Type: o.CacheType}
+	layout := kernel.NewCacheLayout(c.KVHeads, c.HeadDim, BlockTokens, o.CacheType)
 	return int64(layout.TokenBytes()) * int64(c.Layers)
 }
 

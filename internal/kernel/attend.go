@@ -50,16 +50,21 @@ const maxBlock = 32
 // these are 48, and the tile with a block's keys and values just fills a first-level cache of 48 KiB.
 const tileFloats = 3072
 
+// tileFloatsInts is that of integers, of which more fit.
+const tileFloatsInts = 6144
+
 // widenFrom is how many queries make it worth to turn a block to float32 once, before all passes.
 const widenFrom = 12
 
 // attendScratch is the running state of a tile: n queries are rows times the heads of a group.
 type attendScratch struct {
 	q, acc       []float32 // [n][HeadDim]; q is scaled
+	ints         intScratch
 	sum          []float32 // [n][16], in interleaved parts
 	score        []float32 // [n][maxBlock]
 	most, shrink []float32 // [n]; shrink goes on to a multiple of 16
 	mask         []uint32  // [n] slots of the block that the query reads
+	whole        bool      // all of them, for all queries
 	k            []float32 // [HeadDim][BlockTokens] and
 	v            []float32 // [BlockTokens][HeadDim] of the block at hand, where they are widened for all queries
 	call         attendCall
@@ -82,6 +87,15 @@ type attendCall struct {
 	block       uintptr // BlockTokens
 	next        uintptr // how far behind k or v stands what kernels of f16 ask for meanwhile
 	wide        bool    // k and v are float32
+
+	// Of integers: see attend_ints.go.
+	scale    unsafe.Pointer // [n] float32, of queries, times 256
+	bias     unsafe.Pointer // [n][2]int32: -128 times the sum of upper bytes, and of both
+	weights  unsafe.Pointer
+	top      unsafe.Pointer // [n] float32: scale of weights, times 256
+	inverse  unsafe.Pointer // [n] float32 for the moment
+	shapes   unsafe.Pointer // of tiles
+	products unsafe.Pointer // [4096] bytes for the moment
 }
 
 // Attend runs a as one phase.
@@ -114,12 +128,15 @@ func (p *Pool) expect(a *Attention) {
 
 func (a *Attention) newScratch() attendScratch {
 	l := a.Layout
-	n := max(a.group(), tileFloats/l.HeadDim) // the most queries of a piece
+	n := max(a.group(), a.tileFloats()/l.HeadDim) // the most queries of a piece
 	wide := l.BlockTokens * l.HeadDim
 	t := attendScratch{
 		q: make([]float32, n*l.HeadDim), acc: make([]float32, n*l.HeadDim), sum: make([]float32, n*16),
 		score: make([]float32, n*maxBlock), most: make([]float32, n), shrink: make([]float32, (n+15)/16*16),
 		mask: make([]uint32, n), k: make([]float32, wide), v: make([]float32, wide),
+	}
+	if l.Type == CacheI16 {
+		t.ints = newIntScratch(n, l.HeadDim)
 	}
 	t.call = attendCall{sum: unsafe.Pointer(&t.sum[0]), most: unsafe.Pointer(&t.most[0]), mask: unsafe.Pointer(&t.mask[0]),
 		dim: uintptr(l.HeadDim), block: uintptr(l.BlockTokens)}
@@ -130,7 +147,14 @@ func (a *Attention) newScratch() attendScratch {
 func (a *Attention) group() int { return a.Heads / a.Layout.KVHeads }
 
 // tileRows is how many rows of a span are worked on together.
-func (a *Attention) tileRows() int { return max(1, tileFloats/(a.Layout.HeadDim*a.group())) }
+func (a *Attention) tileRows() int { return max(1, a.tileFloats()/(a.Layout.HeadDim*a.group())) }
+
+func (a *Attention) tileFloats() int {
+	if a.Layout.Type == CacheI16 {
+		return tileFloatsInts
+	}
+	return tileFloats
+}
 
 // cut makes the pieces: a tile of rows and a key head each, the longest work of a span first. Of few queries, whose time is that of
 // their keys and values, a piece has neighbouring key heads, so that it reads a block from end to end; not of the last spans, since
@@ -144,7 +168,7 @@ func (a *Attention) cut() {
 		for from := (s.Rows - 1) / rows * rows; from >= 0; from -= rows {
 			p := piece{s, from, min(from+rows, s.Rows), 0, 1, 0, group}
 			if i < len(a.Spans)-workers && p.queries() < widenFrom {
-				p.kvHeads = max(1, tileFloats/(a.Layout.HeadDim*p.queries()))
+				p.kvHeads = max(1, a.tileFloats()/(a.Layout.HeadDim*p.queries()))
 			}
 			for p.kvHead < a.Layout.KVHeads {
 				p.kvHeads = min(p.kvHeads, a.Layout.KVHeads-p.kvHead)
@@ -183,15 +207,7 @@ func (a *Attention) attend(p, next *piece, t *attendScratch) {
 	for b := a.firstBlock(p); b*size < end; b++ {
 		t.call.first = uintptr(max(0, a.oldest(s.Pos+p.from)-b*size))
 		t.call.many = uintptr(min(size, end-b*size)) - t.call.first
-		for r := range p.to - p.from {
-			pos := s.Pos + p.from + r
-			m := maskOf(max(0, a.oldest(pos)-b*size), min(size, pos+1-b*size))
-			for h := range p.kvHeads {
-				for g := range p.many {
-					t.mask[h*p.queries()+r*p.many+g] = m
-				}
-			}
-		}
+		a.masks(p, t, b)
 		if (b+1)*size < end {
 			a.block(p, p, t, s.Table[b], s.Table[b+1])
 		} else {
@@ -215,6 +231,25 @@ func (a *Attention) attend(p, next *piece, t *attendScratch) {
 	}
 }
 
+// masks says what the queries read of block b.
+func (a *Attention) masks(p *piece, t *attendScratch, b int) {
+	s, size := p.span, a.Layout.BlockTokens
+	first, last := s.Pos+p.from, s.Pos+p.to-1
+	whole := a.oldest(last) <= b*size && first >= (b+1)*size-1
+	if whole && t.whole {
+		return
+	}
+	t.whole = whole
+	for r := range p.to - p.from {
+		m := maskOf(max(0, a.oldest(first+r)-b*size), min(size, first+r+1-b*size))
+		for h := range p.kvHeads {
+			for g := range p.many {
+				t.mask[h*p.queries()+r*p.many+g] = m
+			}
+		}
+	}
+}
+
 func (a *Attention) firstBlock(p *piece) int {
 	return a.oldest(p.span.Pos+p.from) / a.Layout.BlockTokens
 }
@@ -230,6 +265,10 @@ func (a *Attention) begin(p *piece, t *attendScratch) {
 		}
 	}
 	Scale(t.q[:n*dim], a.Scale)
+	if a.Layout.Type == CacheI16 {
+		t.ints.take(t.q[:n*dim], dim)
+	}
+	t.whole = false
 	clear(t.acc[:n*dim])
 	clear(t.sum[:n*16])
 	for i := range n {
@@ -269,6 +308,10 @@ func (a *Attention) oldest(pos int) int {
 // block adds the call's slots of one block to the piece's running softmax: the keys of all its heads, then the values, as they lie
 // there. Next comes another block, after, of piece next.
 func (a *Attention) block(p, next *piece, t *attendScratch, block, after int32) {
+	if a.Layout.Type == CacheI16 {
+		a.blockInts(p, next, t, block, after)
+		return
+	}
 	c, n, dim := &t.call, p.queries(), a.Layout.HeadDim
 	c.wide = a.Layout.Type == CacheQ8 || n >= widenFrom
 	c.n = uintptr(n)
@@ -280,12 +323,7 @@ func (a *Attention) block(p, next *piece, t *attendScratch, block, after int32) 
 		}
 		scores(c)
 	}
-	c.n, c.score, c.shrink = uintptr(p.kvHeads*n), unsafe.Pointer(&t.score[0]), unsafe.Pointer(&t.shrink[0])
-	if a.SoftCap > 0 {
-		SoftCap(t.score[:c.n*maxBlock], a.SoftCap)
-	}
-	soften(c)
-	c.n = uintptr(n)
+	a.soften(p, t)
 	for h := range p.kvHeads {
 		c.v, c.next = a.open(p, next, block, after, p.kvHeads+h)
 		c.score, c.shrink, c.acc = unsafe.Pointer(&t.score[h*n*maxBlock]), unsafe.Pointer(&t.shrink[h*n]), unsafe.Pointer(&t.acc[h*n*dim])
@@ -294,6 +332,17 @@ func (a *Attention) block(p, next *piece, t *attendScratch, block, after int32) 
 		}
 		mix(c)
 	}
+}
+
+// soften does the softmax of all heads' scores.
+func (a *Attention) soften(p *piece, t *attendScratch) {
+	c, n := &t.call, p.queries()
+	c.n, c.score, c.shrink = uintptr(p.kvHeads*n), unsafe.Pointer(&t.score[0]), unsafe.Pointer(&t.shrink[0])
+	if a.SoftCap > 0 {
+		SoftCap(t.score[:c.n*maxBlock], a.SoftCap)
+	}
+	soften(c)
+	c.n = uintptr(n)
 }
 
 // open is where unit u of a piece's block stands, and how far behind it the unit that is read next.

@@ -164,7 +164,7 @@ func BenchmarkAnswers(b *testing.B) {
 	}{{"135M", 9, 3, 64, 16, 16, 127}, {"0.5B", 14, 2, 64, 16, 16, 127}, {"135Mserver", 9, 3, 64, 16, 220, 350}, {"0.5Bserver", 14, 2, 64, 16, 220, 284}, {"8B", 32, 8, 128, 16, 16, 127},
 		{"135Mlong", 9, 3, 64, 1, 4000, 4000}, {"0.5Blong", 14, 2, 64, 1, 4000, 4000}, {"MHA", 8, 8, 64, 16, 16, 127}} {
 		for _, layers := range []int{1, 30} {
-			for _, kind := range []CacheType{CacheF16, CacheQ8} {
+			for _, kind := range []CacheType{CacheF16, CacheQ8, CacheI16} {
 				b.Run(fmt.Sprintf("%s/%s/layers=%d", c.name, kind, layers), func(b *testing.B) {
 					pool := NewPool(1)
 					defer pool.Close()

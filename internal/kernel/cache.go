@@ -12,14 +12,10 @@ type CacheType uint8
 const (
 	CacheF16 CacheType = iota // half precision
 	CacheQ8                   // 8-bit integers, one float32 scale a token and head
+	CacheI16                  // 16-bit integers likewise; see attend_ints.go
 )
 
-func (t CacheType) String() string {
-	if t == CacheQ8 {
-		return "q8"
-	}
-	return "f16"
-}
+func (t CacheType) String() string { return [...]string{"f16", "q8", "i16"}[t] }
 
 // CacheLayout is how one layer's keys and values lie in its arena. Block b takes bytes
 // [b·BlockBytes, (b+1)·BlockBytes): keys [KVHeads], then values [KVHeads]. Of one head they are
@@ -27,15 +23,28 @@ func (t CacheType) String() string {
 //	F16  keys [HeadDim][BlockTokens], so that a query meets many keys at once; values [BlockTokens][HeadDim]
 //	Q8   keys [BlockTokens] float32 scales and [HeadDim][BlockTokens] integers; values [BlockTokens] of a
 //	     float32 scale and HeadDim integers
+//	I16  both [BlockTokens] float32 scales and two planes of bytes: keys [HeadDim/4][BlockTokens][4] upper, then lower ones; values
+//	     [BlockTokens/4][HeadDim][4] lower, then upper ones
 type CacheLayout struct {
 	KVHeads, HeadDim int
 	BlockTokens      int // at most 32
 	Type             CacheType
 }
 
+// NewCacheLayout is that of the type, or, in place of half precision, of integers of 16 bits, where attention is faster for them.
+func NewCacheLayout(kvHeads, headDim, blockTokens int, t CacheType) CacheLayout {
+	if t == CacheF16 && attendsInts() && headDim%intsDims == 0 && headDim <= maxIntsDim && blockTokens == maxBlock {
+		t = CacheI16
+	}
+	return CacheLayout{KVHeads: kvHeads, HeadDim: headDim, BlockTokens: blockTokens, Type: t}
+}
+
 func (l CacheLayout) rowBytes() int {
-	if l.Type == CacheQ8 {
+	switch l.Type {
+	case CacheQ8:
 		return 4 + (l.HeadDim+3)/4*4
+	case CacheI16:
+		return 4 + 2*l.HeadDim
 	}
 	return 2 * l.HeadDim
 }
@@ -71,6 +80,11 @@ func halves(b []byte) []uint16 { return unsafe.Slice((*uint16)(unsafe.Pointer(&b
 func (l CacheLayout) Store(arena []byte, block int32, slot int, k, v []float32) {
 	for h := range l.KVHeads {
 		key, value := k[h*l.HeadDim:][:l.HeadDim], v[h*l.HeadDim:][:l.HeadDim]
+		if l.Type == CacheI16 {
+			storeKeyInts(l.ints(arena, block, false, h), slot, key)
+			storeValueInts(l.ints(arena, block, true, h), slot, value)
+			continue
+		}
 		if l.Type == CacheQ8 {
 			row := l.value(arena, block, h, slot)
 			quantizeQ8(row, row[4:], 1, value)
@@ -110,6 +124,11 @@ func quantizeQ8(scale, codes []byte, stride int, x []float32) {
 // CopySlots copies the first slots of block from to block to, in one layer's arena.
 func (l CacheLayout) CopySlots(arena []byte, to, from int32, slots int) {
 	for h := range l.KVHeads {
+		if l.Type == CacheI16 {
+			copyKeyInts(l.ints(arena, to, false, h), l.ints(arena, from, false, h), slots)
+			copyValueInts(l.ints(arena, to, true, h), l.ints(arena, from, true, h), slots)
+			continue
+		}
 		n := slots * l.rowBytes()
 		copy(arena[l.at(to, true, h):][:n], arena[l.at(from, true, h):])
 		size, rows := 2, l.HeadDim // of a key's number, and how many there are of each token
@@ -166,4 +185,66 @@ func fromF16Generic(dst []float32, x []uint16) {
 	for i := range dst {
 		dst[i] = FromF16(x[i])
 	}
+}
+
+// planes are a block's keys of one head, or its values: see attend_ints.go.
+type planes struct {
+	scales *[maxBlock]float32
+	first  []int8 // upper bytes of keys, lower ones of values
+	second []int8
+}
+
+// planesAt are those at p.
+func planesAt(p unsafe.Pointer, dim int) planes {
+	n := maxBlock * dim
+	codes := unsafe.Slice((*int8)(unsafe.Add(p, 4*maxBlock)), 2*n)
+	return planes{(*[maxBlock]float32)(p), codes[:n:n], codes[n:]}
+}
+
+func (l CacheLayout) ints(arena []byte, block int32, value bool, head int) planes {
+	part := arena[l.at(block, value, head):][:maxBlock*l.rowBytes()]
+	return planesAt(unsafe.Pointer(&part[0]), l.HeadDim)
+}
+
+func storeKeyInts(to planes, slot int, key []float32) {
+	var high, low [maxIntsDim]int8
+	n := len(key)
+	to.scales[slot] = split16Row(high[:n], low[:n], key).scale
+	for d := 0; d < n; d += 4 {
+		at := d*maxBlock + 4*slot
+		copy(to.first[at:at+4], high[d:])
+		copy(to.second[at:at+4], low[d:])
+	}
+}
+
+func storeValueInts(to planes, slot int, value []float32) {
+	var high, low [maxIntsDim]int8
+	n := len(value)
+	to.scales[slot] = split16Row(high[:n], low[:n], value).scale
+	at := slot / 4 * 4 * n
+	placeBytes(to.first[at:at+4*n], low[:n], slot%4)
+	placeBytes(to.second[at:at+4*n], high[:n], slot%4)
+}
+
+// placeBytesGeneric puts codes in to, [len(codes)][4], as the one of a slot.
+func placeBytesGeneric(to, codes []int8, slot int) {
+	for i, v := range codes {
+		to[4*i+slot] = v
+	}
+}
+
+func copyKeyInts(to, from planes, slots int) {
+	copy(to.scales[:slots], from.scales[:])
+	for at := 0; at < len(from.first); at += 4 * maxBlock {
+		copy(to.first[at:at+4*slots], from.first[at:])
+		copy(to.second[at:at+4*slots], from.second[at:])
+	}
+}
+
+// copyValueInts copies fours of slots: what stands behind the last one is nobody's yet.
+func copyValueInts(to, from planes, slots int) {
+	copy(to.scales[:slots], from.scales[:])
+	n := (slots + 3) / 4 * len(from.first) / (maxBlock / 4)
+	copy(to.first[:n], from.first)
+	copy(to.second[:n], from.second)
 }

@@ -14,6 +14,7 @@ var (
 	useAVX2   = hasAVX2() && trial(dotAVX2)
 	useAVX512 = useAVX2 && hasAVX512() && trial(dotAVX512)
 	useTiles  = useAVX512 && hasTiles() && tryForms(dotTilesAlone, 256, tileHeight) == "" && tilesPay()
+	useInts   = useAVX512 && hasInts()
 )
 
 func hasAVX2() bool { return cpu.X86.HasAVX2 && cpu.X86.HasFMA && hasF16C() }

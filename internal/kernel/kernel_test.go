@@ -391,7 +391,8 @@ func TestAttentionIsSoftmaxOfScoresTimesValues(t *testing.T) {
 		heads, kv, dim   int
 		window           int
 		softCap, maxNMSE float32
-	}{{CacheF16, 6, 2, 64, 0, 0, 1e-6}, {CacheF16, 4, 4, 16, 20, 0, 1e-6}, {CacheF16, 2, 1, 12, 0, 5, 1e-6}, {CacheQ8, 6, 2, 64, 0, 0, 2e-4}} {
+	}{{CacheF16, 6, 2, 64, 0, 0, 1e-6}, {CacheF16, 4, 4, 16, 20, 0, 1e-6}, {CacheF16, 2, 1, 12, 0, 5, 1e-6}, {CacheQ8, 6, 2, 64, 0, 0, 2e-4},
+		{CacheI16, 6, 2, 64, 0, 0, 3e-8}, {CacheI16, 3, 3, 128, 20, 0, 3e-8}, {CacheI16, 12, 1, 256, 0, 5, 3e-8}} {
 		const tokens = 100
 		l := CacheLayout{KVHeads: c.kv, HeadDim: c.dim, BlockTokens: 32, Type: c.kind}
 		arena := make([]byte, 5*l.BlockBytes())
@@ -433,8 +434,11 @@ func TestCopiedSlotsAttendAsTheOriginals(t *testing.T) {
 	rng := rand.New(rand.NewPCG(21, 22))
 	pool := NewPool(1)
 	defer pool.Close()
-	for _, kind := range []CacheType{CacheF16, CacheQ8} {
+	for _, kind := range []CacheType{CacheF16, CacheQ8, CacheI16} {
 		for _, dim := range []int{12, 64} {
+			if kind == CacheI16 && dim%intsDims != 0 {
+				continue
+			}
 			const tokens = 40
 			l := CacheLayout{KVHeads: 2, HeadDim: dim, BlockTokens: 32, Type: kind}
 			arena := make([]byte, 4*l.BlockBytes())

@@ -79,7 +79,7 @@ func unpackAMX(f form) {
 // Tiles 0, 1 are rows, 2, 3 codes, 4 to 7 products, of every second and every fourth step.
 func runsAMX(f form) {
 	name := "runs" + runsName(f) + "AMX"
-	fmt.Fprintf(&out, "\n// func %s\nTEXT ·%s(SB), NOSPLIT, $72-8\n", name, name)
+	frame(name, 72)
 	p("MOVQ c+0(FP), BX")
 	p("LEAQ ·tileShapes%d(SB), CX", f.group)
 	tileConfig()
@@ -330,6 +330,12 @@ func tileDot(to, rows, codes int) {
 	word(text, 0xc4, 0xe2, 0x03|^byte(codes)&15<<3, 0x5e, 0xc0|byte(to)<<3|byte(rows))
 }
 
+// tileDotUnsigned has rows without a sign.
+func tileDotUnsigned(to, rows, codes int) {
+	text := fmt.Sprintf("TDPBUSD T%d, T%d, T%d", codes, rows, to)
+	word(text, 0xc4, 0xe2, 0x01|^byte(codes)&15<<3, 0x5e, 0xc0|byte(to)<<3|byte(rows))
+}
+
 func tileLoad(to int, base, stride string, off int) {
 	tileMove(fmt.Sprintf("TILELOADD %d(%s)(%s*1), T%d", off, base, stride, to), 3, to, base, stride, off)
 }
@@ -340,7 +346,7 @@ func tileStore(from int, base, stride string, off int) {
 
 // tileMove encodes an operand in memory, with a displacement of 4 bytes; prefix is 2 for F3, 3 for F2.
 func tileMove(text string, prefix byte, tile int, base, index string, off int) {
-	numbers := map[string]byte{"DX": 2, "DI": 7, "R11": 11, "R14": 14, "R15": 15}
+	numbers := map[string]byte{"DX": 2, "BX": 3, "SI": 6, "DI": 7, "R9": 9, "R10": 10, "R11": 11, "R12": 12, "R13": 13, "R14": 14, "R15": 15}
 	b, i := numbers[base], numbers[index]
 	extend := 0xe2 ^ i>>3<<6 ^ b>>3<<5
 	word(text, 0xc4, extend, 0x78|prefix, 0x4b, 0x84|byte(tile)<<3, i&7<<3|b&7,
@@ -394,6 +400,7 @@ func tiles() {
 			runsAMX(f)
 		}
 	}
+	intAttention()
 	text("releaseAMX", 0)
 	tileRelease()
 	p("RET")

@@ -133,6 +133,11 @@ func text(name string, args int) {
 	fmt.Fprintf(&out, "\n// func %s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", name, name, args)
 }
 
+// frame begins a kernel that is given a pointer, with so many bytes of its own.
+func frame(name string, bytes int) {
+	fmt.Fprintf(&out, "\n// func %s\nTEXT ·%s(SB), NOSPLIT, $%d-8\n", name, name, bytes)
+}
+
 // loadCall reads kernel.dotCall.
 func loadCall() {
 	p("MOVQ c+0(FP), AX")
