@@ -7,60 +7,78 @@ import (
 	"strings"
 )
 
-// exp replaces each register x of several by e^x: the operations of kernel.exp32, in its order. n, t and mask are registers
-// it may use. Several chains at a time keep the processor busy while each waits for its last operation. Constants are
-// in memory for AVX2, and for AVX-512, whose masks are K registers, where expConstants puts them.
-func exp(v string, x, n, t, mask []int) {
-	wide := v == "Z"
-	constant := func(name string) string {
-		if wide {
-			return fmt.Sprintf("Z%d", 16+slices.Index(expNames, name))
-		}
-		return "·" + name + "(SB)"
+// expNames are the constants that exp needs; expTerms those of kernel.exp32, of which the last two are one.
+var (
+	expNames = []string{"expLow", "expHigh", "log2e", "toInteger", "ln2High", "ln2Low", "exp6", "exp5", "exp4", "exp3", "exp2", "one"}
+	expTerms = []string{"exp6", "exp5", "exp4", "exp3", "exp2", "one", "one"}
+)
+
+// expConstant is an operand: in memory for AVX2, and for AVX-512 where expConstants puts it.
+func expConstant(v, name string) string {
+	if v == "Z" {
+		return fmt.Sprintf("Z%d", 16+slices.Index(expNames, name))
 	}
-	each := func(format string, pick func(i int) []any) {
-		for i := range x {
-			p(strings.ReplaceAll(format, "V%", v+"%"), pick(i)...)
-		}
-	}
-	if wide {
-		each("VCMPPS $0x11, "+constant("expLow")+", V%d, K%d", func(i int) []any { return []any{x[i], mask[i]} }) // x < low: 0 in the end
-		each("VMINPS V%d, "+constant("expHigh")+", V%d", func(i int) []any { return []any{x[i], x[i]} })          // keeps a NaN of x
-	} else {
-		each("VCMPPS $0x11, "+constant("expLow")+", V%d, V%d", func(i int) []any { return []any{x[i], mask[i]} })
-		each("VMOVUPS "+constant("expHigh")+", V%d", func(i int) []any { return []any{n[i]} })
-		each("VMINPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], n[i], x[i]} })
-	}
-	round := map[bool]string{true: "VRNDSCALEPS", false: "VROUNDPS"}[wide]
-	each("VMULPS "+constant("log2e")+", V%d, V%d", func(i int) []any { return []any{x[i], n[i]} })
-	each(round+" $0, V%d, V%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VMULPS "+constant("ln2High")+", V%d, V%d", func(i int) []any { return []any{n[i], t[i]} })
-	each("VSUBPS V%d, V%d, V%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
-	each("VMULPS "+constant("ln2Low")+", V%d, V%d", func(i int) []any { return []any{n[i], t[i]} })
-	each("VSUBPS V%d, V%d, V%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
-	each("VMULPS "+constant("taylor0")+", V%d, V%d", func(i int) []any { return []any{x[i], t[i]} })
-	for c := 1; c <= 7; c++ {
-		each(fmt.Sprintf("VADDPS %s, V%%d, V%%d", constant(fmt.Sprintf("taylor%d", c))), func(i int) []any { return []any{t[i], t[i]} })
-		if c < 7 {
-			each("VMULPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], t[i], t[i]} })
-		}
-	}
-	each("VCVTPS2DQ V%d, V%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VPADDD "+constant("bias127")+", V%d, V%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VPSLLD $23, V%d, V%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VMULPS V%d, V%d, V%d", func(i int) []any { return []any{n[i], t[i], x[i]} })
-	if wide {
-		each("VPXORD V%d, V%d, K%d, V%d", func(i int) []any { return []any{x[i], x[i], mask[i], x[i]} })
-	} else {
-		each("VANDNPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], mask[i], x[i]} })
+	return "·" + name + "(SB)"
+}
+
+// forEach writes an instruction once for each of several chains, with the registers that pick gives: several at a time keep
+// the processor busy while each waits for its last operation. V in the format is the registers' letter.
+func forEach(v string, chains int, format string, pick func(i int) []any) {
+	for i := range chains {
+		p(strings.ReplaceAll(format, "V%", v+"%"), pick(i)...)
 	}
 }
 
-// expNames are the constants that exp needs.
-var expNames = []string{"expLow", "expHigh", "log2e", "ln2High", "ln2Low", "bias127",
-	"taylor0", "taylor1", "taylor2", "taylor3", "taylor4", "taylor5", "taylor6", "taylor7"}
+// expLimit keeps each x where e^x is finite, as exp needs it; spoiled are n. It keeps a NaN.
+func expLimit(v string, x, n []int) {
+	high := expConstant(v, "expHigh")
+	if v == "Z" {
+		forEach(v, len(x), "VMINPS V%d, "+high+", V%d", func(i int) []any { return []any{x[i], x[i]} })
+		return
+	}
+	forEach(v, len(x), "VMOVUPS "+high+", V%d", func(i int) []any { return []any{n[i]} })
+	forEach(v, len(x), "VMINPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], n[i], x[i]} })
+}
 
-// expConstants loads them to Z16-Z29.
+// exp replaces each register x of several by e^x: the operations of kernel.exp32, in its order. n, t and mask are registers
+// it may use; masks of AVX-512 are K registers, of which only gives those of the lanes that count: others become 0.
+func exp(v string, x, n, t, mask []int, only ...int) {
+	wide := v == "Z"
+	each := func(format string, pick func(i int) []any) { forEach(v, len(x), format, pick) }
+	constant := func(name string) string { return expConstant(v, name) }
+	switch {
+	case len(only) > 0:
+		each("VCMPPS $0x15, "+constant("expLow")+", V%d, K%d, K%d", func(i int) []any { return []any{x[i], only[i], mask[i]} })
+	case wide:
+		each("VCMPPS $0x15, "+constant("expLow")+", V%d, K%d", func(i int) []any { return []any{x[i], mask[i]} }) // not x < low
+	default:
+		each("VCMPPS $0x11, "+constant("expLow")+", V%d, V%d", func(i int) []any { return []any{x[i], mask[i]} }) // x < low: 0 in the end
+	}
+	load := map[bool]string{true: "VMOVAPS ", false: "VMOVUPS "}[wide]
+	each(load+constant("log2e")+", V%d", func(i int) []any { return []any{t[i]} })
+	each("VFMADD213PS "+constant("toInteger")+", V%d, V%d", func(i int) []any { return []any{x[i], t[i]} })
+	each("VSUBPS "+constant("toInteger")+", V%d, V%d", func(i int) []any { return []any{t[i], n[i]} })
+	each("VFNMADD231PS "+constant("ln2High")+", V%d, V%d", func(i int) []any { return []any{n[i], x[i]} })
+	each("VFNMADD231PS "+constant("ln2Low")+", V%d, V%d", func(i int) []any { return []any{n[i], x[i]} })
+	sum := n // the shifted n stays in t
+	if wide {
+		sum = t // n stays
+	}
+	each(load+constant(expTerms[0])+", V%d", func(i int) []any { return []any{sum[i]} })
+	for _, term := range expTerms[1:] {
+		each("VFMADD213PS "+constant(term)+", V%d, V%d", func(i int) []any { return []any{x[i], sum[i]} })
+	}
+	if wide {
+		each("VSCALEFPS.Z V%d, V%d, K%d, V%d", func(i int) []any { return []any{n[i], sum[i], mask[i], x[i]} })
+		return
+	}
+	each("VPSLLD $23, V%d, V%d", func(i int) []any { return []any{t[i], t[i]} })
+	each("VPADDD "+constant("one")+", V%d, V%d", func(i int) []any { return []any{t[i], t[i]} })
+	each("VMULPS V%d, V%d, V%d", func(i int) []any { return []any{t[i], sum[i], x[i]} })
+	each("VANDNPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], mask[i], x[i]} })
+}
+
+// expConstants loads expNames to Z16-Z27.
 func expConstants() {
 	for i, name := range expNames {
 		p("VBROADCASTSS ·%s(SB), Z%d", name, 16+i)
@@ -76,15 +94,15 @@ func swiGLU512() {
 	p("MOVQ n+16(FP), CX")
 	expConstants()
 	p("VPBROADCASTD ·signBit(SB), Z30")
-	p("VBROADCASTSS ·one(SB), Z31")
 	label("swiglu512_loop")
 	for i := range 2 {
 		p("VMOVUPS %d(DI), Z%d", 64*i, 6+i)
 		p("VPXORD Z30, Z%d, Z%d", 6+i, i)
 	}
+	expLimit("Z", []int{0, 1}, []int{2, 3})
 	exp("Z", []int{0, 1}, []int{2, 3}, []int{4, 5}, []int{3, 4})
 	for i := range 2 {
-		p("VADDPS Z31, Z%d, Z%d", i, i)
+		p("VADDPS %s, Z%d, Z%d", expConstant("Z", "one"), i, i)
 		p("VDIVPS Z%d, Z%d, Z%d", i, 6+i, i)
 		p("VMULPS %d(SI), Z%d, Z%d", 64*i, i, i)
 		p("VMOVUPS Z%d, %d(DI)", i, 64*i)
@@ -104,6 +122,7 @@ func swiGLUY(vectors int) {
 		p("VMOVUPS %d(DI), Y%d", 32*i, 12+i)
 		p("VXORPS ·signBit(SB), Y%d, Y%d", 12+i, x[i])
 	}
+	expLimit("Y", x, n)
 	exp("Y", x, n, t, mask)
 	for i := range vectors {
 		p("VADDPS ·one(SB), Y%d, Y%d", x[i], x[i])
@@ -128,12 +147,12 @@ func vectors() {
 	float("expLow", -87.33654)
 	float("expHigh", 88.02969)
 	float("log2e", 1.44269504)
-	float("ln2High", 0.693359375)
-	float("ln2Low", -2.12194440e-4)
-	for i, v := range []float32{1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1, 1} {
-		float("taylor"+string(rune('0'+i)), v)
+	float("toInteger", 3<<22)
+	float("ln2High", 0.693147182464599609375)
+	float("ln2Low", -1.904654323148236e-9)
+	for i, v := range []float32{0.00138145401, 0.00836874511, 0.0416683908, 0.166665204, 0.499999934} {
+		float(expTerms[i], v)
 	}
-	constant("bias127", 127)
 	float("one", 1)
 	constant("signBit", 0x80000000)
 	float("limit", 3.4e38)
@@ -162,6 +181,7 @@ func vectors() {
 	label("exp_loop")
 	p("VMOVUPS (SI), Y0")
 	p("VSUBPS Y6, Y0, Y0")
+	expLimit("Y", []int{0}, []int{1})
 	exp("Y", []int{0}, []int{1}, []int{2}, []int{4})
 	p("VMOVUPS Y0, (DI)")
 	p("VADDPS Y0, Y5, Y5")
