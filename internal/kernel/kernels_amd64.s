@@ -21594,15 +21594,6 @@ widen_row_loop:
 	JG widen_row_loop
 	VZEROUPPER
 	RET
-DATA ·lowest+0(SB)/4, $0xf149f2ca
-DATA ·lowest+4(SB)/4, $0xf149f2ca
-DATA ·lowest+8(SB)/4, $0xf149f2ca
-DATA ·lowest+12(SB)/4, $0xf149f2ca
-DATA ·lowest+16(SB)/4, $0xf149f2ca
-DATA ·lowest+20(SB)/4, $0xf149f2ca
-DATA ·lowest+24(SB)/4, $0xf149f2ca
-DATA ·lowest+28(SB)/4, $0xf149f2ca
-GLOBL ·lowest(SB), RODATA|NOPTR, $32
 DATA ·minusInf+0(SB)/4, $0xff800000
 DATA ·minusInf+4(SB)/4, $0xff800000
 DATA ·minusInf+8(SB)/4, $0xff800000
@@ -24559,31 +24550,13 @@ TEXT ·softenAVX2(SB), NOSPLIT, $0-8
 	MOVQ 64(AX), R8
 	MOVQ 72(AX), CX
 soften2_most:
-	VMOVUPS ·lowest(SB), Y3
-	VPBROADCASTD (R8), Y7
-	VPAND ·bits0(SB), Y7, Y7
-	VPCMPEQD ·bits0(SB), Y7, Y7
-	VMOVUPS ·lowest(SB), Y1
-	VBLENDVPS Y7, 0(SI), Y1, Y1
-	VMAXPS Y1, Y3, Y3
-	VPBROADCASTD (R8), Y7
-	VPAND ·bits1(SB), Y7, Y7
-	VPCMPEQD ·bits1(SB), Y7, Y7
-	VMOVUPS ·lowest(SB), Y1
-	VBLENDVPS Y7, 32(SI), Y1, Y1
-	VMAXPS Y1, Y3, Y3
-	VPBROADCASTD (R8), Y7
-	VPAND ·bits2(SB), Y7, Y7
-	VPCMPEQD ·bits2(SB), Y7, Y7
-	VMOVUPS ·lowest(SB), Y1
-	VBLENDVPS Y7, 64(SI), Y1, Y1
-	VMAXPS Y1, Y3, Y3
-	VPBROADCASTD (R8), Y7
-	VPAND ·bits3(SB), Y7, Y7
-	VPCMPEQD ·bits3(SB), Y7, Y7
-	VMOVUPS ·lowest(SB), Y1
-	VBLENDVPS Y7, 96(SI), Y1, Y1
-	VMAXPS Y1, Y3, Y3
+	CMPL (R8), $-1
+	JNE soften2_hide
+soften2_hidden:
+	VMOVUPS (SI), Y3
+	VMAXPS 32(SI), Y3, Y3
+	VMAXPS 64(SI), Y3, Y3
+	VMAXPS 96(SI), Y3, Y3
 	VEXTRACTF128 $1, Y3, X4
 	VMAXPS X4, X3, X3
 	VPERMILPS $0x4e, X3, X4
@@ -24601,6 +24574,25 @@ soften2_most:
 	ADDQ $128, SI
 	DECQ CX
 	JNZ soften2_most
+	JMP soften2_found
+soften2_hide:
+	VPBROADCASTD (R8), Y7
+	VPXOR Y6, Y6, Y6
+	VMOVUPS ·minusInf(SB), Y5
+	VPAND ·bits0(SB), Y7, Y4
+	VPCMPEQD Y6, Y4, Y4
+	VMASKMOVPS Y5, Y4, 0(SI)
+	VPAND ·bits1(SB), Y7, Y4
+	VPCMPEQD Y6, Y4, Y4
+	VMASKMOVPS Y5, Y4, 32(SI)
+	VPAND ·bits2(SB), Y7, Y4
+	VPCMPEQD Y6, Y4, Y4
+	VMASKMOVPS Y5, Y4, 64(SI)
+	VPAND ·bits3(SB), Y7, Y4
+	VPCMPEQD Y6, Y4, Y4
+	VMASKMOVPS Y5, Y4, 96(SI)
+	JMP soften2_hidden
+soften2_found:
 	MOVQ c+0(FP), AX
 	MOVQ 24(AX), SI
 	MOVQ 40(AX), DI
@@ -24716,25 +24708,9 @@ soften2_exp:
 	VANDNPS Y1, Y13, Y1
 	VANDNPS Y2, Y14, Y2
 	VANDNPS Y3, Y15, Y3
-	VPBROADCASTD (R8), Y7
-	VPAND ·bits0(SB), Y7, Y7
-	VPCMPEQD ·bits0(SB), Y7, Y7
-	VANDPS Y7, Y0, Y0
 	VMOVUPS Y0, 0(SI)
-	VPBROADCASTD (R8), Y7
-	VPAND ·bits1(SB), Y7, Y7
-	VPCMPEQD ·bits1(SB), Y7, Y7
-	VANDPS Y7, Y1, Y1
 	VMOVUPS Y1, 32(SI)
-	VPBROADCASTD (R8), Y7
-	VPAND ·bits2(SB), Y7, Y7
-	VPCMPEQD ·bits2(SB), Y7, Y7
-	VANDPS Y7, Y2, Y2
 	VMOVUPS Y2, 64(SI)
-	VPBROADCASTD (R8), Y7
-	VPAND ·bits3(SB), Y7, Y7
-	VPCMPEQD ·bits3(SB), Y7, Y7
-	VANDPS Y7, Y3, Y3
 	VMOVUPS Y3, 96(SI)
 	VADDPS Y2, Y0, Y8
 	VADDPS Y3, Y1, Y9

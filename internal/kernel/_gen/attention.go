@@ -405,27 +405,34 @@ func softenZ(rows int) {
 	p("ADDQ $%d, SI", 128*rows)
 }
 
-// softenAVX2 is softenGeneric.
+// softenAVX2 is softenGeneric, in the way of softenAVX512.
 func softenAVX2() {
-	mask := func(v int) { // of lanes 8v to 8v+7 of the row, in Y7
-		p("VPBROADCASTD (R8), Y7")
-		p("VPAND ·bits%d(SB), Y7, Y7", v)
-		p("VPCMPEQD ·bits%d(SB), Y7, Y7", v)
-	}
 	text("softenAVX2", 8)
 	softenStart()
 	label("soften2_most")
-	p("VMOVUPS ·lowest(SB), Y3")
-	for v := range 4 {
-		mask(v)
-		p("VMOVUPS ·lowest(SB), Y1")
-		p("VBLENDVPS Y7, %d(SI), Y1, Y1", 32*v)
-		p("VMAXPS Y1, Y3, Y3")
+	p("CMPL (R8), $-1")
+	p("JNE soften2_hide")
+	label("soften2_hidden")
+	p("VMOVUPS (SI), Y3")
+	for v := 1; v < 4; v++ {
+		p("VMAXPS %d(SI), Y3, Y3", 32*v)
 	}
 	highest(3, 4)
 	newMost()
 	p("DECQ CX")
 	p("JNZ soften2_most")
+	p("JMP soften2_found")
+	label("soften2_hide")
+	p("VPBROADCASTD (R8), Y7")
+	p("VPXOR Y6, Y6, Y6")
+	p("VMOVUPS ·minusInf(SB), Y5")
+	for v := range 4 {
+		p("VPAND ·bits%d(SB), Y7, Y4", v)
+		p("VPCMPEQD Y6, Y4, Y4")
+		p("VMASKMOVPS Y5, Y4, %d(SI)", 32*v)
+	}
+	p("JMP soften2_hidden")
+	label("soften2_found")
 
 	softenStart()
 	label("soften2_shrink")
@@ -445,8 +452,6 @@ func softenAVX2() {
 	}
 	exp("Y", []int{0, 1, 2, 3}, []int{4, 5, 6, 7}, []int{8, 9, 10, 11}, []int{12, 13, 14, 15})
 	for v := range 4 {
-		mask(v)
-		p("VANDPS Y7, Y%d, Y%d", v, v)
 		p("VMOVUPS Y%d, %d(SI)", v, 32*v)
 	}
 	p("VADDPS Y2, Y0, Y8")
@@ -512,7 +517,6 @@ func widenQ8() {
 
 func attention() {
 	widenQ8()
-	float("lowest", -1e30)
 	float("minusInf", float32(math.Inf(-1)))
 	wide("firsts", 0, 4, 8, 12)
 	for v := range 4 {
