@@ -357,19 +357,8 @@ func fourMosts() {
 		p("VMOVUPS %d(SI), Z%d", 128*r, r)
 		p("VMAXPS %d(SI), Z%d, Z%d", 128*r+64, r, r)
 	}
-	for r := 0; r < 4; r += 2 { // a half of each
-		p("VSHUFF64X2 $0x4e, Z%d, Z%d, Z%d", r+1, r, 4+r)
-		p("VMOVAPS Z%d, K1, Z%d", r+1, r)
-		p("VMAXPS Z%d, Z%d, Z%d", 4+r, r, r)
-	}
-	p("VSHUFF64X2 $0x88, Z2, Z0, Z4") // a quarter of each
-	p("VSHUFF64X2 $0xdd, Z2, Z0, Z5")
-	p("VMAXPS Z5, Z4, Z3")
-	for _, order := range []int{0x4e, 0xb1} {
-		p("VPERMILPS $%#x, Z3, Z4", order)
-		p("VMAXPS Z4, Z3, Z3")
-	}
-	p("VPERMPS Z3, Z31, Z3")
+	quarters("VMAXPS", 0, 4)
+	p("VPERMPS Z0, Z31, Z3")
 	p("VMOVUPS (BX), X4")
 	p("VMAXPS X4, X3, X3")
 	p("VSUBPS X3, X4, X4")
@@ -379,6 +368,25 @@ func fourMosts() {
 	p("ADDQ $16, DX")
 	p("ADDQ $16, R8")
 	p("ADDQ $512, SI")
+}
+
+// quarters reduces four registers from first on to first, of which a quarter has in every lane the greatest number of one. K1 has
+// a register's last eight lanes; two registers from spare on are spoiled.
+func quarters(greatest string, first, spare int) {
+	halves := func(r int) {
+		p("VSHUFF64X2 $0x4e, Z%d, Z%d, Z%d", r+1, r, spare)
+		p("VMOVAPS Z%d, K1, Z%d", r+1, r)
+		p("%s Z%d, Z%d, Z%d", greatest, spare, r, r)
+	}
+	halves(first)
+	halves(first + 2)
+	p("VSHUFF64X2 $0x88, Z%d, Z%d, Z%d", first+2, first, spare)
+	p("VSHUFF64X2 $0xdd, Z%d, Z%d, Z%d", first+2, first, spare+1)
+	p("%s Z%d, Z%d, Z%d", greatest, spare+1, spare, first)
+	for _, order := range []int{0x4e, 0xb1} {
+		p("VPERMILPS $%#x, Z%d, Z%d", order, first, spare)
+		p("%s Z%d, Z%d, Z%d", greatest, spare, first, first)
+	}
 }
 
 // softenZ does e^x and the sums of some rows.
@@ -518,6 +526,7 @@ func widenQ8() {
 func attention() {
 	widenQ8()
 	float("minusInf", float32(math.Inf(-1)))
+	float("infinite", float32(math.Inf(1)))
 	wide("firsts", 0, 4, 8, 12)
 	for v := range 4 {
 		var bits [8]uint32
