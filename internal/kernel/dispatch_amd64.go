@@ -193,16 +193,22 @@ func squares(x []float32, part *[32]float32) {
 }
 
 func expSum(dst, x []float32, most float32) float32 {
-	n := len(x) &^ 7
-	if !useAVX2 || n == 0 {
+	if !useAVX2 {
 		return expSumGeneric(dst, x, most)
 	}
 	var part [8]float32
-	expPartsAVX2(&dst[0], &x[0], n, most, &part)
-	for i, v := range x[n:] {
-		e := exp32(v - most)
-		dst[n+i] = e
-		part[i] += e
+	n := len(x) &^ 7
+	if n > 0 {
+		expPartsAVX2(&dst[0], &x[0], n, most, &part)
+	}
+	if rest := x[n:]; len(rest) > 0 {
+		var last, sums [8]float32
+		copy(last[:], rest)
+		expPartsAVX2(&last[0], &last[0], 8, most, &sums)
+		copy(dst[n:], last[:len(rest)])
+		for i := range rest {
+			part[i] += sums[i]
+		}
 	}
 	return sumParts(&part)
 }

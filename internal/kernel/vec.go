@@ -215,10 +215,19 @@ func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) 
 
 func nan32() float32 { return math.Float32frombits(0x7fc00000) }
 
-// fma32 is a·b+c with one rounding. The product is exact in float64; its sum with c is rounded to an odd
-// last bit where it is not exact, so that rounding to float32 afterwards is right.
-// (Boldo and Melquiond 2008, Emulation of FMA and correctly rounded sums.)
+// fma32 is a·b+c with one rounding. The product is exact in float64, and so in effect is its sum with c, unless that seems to be in
+// the middle of two float32: there the last 28 bits are zeros.
 func fma32(a, b, c float32) float32 {
+	s := float64(a)*float64(b) + float64(c)
+	if math.Float64bits(s)<<36 == 0 {
+		return fmaExact(a, b, c)
+	}
+	return float32(s)
+}
+
+// fmaExact is fma32 of any numbers: the sum is rounded to an odd last bit where it is not exact, so that rounding to float32 afterwards
+// is right. (Boldo and Melquiond 2008, Emulation of FMA and correctly rounded sums.)
+func fmaExact(a, b, c float32) float32 {
 	p, z := float64(a)*float64(b), float64(c)
 	s := p + z
 	back := s - p
