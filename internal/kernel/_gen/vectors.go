@@ -39,18 +39,15 @@ func expLimit(v string, x, n []int) {
 	forEach(v, len(x), "VMINPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], n[i], x[i]} })
 }
 
-// exp replaces each register x of several by e^x: the operations of kernel.exp32, in its order. n, t and mask are registers
-// it may use; masks of AVX-512 are K registers, of which only gives those of the lanes that count: others become 0.
-func exp(v string, x, n, t, mask []int, only ...int) {
+// exp replaces each register x of several by e^x: the operations of kernel.exp32, in its order, for an x that expLimit would keep. n, t
+// and mask are registers it may use, masks of AVX-512 K registers.
+func exp(v string, x, n, t, mask []int) {
 	wide := v == "Z"
 	each := func(format string, pick func(i int) []any) { forEach(v, len(x), format, pick) }
 	constant := func(name string) string { return expConstant(v, name) }
-	switch {
-	case len(only) > 0:
-		each("VCMPPS $0x15, "+constant("expLow")+", V%d, K%d, K%d", func(i int) []any { return []any{x[i], only[i], mask[i]} })
-	case wide:
+	if wide {
 		each("VCMPPS $0x15, "+constant("expLow")+", V%d, K%d", func(i int) []any { return []any{x[i], mask[i]} }) // not x < low
-	default:
+	} else {
 		each("VCMPPS $0x11, "+constant("expLow")+", V%d, V%d", func(i int) []any { return []any{x[i], mask[i]} }) // x < low: 0 in the end
 	}
 	load := map[bool]string{true: "VMOVAPS ", false: "VMOVUPS "}[wide]
