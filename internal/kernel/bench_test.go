@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"unsafe"
@@ -245,5 +246,47 @@ func BenchmarkPrompt(b *testing.B) {
 			}
 			b.ReportMetric(float64(a.describe().Ops)*float64(b.N)/(cpuSeconds()-before)/1e9, "GOP/s")
 		})
+	}
+}
+
+// BenchmarkRows is the plain functions on a row of one head, of a small network's width and of its inner layer's, in G numbers a
+// second.
+func BenchmarkRows(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, n := range []int{64, 576, 1536} {
+		x, y, z := randomFloats(rng, n), randomFloats(rng, n), randomFloats(rng, n)
+		lines, halves := make([]byte, n/32*lineBytes), make([]uint16, n)
+		cos, sin := make([]float32, n/2), make([]float32, n/2) // of angles, else numbers would grow or vanish
+		for i := range cos {
+			s, c := math.Sincos(float64(x[i]))
+			cos[i], sin[i] = float32(c), float32(s)
+		}
+		var part [32]float32
+		for _, f := range []struct {
+			name string
+			run  func()
+		}{
+			{"quantize", func() { quantizeRow(x, lines) }},
+			{"squares", func() { squares(x, &part) }},
+			{"add", func() { add(y, x) }},
+			{"scale", func() { scale(x, -1) }},
+			{"scaleBy", func() { scaleBy(y, x, z, 0.5) }},
+			{"ropePairs", func() { ropePairs(y, cos, sin) }},
+			{"ropeHalves", func() { ropeHalves(y[:n/2], y[n/2:], cos, sin) }},
+			{"toF16", func() { toF16(halves, x) }},
+			{"fromF16", func() { fromF16(y, halves) }},
+			{"expSum", func() { expSum(y, x, 3) }},
+			{"swiGLU", func() { copy(y, x); swiGLU(y, z) }},
+		} {
+			b.Run(fmt.Sprintf("%s/%d", f.name, n), func(b *testing.B) {
+				clear(part[:])
+				copy(y, z)
+				before := cpuSeconds()
+				for b.Loop() {
+					f.run()
+				}
+				b.ReportMetric(float64(n)*float64(b.N)/(cpuSeconds()-before)/1e9, "G/s")
+			})
+		}
 	}
 }

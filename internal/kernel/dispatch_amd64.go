@@ -136,7 +136,14 @@ func dotFloats(f *form, c *dotCall, n int) {
 func pause() { pauseAVX2() }
 
 func quantizeRow(x []float32, lines []byte) {
-	if !useAVX2 || len(x) == 0 || !quantizeAVX2(&x[0], &lines[0], len(x)/32) {
+	blocks, ok := len(x)/32, false
+	switch {
+	case useAVX512 && blocks >= 4:
+		ok = quantizeAVX512(&x[0], &lines[0], blocks)
+	case useAVX2 && blocks > 0:
+		ok = quantizeAVX2(&x[0], &lines[0], blocks)
+	}
+	if !ok {
 		quantizeRowGeneric(x, lines)
 	}
 }
@@ -187,16 +194,22 @@ func squares(x []float32, part *[32]float32) {
 }
 
 func expSum(dst, x []float32, most float32) float32 {
-	n := len(x) &^ 7
-	if !useAVX2 || n == 0 {
+	if !useAVX2 {
 		return expSumGeneric(dst, x, most)
 	}
 	var part [8]float32
-	expPartsAVX2(&dst[0], &x[0], n, most, &part)
-	for i, v := range x[n:] {
-		e := exp32(v - most)
-		dst[n+i] = e
-		part[i] += e
+	n := len(x) &^ 7
+	if n > 0 {
+		expPartsAVX2(&dst[0], &x[0], n, most, &part)
+	}
+	if rest := x[n:]; len(rest) > 0 {
+		var last, sums [8]float32
+		copy(last[:], rest)
+		expPartsAVX2(&last[0], &last[0], 8, most, &sums)
+		copy(dst[n:], last[:len(rest)])
+		for i := range rest {
+			part[i] += sums[i]
+		}
 	}
 	return sumParts(&part)
 }
@@ -214,9 +227,28 @@ func swiGLU(gate, up []float32) {
 	swiGLUGeneric(gate, up)
 }
 
+// wide is how many of n numbers kernels of AVX-512 take.
+func wide(n int) int {
+	if !useAVX512 {
+		return 0
+	}
+	return n &^ 15
+}
+
+// narrow is how many of n numbers kernels of AVX2 take.
+func narrow(n int) int {
+	if !useAVX2 {
+		return 0
+	}
+	return n &^ 7
+}
+
 func toF16(dst []uint16, x []float32) {
-	n := len(x) &^ 7
-	if useAVX2 && n > 0 {
+	if n := wide(len(x)); n > 0 {
+		toF16AVX512(&dst[0], &x[0], n)
+		dst, x = dst[n:], x[n:]
+	}
+	if n := narrow(len(x)); n > 0 {
 		toF16AVX2(&dst[0], &x[0], n)
 		dst, x = dst[n:], x[n:]
 	}
@@ -224,8 +256,11 @@ func toF16(dst []uint16, x []float32) {
 }
 
 func add(dst, x []float32) {
-	n := len(dst) &^ 7
-	if useAVX2 && n > 0 {
+	if n := wide(len(dst)); n > 0 {
+		addAVX512(&dst[0], &x[0], n)
+		dst, x = dst[n:], x[n:]
+	}
+	if n := narrow(len(dst)); n > 0 {
 		addAVX2(&dst[0], &x[0], n)
 		dst, x = dst[n:], x[n:]
 	}
@@ -233,8 +268,11 @@ func add(dst, x []float32) {
 }
 
 func addScaled(dst, x []float32, f float32) {
-	n := len(dst) &^ 7
-	if useAVX2 && n > 0 {
+	if n := wide(len(dst)); n > 0 {
+		addScaledAVX512(&dst[0], &x[0], n, f)
+		dst, x = dst[n:], x[n:]
+	}
+	if n := narrow(len(dst)); n > 0 {
 		addScaledAVX2(&dst[0], &x[0], n, f)
 		dst, x = dst[n:], x[n:]
 	}
@@ -242,8 +280,11 @@ func addScaled(dst, x []float32, f float32) {
 }
 
 func scale(x []float32, f float32) {
-	n := len(x) &^ 7
-	if useAVX2 && n > 0 {
+	if n := wide(len(x)); n > 0 {
+		scaleAVX512(&x[0], n, f)
+		x = x[n:]
+	}
+	if n := narrow(len(x)); n > 0 {
 		scaleAVX2(&x[0], n, f)
 		x = x[n:]
 	}
@@ -251,8 +292,11 @@ func scale(x []float32, f float32) {
 }
 
 func scaleBy(dst, x, w []float32, f float32) {
-	n := len(dst) &^ 7
-	if useAVX2 && n > 0 {
+	if n := wide(len(dst)); n > 0 {
+		scaleByAVX512(&dst[0], &x[0], &w[0], n, f)
+		dst, x, w = dst[n:], x[n:], w[n:]
+	}
+	if n := narrow(len(dst)); n > 0 {
 		scaleByAVX2(&dst[0], &x[0], &w[0], n, f)
 		dst, x, w = dst[n:], x[n:], w[n:]
 	}
@@ -260,8 +304,11 @@ func scaleBy(dst, x, w []float32, f float32) {
 }
 
 func ropePairs(x, cos, sin []float32) {
-	n := len(cos) &^ 7
-	if useAVX2 && n > 0 {
+	if n := wide(len(cos)); n > 0 {
+		ropePairsAVX512(&x[0], &cos[0], &sin[0], n)
+		x, cos, sin = x[2*n:], cos[n:], sin[n:]
+	}
+	if n := narrow(len(cos)); n > 0 {
 		ropePairsAVX2(&x[0], &cos[0], &sin[0], n)
 		x, cos, sin = x[2*n:], cos[n:], sin[n:]
 	}
@@ -269,8 +316,11 @@ func ropePairs(x, cos, sin []float32) {
 }
 
 func ropeHalves(lo, hi, cos, sin []float32) {
-	n := len(cos) &^ 7
-	if useAVX2 && n > 0 {
+	if n := wide(len(cos)); n > 0 {
+		ropeHalvesAVX512(&lo[0], &hi[0], &cos[0], &sin[0], n)
+		lo, hi, cos, sin = lo[n:], hi[n:], cos[n:], sin[n:]
+	}
+	if n := narrow(len(cos)); n > 0 {
 		ropeHalvesAVX2(&lo[0], &hi[0], &cos[0], &sin[0], n)
 		lo, hi, cos, sin = lo[n:], hi[n:], cos[n:], sin[n:]
 	}
@@ -278,8 +328,11 @@ func ropeHalves(lo, hi, cos, sin []float32) {
 }
 
 func fromF16(dst []float32, x []uint16) {
-	n := len(dst) &^ 7
-	if useAVX2 && n > 0 {
+	if n := wide(len(dst)); n > 0 {
+		fromF16AVX512(&dst[0], &x[0], n)
+		dst, x = dst[n:], x[n:]
+	}
+	if n := narrow(len(dst)); n > 0 {
 		fromF16AVX2(&dst[0], &x[0], n)
 		dst, x = dst[n:], x[n:]
 	}

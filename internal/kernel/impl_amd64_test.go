@@ -72,3 +72,12 @@ func TestNextBlockIsWhereKernelsLookForIt(t *testing.T) {
 		t.Errorf("next is at %d: _gen/attention.go has 112", at)
 	}
 }
+
+// TestRowsOfAVX2MatchGeneric: what is not chosen where there is AVX-512 has generic Go's bits too.
+func TestRowsOfAVX2MatchGeneric(t *testing.T) {
+	defer func(was bool) { useAVX512 = was }(useAVX512)
+	useAVX512 = false
+	TestVectorsMatchGeneric(t)
+	TestF16RoundTripsAndRounds(t)
+	TestQuantizeMatchesGenericAndShowsFaults(t)
+}

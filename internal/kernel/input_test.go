@@ -73,7 +73,7 @@ func checkSums(t *testing.T, line []byte, d float32, sum [2]int32) {
 
 func TestQuantizeMatchesGenericAndShowsFaults(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 14))
-	for blocks := range 9 {
+	for blocks := range 14 {
 		x := randomFloats(rng, 32*blocks)
 		if blocks > 4 {
 			clear(x[32:64])
@@ -92,15 +92,17 @@ func TestQuantizeMatchesGenericAndShowsFaults(t *testing.T) {
 		}
 	}
 	for _, bad := range []float32{nan32(), float32(math.Copysign(math.NaN(), -1)), float32(math.Inf(1)), float32(math.Inf(-1))} {
-		x := randomFloats(rng, 64)
-		x[40] = bad
-		lines := make([]byte, 128)
-		quantizeRow(x, lines)
-		if d := f32(lines[32:]); d != d {
-			t.Fatalf("%v: the first scale is %v", bad, d)
-		}
-		if d := f32(lines[96:]); d == d {
-			t.Fatalf("%v: the second scale is %v, want a NaN", bad, d)
+		for _, blocks := range []int{2, 4, 9} {
+			for at := range blocks {
+				x, lines := randomFloats(rng, 32*blocks), make([]byte, 64*blocks)
+				x[32*at+8] = bad
+				quantizeRow(x, lines)
+				for i := range blocks {
+					if d := f32(lines[64*i+32:]); (d != d) != (i == at) {
+						t.Fatalf("%v in block %d: scale %d is %v", bad, at, i, d)
+					}
+				}
+			}
 		}
 	}
 }

@@ -258,44 +258,56 @@ func TestF16RoundTripsAndRounds(t *testing.T) {
 	}
 }
 
+// TestExpIsExact: e^x is within 0.9 units in the last place.
 func TestExpIsExact(t *testing.T) {
-	for x := float32(-90); x < 88; x += 0.0137 {
-		want := math.Exp(float64(x))
-		got := float64(exp32(x))
+	worst, at := 0.0, float32(0)
+	for x := float32(-90); x < expHigh; x += 0.00137 {
+		want, got := math.Exp(float64(x)), exp32(x)
 		if x < expLow && got == 0 {
 			continue
 		}
-		if math.Abs(got-want) > want*3e-7 {
-			t.Fatalf("exp(%v) = %v, want %v", x, got, want)
+		_, exponent := math.Frexp(want)
+		if units := math.Abs(float64(got)-want) / math.Ldexp(1, exponent-24); units > worst {
+			worst, at = units, x
 		}
 	}
-	if exp32(float32(math.Inf(-1))) != 0 || !math.IsNaN(float64(exp32(nan32()))) {
-		t.Fatal("edges")
+	if t.Logf("off by %.3f units at most, at %v", worst, at); worst > 0.9 {
+		t.Error("too far")
+	}
+	if exp32(0) != 1 || exp32(float32(math.Inf(-1))) != 0 || exp32(-1e30) != 0 || !math.IsNaN(float64(exp32(nan32()))) {
+		t.Error("edges")
+	}
+	if most := exp32(expHigh); most < 1.7e38 || exp32(1e30) != most || exp32(float32(math.Inf(1))) != most {
+		t.Error("a high x")
 	}
 }
 
-// TestExpAndQ8RoundProductsFirst: near the middle of two integers a product that was not rounded, as one fused with
-// the next addition is, gives another integer, and bits that depend on the machine.
-func TestExpAndQ8RoundProductsFirst(t *testing.T) {
-	var x []float32
-	for n := float32(-80.5); n < 80; n++ {
+// TestExpRoundsOnceAStep: near the middle of two integers a product that was rounded before it is added gives another integer,
+// and bits that depend on the machine.
+func TestExpRoundsOnceAStep(t *testing.T) {
+	x := []float32{0, nan32(), float32(math.Inf(-1)), -1e30, expLow, 1e30, expHigh}
+	for n := float32(-125.5); n < 127; n++ {
 		at := math.Float32bits(n / log2e)
 		for d := range uint32(9) {
 			x = append(x, math.Float32frombits(at+d-4))
 		}
 	}
 	got, want := make([]float32, len(x)), make([]float32, len(x))
+	expSum(got, x, 0)
 	for i, v := range x {
-		n := math.RoundToEven(float64(float32(v * log2e)))
-		r := v - float32(float32(n)*ln2High)
-		r -= float32(float32(n) * ln2Low)
-		p := float32(1.0 / 5040)
-		for _, c := range [...]float32{1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1, 1} {
-			p = float32(p*r) + c
+		want[i] = exp32(v)
+		if product := float64(v) * float64(float32(log2e)); v > expLow && v < expHigh {
+			if got, want := float64(fma32(v, log2e, magic)-magic), math.RoundToEven(product); got != want {
+				t.Errorf("%v is %v times log 2, want %v", v, got, want)
+			}
 		}
-		got[i], want[i] = exp32(v), p*float32(math.Ldexp(1, int(n)))
 	}
 	same(t, dtype.F32, "exp", got, want)
+}
+
+// TestQ8RoundsProductsFirst: near the middle of two integers a product that was not rounded, as one fused with the next addition
+// is, gives another integer.
+func TestQ8RoundsProductsFirst(t *testing.T) {
 	const most = 3.3
 	inverse := float32(127) / most
 	q := []float32{most}

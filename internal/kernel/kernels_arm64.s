@@ -12417,18 +12417,16 @@ TEXT ·pauseNEON(SB), NOSPLIT, $0-0
 DATA ·expTable+0(SB)/4, $0xc2aeac4f
 DATA ·expTable+4(SB)/4, $0x42b00f34
 DATA ·expTable+8(SB)/4, $0x3fb8aa3b
-DATA ·expTable+12(SB)/4, $0x3f318000
-DATA ·expTable+16(SB)/4, $0xb95e8083
-DATA ·expTable+20(SB)/4, $0x0000007f
-DATA ·expTable+24(SB)/4, $0x39500d01
-DATA ·expTable+28(SB)/4, $0x3ab60b61
-DATA ·expTable+32(SB)/4, $0x3c088889
-DATA ·expTable+36(SB)/4, $0x3d2aaaab
-DATA ·expTable+40(SB)/4, $0x3e2aaaab
-DATA ·expTable+44(SB)/4, $0x3f000000
-DATA ·expTable+48(SB)/4, $0x3f800000
-DATA ·expTable+52(SB)/4, $0x3f800000
-GLOBL ·expTable(SB), RODATA|NOPTR, $56
+DATA ·expTable+12(SB)/4, $0x4b400000
+DATA ·expTable+16(SB)/4, $0xbf317218
+DATA ·expTable+20(SB)/4, $0x3102e308
+DATA ·expTable+24(SB)/4, $0x3ab511e8
+DATA ·expTable+28(SB)/4, $0x3c091d10
+DATA ·expTable+32(SB)/4, $0x3d2aac79
+DATA ·expTable+36(SB)/4, $0x3e2aaa49
+DATA ·expTable+40(SB)/4, $0x3efffffe
+DATA ·expTable+44(SB)/4, $0x3f800000
+GLOBL ·expTable(SB), RODATA|NOPTR, $48
 
 // func addNEON
 TEXT ·addNEON(SB), NOSPLIT, $0-24
@@ -12734,42 +12732,36 @@ TEXT ·swiGLUNEON(SB), NOSPLIT, $0-24
 	WORD $0x4ddfc9b9 // ld1r {v25.4s}, [x13], #4
 	WORD $0x4ddfc9ba // ld1r {v26.4s}, [x13], #4
 	WORD $0x4ddfc9bb // ld1r {v27.4s}, [x13], #4
-	WORD $0x4ddfc9bc // ld1r {v28.4s}, [x13], #4
-	WORD $0x4ddfc9bd // ld1r {v29.4s}, [x13], #4
 	SUBS $4, R0
 	BLT swiglu_ones
 swiglu_fours:
 	WORD $0x3dc00025 // ldr q5, [x1]
 	WORD $0x3cc10446 // ldr q6, [x2], #0x10
 	WORD $0x6ea0f8a0 // fneg v0.4s, v5.4s
-	WORD $0x6ea0e603 // fcmgt v3.4s, v16.4s, v0.4s
 	WORD $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
-	WORD $0x6e32dc01 // fmul v1.4s, v0.4s, v18.4s
-	WORD $0x4e218821 // frintn v1.4s, v1.4s
-	WORD $0x6e33dc22 // fmul v2.4s, v1.4s, v19.4s
-	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
-	WORD $0x6e34dc22 // fmul v2.4s, v1.4s, v20.4s
-	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
-	WORD $0x6e36dc02 // fmul v2.4s, v0.4s, v22.4s
-	WORD $0x4e37d442 // fadd v2.4s, v2.4s, v23.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e39d442 // fadd v2.4s, v2.4s, v25.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e3bd442 // fadd v2.4s, v2.4s, v27.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e3dd442 // fadd v2.4s, v2.4s, v29.4s
-	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
-	WORD $0x4eb58421 // add v1.4s, v1.4s, v21.4s
-	WORD $0x4f375421 // shl v1.4s, v1.4s, #0x17
-	WORD $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
+	WORD $0x6ea0e603 // fcmgt v3.4s, v16.4s, v0.4s
+	WORD $0x4eb31e62 // mov v2.16b, v19.16b
+	WORD $0x4e32cc02 // fmla v2.4s, v0.4s, v18.4s
+	WORD $0x4eb3d441 // fsub v1.4s, v2.4s, v19.4s
+	WORD $0x4e34cc20 // fmla v0.4s, v1.4s, v20.4s
+	WORD $0x4e35cc20 // fmla v0.4s, v1.4s, v21.4s
+	WORD $0x4eb71ee4 // mov v4.16b, v23.16b
+	WORD $0x4e36cc04 // fmla v4.4s, v0.4s, v22.4s
+	WORD $0x4eb81f01 // mov v1.16b, v24.16b
+	WORD $0x4e24cc01 // fmla v1.4s, v0.4s, v4.4s
+	WORD $0x4eb91f24 // mov v4.16b, v25.16b
+	WORD $0x4e21cc04 // fmla v4.4s, v0.4s, v1.4s
+	WORD $0x4eba1f41 // mov v1.16b, v26.16b
+	WORD $0x4e24cc01 // fmla v1.4s, v0.4s, v4.4s
+	WORD $0x4ebb1f64 // mov v4.16b, v27.16b
+	WORD $0x4e21cc04 // fmla v4.4s, v0.4s, v1.4s
+	WORD $0x4ebb1f61 // mov v1.16b, v27.16b
+	WORD $0x4e24cc01 // fmla v1.4s, v0.4s, v4.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #0x17
+	WORD $0x4ebb8442 // add v2.4s, v2.4s, v27.4s
+	WORD $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
 	WORD $0x4e631c00 // bic v0.16b, v0.16b, v3.16b
-	WORD $0x4e3dd400 // fadd v0.4s, v0.4s, v29.4s
+	WORD $0x4e3bd400 // fadd v0.4s, v0.4s, v27.4s
 	WORD $0x6e20fca0 // fdiv v0.4s, v5.4s, v0.4s
 	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
 	WORD $0x3c810420 // str q0, [x1], #0x10
@@ -12782,34 +12774,30 @@ swiglu_one:
 	WORD $0xbd400025 // ldr s5, [x1]
 	WORD $0xbc404446 // ldr s6, [x2], #4
 	WORD $0x6ea0f8a0 // fneg v0.4s, v5.4s
-	WORD $0x6ea0e603 // fcmgt v3.4s, v16.4s, v0.4s
 	WORD $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
-	WORD $0x6e32dc01 // fmul v1.4s, v0.4s, v18.4s
-	WORD $0x4e218821 // frintn v1.4s, v1.4s
-	WORD $0x6e33dc22 // fmul v2.4s, v1.4s, v19.4s
-	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
-	WORD $0x6e34dc22 // fmul v2.4s, v1.4s, v20.4s
-	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
-	WORD $0x6e36dc02 // fmul v2.4s, v0.4s, v22.4s
-	WORD $0x4e37d442 // fadd v2.4s, v2.4s, v23.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e39d442 // fadd v2.4s, v2.4s, v25.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e3bd442 // fadd v2.4s, v2.4s, v27.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e3dd442 // fadd v2.4s, v2.4s, v29.4s
-	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
-	WORD $0x4eb58421 // add v1.4s, v1.4s, v21.4s
-	WORD $0x4f375421 // shl v1.4s, v1.4s, #0x17
-	WORD $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
+	WORD $0x6ea0e603 // fcmgt v3.4s, v16.4s, v0.4s
+	WORD $0x4eb31e62 // mov v2.16b, v19.16b
+	WORD $0x4e32cc02 // fmla v2.4s, v0.4s, v18.4s
+	WORD $0x4eb3d441 // fsub v1.4s, v2.4s, v19.4s
+	WORD $0x4e34cc20 // fmla v0.4s, v1.4s, v20.4s
+	WORD $0x4e35cc20 // fmla v0.4s, v1.4s, v21.4s
+	WORD $0x4eb71ee4 // mov v4.16b, v23.16b
+	WORD $0x4e36cc04 // fmla v4.4s, v0.4s, v22.4s
+	WORD $0x4eb81f01 // mov v1.16b, v24.16b
+	WORD $0x4e24cc01 // fmla v1.4s, v0.4s, v4.4s
+	WORD $0x4eb91f24 // mov v4.16b, v25.16b
+	WORD $0x4e21cc04 // fmla v4.4s, v0.4s, v1.4s
+	WORD $0x4eba1f41 // mov v1.16b, v26.16b
+	WORD $0x4e24cc01 // fmla v1.4s, v0.4s, v4.4s
+	WORD $0x4ebb1f64 // mov v4.16b, v27.16b
+	WORD $0x4e21cc04 // fmla v4.4s, v0.4s, v1.4s
+	WORD $0x4ebb1f61 // mov v1.16b, v27.16b
+	WORD $0x4e24cc01 // fmla v1.4s, v0.4s, v4.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #0x17
+	WORD $0x4ebb8442 // add v2.4s, v2.4s, v27.4s
+	WORD $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
 	WORD $0x4e631c00 // bic v0.16b, v0.16b, v3.16b
-	WORD $0x4e3dd400 // fadd v0.4s, v0.4s, v29.4s
+	WORD $0x4e3bd400 // fadd v0.4s, v0.4s, v27.4s
 	WORD $0x6e20fca0 // fdiv v0.4s, v5.4s, v0.4s
 	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
 	WORD $0xbc004420 // str s0, [x1], #4
@@ -12955,8 +12943,6 @@ TEXT ·expPartsNEON(SB), NOSPLIT, $0-40
 	WORD $0x4ddfc9b9 // ld1r {v25.4s}, [x13], #4
 	WORD $0x4ddfc9ba // ld1r {v26.4s}, [x13], #4
 	WORD $0x4ddfc9bb // ld1r {v27.4s}, [x13], #4
-	WORD $0x4ddfc9bc // ld1r {v28.4s}, [x13], #4
-	WORD $0x4ddfc9bd // ld1r {v29.4s}, [x13], #4
 	MOVD part+32(FP), R4
 	WORD $0x4f00e405 // movi v5.16b, #0
 	WORD $0x4f00e406 // movi v6.16b, #0
@@ -12967,58 +12953,50 @@ exp_parts_eights:
 	WORD $0x4ea7d400 // fsub v0.4s, v0.4s, v7.4s
 	WORD $0x3cc10441 // ldr q1, [x2], #0x10
 	WORD $0x4ea7d421 // fsub v1.4s, v1.4s, v7.4s
-	WORD $0x6ea0e609 // fcmgt v9.4s, v16.4s, v0.4s
-	WORD $0x6ea1e60a // fcmgt v10.4s, v16.4s, v1.4s
 	WORD $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
 	WORD $0x4eb1f421 // fmin v1.4s, v1.4s, v17.4s
-	WORD $0x6e32dc02 // fmul v2.4s, v0.4s, v18.4s
-	WORD $0x6e32dc23 // fmul v3.4s, v1.4s, v18.4s
-	WORD $0x4e218842 // frintn v2.4s, v2.4s
-	WORD $0x4e218863 // frintn v3.4s, v3.4s
-	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
-	WORD $0x6e33dc68 // fmul v8.4s, v3.4s, v19.4s
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x4ea8d421 // fsub v1.4s, v1.4s, v8.4s
-	WORD $0x6e34dc44 // fmul v4.4s, v2.4s, v20.4s
-	WORD $0x6e34dc68 // fmul v8.4s, v3.4s, v20.4s
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x4ea8d421 // fsub v1.4s, v1.4s, v8.4s
-	WORD $0x6e36dc04 // fmul v4.4s, v0.4s, v22.4s
-	WORD $0x6e36dc28 // fmul v8.4s, v1.4s, v22.4s
-	WORD $0x4e37d484 // fadd v4.4s, v4.4s, v23.4s
-	WORD $0x4e37d508 // fadd v8.4s, v8.4s, v23.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
-	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
-	WORD $0x4e38d508 // fadd v8.4s, v8.4s, v24.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
-	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
-	WORD $0x4e39d508 // fadd v8.4s, v8.4s, v25.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
-	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
-	WORD $0x4e3ad508 // fadd v8.4s, v8.4s, v26.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
-	WORD $0x4e3bd484 // fadd v4.4s, v4.4s, v27.4s
-	WORD $0x4e3bd508 // fadd v8.4s, v8.4s, v27.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
-	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
-	WORD $0x4e3cd508 // fadd v8.4s, v8.4s, v28.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dd08 // fmul v8.4s, v8.4s, v1.4s
-	WORD $0x4e3dd484 // fadd v4.4s, v4.4s, v29.4s
-	WORD $0x4e3dd508 // fadd v8.4s, v8.4s, v29.4s
-	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
-	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD $0x4eb58442 // add v2.4s, v2.4s, v21.4s
-	WORD $0x4eb58463 // add v3.4s, v3.4s, v21.4s
-	WORD $0x4f375442 // shl v2.4s, v2.4s, #0x17
-	WORD $0x4f375463 // shl v3.4s, v3.4s, #0x17
-	WORD $0x6e22dc80 // fmul v0.4s, v4.4s, v2.4s
-	WORD $0x6e23dd01 // fmul v1.4s, v8.4s, v3.4s
+	WORD $0x6ea0e609 // fcmgt v9.4s, v16.4s, v0.4s
+	WORD $0x6ea1e60a // fcmgt v10.4s, v16.4s, v1.4s
+	WORD $0x4eb31e64 // mov v4.16b, v19.16b
+	WORD $0x4e32cc04 // fmla v4.4s, v0.4s, v18.4s
+	WORD $0x4eb31e68 // mov v8.16b, v19.16b
+	WORD $0x4e32cc28 // fmla v8.4s, v1.4s, v18.4s
+	WORD $0x4eb3d482 // fsub v2.4s, v4.4s, v19.4s
+	WORD $0x4eb3d503 // fsub v3.4s, v8.4s, v19.4s
+	WORD $0x4e34cc40 // fmla v0.4s, v2.4s, v20.4s
+	WORD $0x4e34cc61 // fmla v1.4s, v3.4s, v20.4s
+	WORD $0x4e35cc40 // fmla v0.4s, v2.4s, v21.4s
+	WORD $0x4e35cc61 // fmla v1.4s, v3.4s, v21.4s
+	WORD $0x4eb71eeb // mov v11.16b, v23.16b
+	WORD $0x4e36cc0b // fmla v11.4s, v0.4s, v22.4s
+	WORD $0x4eb71eec // mov v12.16b, v23.16b
+	WORD $0x4e36cc2c // fmla v12.4s, v1.4s, v22.4s
+	WORD $0x4eb81f02 // mov v2.16b, v24.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4eb81f03 // mov v3.16b, v24.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4eb91f2b // mov v11.16b, v25.16b
+	WORD $0x4e22cc0b // fmla v11.4s, v0.4s, v2.4s
+	WORD $0x4eb91f2c // mov v12.16b, v25.16b
+	WORD $0x4e23cc2c // fmla v12.4s, v1.4s, v3.4s
+	WORD $0x4eba1f42 // mov v2.16b, v26.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4eba1f43 // mov v3.16b, v26.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4ebb1f6b // mov v11.16b, v27.16b
+	WORD $0x4e22cc0b // fmla v11.4s, v0.4s, v2.4s
+	WORD $0x4ebb1f6c // mov v12.16b, v27.16b
+	WORD $0x4e23cc2c // fmla v12.4s, v1.4s, v3.4s
+	WORD $0x4ebb1f62 // mov v2.16b, v27.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4ebb1f63 // mov v3.16b, v27.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #0x17
+	WORD $0x4f375508 // shl v8.4s, v8.4s, #0x17
+	WORD $0x4ebb8484 // add v4.4s, v4.4s, v27.4s
+	WORD $0x4ebb8508 // add v8.4s, v8.4s, v27.4s
+	WORD $0x6e24dc40 // fmul v0.4s, v2.4s, v4.4s
+	WORD $0x6e28dc61 // fmul v1.4s, v3.4s, v8.4s
 	WORD $0x4e691c00 // bic v0.16b, v0.16b, v9.16b
 	WORD $0x4e6a1c21 // bic v1.16b, v1.16b, v10.16b
 	WORD $0x3c810420 // str q0, [x1], #0x10
@@ -13036,32 +13014,28 @@ exp_parts_one:
 	WORD $0xbd400085 // ldr s5, [x4]
 	WORD $0xbc404440 // ldr s0, [x2], #4
 	WORD $0x4ea7d400 // fsub v0.4s, v0.4s, v7.4s
-	WORD $0x6ea0e609 // fcmgt v9.4s, v16.4s, v0.4s
 	WORD $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
-	WORD $0x6e32dc02 // fmul v2.4s, v0.4s, v18.4s
-	WORD $0x4e218842 // frintn v2.4s, v2.4s
-	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x6e34dc44 // fmul v4.4s, v2.4s, v20.4s
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x6e36dc04 // fmul v4.4s, v0.4s, v22.4s
-	WORD $0x4e37d484 // fadd v4.4s, v4.4s, v23.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x4e3bd484 // fadd v4.4s, v4.4s, v27.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x4e3dd484 // fadd v4.4s, v4.4s, v29.4s
-	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
-	WORD $0x4eb58442 // add v2.4s, v2.4s, v21.4s
-	WORD $0x4f375442 // shl v2.4s, v2.4s, #0x17
-	WORD $0x6e22dc80 // fmul v0.4s, v4.4s, v2.4s
+	WORD $0x6ea0e609 // fcmgt v9.4s, v16.4s, v0.4s
+	WORD $0x4eb31e64 // mov v4.16b, v19.16b
+	WORD $0x4e32cc04 // fmla v4.4s, v0.4s, v18.4s
+	WORD $0x4eb3d482 // fsub v2.4s, v4.4s, v19.4s
+	WORD $0x4e34cc40 // fmla v0.4s, v2.4s, v20.4s
+	WORD $0x4e35cc40 // fmla v0.4s, v2.4s, v21.4s
+	WORD $0x4eb71eeb // mov v11.16b, v23.16b
+	WORD $0x4e36cc0b // fmla v11.4s, v0.4s, v22.4s
+	WORD $0x4eb81f02 // mov v2.16b, v24.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4eb91f2b // mov v11.16b, v25.16b
+	WORD $0x4e22cc0b // fmla v11.4s, v0.4s, v2.4s
+	WORD $0x4eba1f42 // mov v2.16b, v26.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4ebb1f6b // mov v11.16b, v27.16b
+	WORD $0x4e22cc0b // fmla v11.4s, v0.4s, v2.4s
+	WORD $0x4ebb1f62 // mov v2.16b, v27.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #0x17
+	WORD $0x4ebb8484 // add v4.4s, v4.4s, v27.4s
+	WORD $0x6e24dc40 // fmul v0.4s, v2.4s, v4.4s
 	WORD $0x4e691c00 // bic v0.16b, v0.16b, v9.16b
 	WORD $0xbc004420 // str s0, [x1], #4
 	WORD $0x4e20d4a5 // fadd v5.4s, v5.4s, v0.4s
@@ -14565,36 +14539,29 @@ soften_most:
 	WORD $0x4ddfc9b9 // ld1r {v25.4s}, [x13], #4
 	WORD $0x4ddfc9ba // ld1r {v26.4s}, [x13], #4
 	WORD $0x4ddfc9bb // ld1r {v27.4s}, [x13], #4
-	WORD $0x4ddfc9bc // ld1r {v28.4s}, [x13], #4
-	WORD $0x4ddfc9bd // ld1r {v29.4s}, [x13], #4
 soften_shrink:
 	WORD $0x3dc00080 // ldr q0, [x4]
 	WORD $0x6ea0e603 // fcmgt v3.4s, v16.4s, v0.4s
-	WORD $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
-	WORD $0x6e32dc01 // fmul v1.4s, v0.4s, v18.4s
-	WORD $0x4e218821 // frintn v1.4s, v1.4s
-	WORD $0x6e33dc22 // fmul v2.4s, v1.4s, v19.4s
-	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
-	WORD $0x6e34dc22 // fmul v2.4s, v1.4s, v20.4s
-	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
-	WORD $0x6e36dc02 // fmul v2.4s, v0.4s, v22.4s
-	WORD $0x4e37d442 // fadd v2.4s, v2.4s, v23.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e38d442 // fadd v2.4s, v2.4s, v24.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e39d442 // fadd v2.4s, v2.4s, v25.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e3ad442 // fadd v2.4s, v2.4s, v26.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e3bd442 // fadd v2.4s, v2.4s, v27.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e3cd442 // fadd v2.4s, v2.4s, v28.4s
-	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
-	WORD $0x4e3dd442 // fadd v2.4s, v2.4s, v29.4s
-	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
-	WORD $0x4eb58421 // add v1.4s, v1.4s, v21.4s
-	WORD $0x4f375421 // shl v1.4s, v1.4s, #0x17
-	WORD $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
+	WORD $0x4eb31e62 // mov v2.16b, v19.16b
+	WORD $0x4e32cc02 // fmla v2.4s, v0.4s, v18.4s
+	WORD $0x4eb3d441 // fsub v1.4s, v2.4s, v19.4s
+	WORD $0x4e34cc20 // fmla v0.4s, v1.4s, v20.4s
+	WORD $0x4e35cc20 // fmla v0.4s, v1.4s, v21.4s
+	WORD $0x4eb71ee4 // mov v4.16b, v23.16b
+	WORD $0x4e36cc04 // fmla v4.4s, v0.4s, v22.4s
+	WORD $0x4eb81f01 // mov v1.16b, v24.16b
+	WORD $0x4e24cc01 // fmla v1.4s, v0.4s, v4.4s
+	WORD $0x4eb91f24 // mov v4.16b, v25.16b
+	WORD $0x4e21cc04 // fmla v4.4s, v0.4s, v1.4s
+	WORD $0x4eba1f41 // mov v1.16b, v26.16b
+	WORD $0x4e24cc01 // fmla v1.4s, v0.4s, v4.4s
+	WORD $0x4ebb1f64 // mov v4.16b, v27.16b
+	WORD $0x4e21cc04 // fmla v4.4s, v0.4s, v1.4s
+	WORD $0x4ebb1f61 // mov v1.16b, v27.16b
+	WORD $0x4e24cc01 // fmla v1.4s, v0.4s, v4.4s
+	WORD $0x4f375442 // shl v2.4s, v2.4s, #0x17
+	WORD $0x4ebb8442 // add v2.4s, v2.4s, v27.4s
+	WORD $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
 	WORD $0x4e631c00 // bic v0.16b, v0.16b, v3.16b
 	WORD $0x3c810480 // str q0, [x4], #0x10
 	SUBS $4, R0
@@ -14617,56 +14584,46 @@ soften_exp:
 	WORD $0x4ea6d421 // fsub v1.4s, v1.4s, v6.4s
 	WORD $0x6ea0e608 // fcmgt v8.4s, v16.4s, v0.4s
 	WORD $0x6ea1e609 // fcmgt v9.4s, v16.4s, v1.4s
-	WORD $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
-	WORD $0x4eb1f421 // fmin v1.4s, v1.4s, v17.4s
-	WORD $0x6e32dc02 // fmul v2.4s, v0.4s, v18.4s
-	WORD $0x6e32dc23 // fmul v3.4s, v1.4s, v18.4s
-	WORD $0x4e218842 // frintn v2.4s, v2.4s
-	WORD $0x4e218863 // frintn v3.4s, v3.4s
-	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
-	WORD $0x6e33dc65 // fmul v5.4s, v3.4s, v19.4s
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x4ea5d421 // fsub v1.4s, v1.4s, v5.4s
-	WORD $0x6e34dc44 // fmul v4.4s, v2.4s, v20.4s
-	WORD $0x6e34dc65 // fmul v5.4s, v3.4s, v20.4s
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x4ea5d421 // fsub v1.4s, v1.4s, v5.4s
-	WORD $0x6e36dc04 // fmul v4.4s, v0.4s, v22.4s
-	WORD $0x6e36dc25 // fmul v5.4s, v1.4s, v22.4s
-	WORD $0x4e37d484 // fadd v4.4s, v4.4s, v23.4s
-	WORD $0x4e37d4a5 // fadd v5.4s, v5.4s, v23.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
-	WORD $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
-	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
-	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3bd484 // fadd v4.4s, v4.4s, v27.4s
-	WORD $0x4e3bd4a5 // fadd v5.4s, v5.4s, v27.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
-	WORD $0x4e3cd4a5 // fadd v5.4s, v5.4s, v28.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3dd484 // fadd v4.4s, v4.4s, v29.4s
-	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
-	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
-	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD $0x4eb58442 // add v2.4s, v2.4s, v21.4s
-	WORD $0x4eb58463 // add v3.4s, v3.4s, v21.4s
-	WORD $0x4f375442 // shl v2.4s, v2.4s, #0x17
-	WORD $0x4f375463 // shl v3.4s, v3.4s, #0x17
-	WORD $0x6e22dc80 // fmul v0.4s, v4.4s, v2.4s
-	WORD $0x6e23dca1 // fmul v1.4s, v5.4s, v3.4s
+	WORD $0x4eb31e64 // mov v4.16b, v19.16b
+	WORD $0x4e32cc04 // fmla v4.4s, v0.4s, v18.4s
+	WORD $0x4eb31e65 // mov v5.16b, v19.16b
+	WORD $0x4e32cc25 // fmla v5.4s, v1.4s, v18.4s
+	WORD $0x4eb3d482 // fsub v2.4s, v4.4s, v19.4s
+	WORD $0x4eb3d4a3 // fsub v3.4s, v5.4s, v19.4s
+	WORD $0x4e34cc40 // fmla v0.4s, v2.4s, v20.4s
+	WORD $0x4e34cc61 // fmla v1.4s, v3.4s, v20.4s
+	WORD $0x4e35cc40 // fmla v0.4s, v2.4s, v21.4s
+	WORD $0x4e35cc61 // fmla v1.4s, v3.4s, v21.4s
+	WORD $0x4eb71eeb // mov v11.16b, v23.16b
+	WORD $0x4e36cc0b // fmla v11.4s, v0.4s, v22.4s
+	WORD $0x4eb71eec // mov v12.16b, v23.16b
+	WORD $0x4e36cc2c // fmla v12.4s, v1.4s, v22.4s
+	WORD $0x4eb81f02 // mov v2.16b, v24.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4eb81f03 // mov v3.16b, v24.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4eb91f2b // mov v11.16b, v25.16b
+	WORD $0x4e22cc0b // fmla v11.4s, v0.4s, v2.4s
+	WORD $0x4eb91f2c // mov v12.16b, v25.16b
+	WORD $0x4e23cc2c // fmla v12.4s, v1.4s, v3.4s
+	WORD $0x4eba1f42 // mov v2.16b, v26.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4eba1f43 // mov v3.16b, v26.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4ebb1f6b // mov v11.16b, v27.16b
+	WORD $0x4e22cc0b // fmla v11.4s, v0.4s, v2.4s
+	WORD $0x4ebb1f6c // mov v12.16b, v27.16b
+	WORD $0x4e23cc2c // fmla v12.4s, v1.4s, v3.4s
+	WORD $0x4ebb1f62 // mov v2.16b, v27.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4ebb1f63 // mov v3.16b, v27.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #0x17
+	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #0x17
+	WORD $0x4ebb8484 // add v4.4s, v4.4s, v27.4s
+	WORD $0x4ebb84a5 // add v5.4s, v5.4s, v27.4s
+	WORD $0x6e24dc40 // fmul v0.4s, v2.4s, v4.4s
+	WORD $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
 	WORD $0x4e681c00 // bic v0.16b, v0.16b, v8.16b
 	WORD $0x4e691c21 // bic v1.16b, v1.16b, v9.16b
 	WORD $0x3dc001ca // ldr q10, [x14]
@@ -14688,56 +14645,46 @@ soften_exp:
 	WORD $0x4ea6d421 // fsub v1.4s, v1.4s, v6.4s
 	WORD $0x6ea0e608 // fcmgt v8.4s, v16.4s, v0.4s
 	WORD $0x6ea1e609 // fcmgt v9.4s, v16.4s, v1.4s
-	WORD $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
-	WORD $0x4eb1f421 // fmin v1.4s, v1.4s, v17.4s
-	WORD $0x6e32dc02 // fmul v2.4s, v0.4s, v18.4s
-	WORD $0x6e32dc23 // fmul v3.4s, v1.4s, v18.4s
-	WORD $0x4e218842 // frintn v2.4s, v2.4s
-	WORD $0x4e218863 // frintn v3.4s, v3.4s
-	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
-	WORD $0x6e33dc65 // fmul v5.4s, v3.4s, v19.4s
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x4ea5d421 // fsub v1.4s, v1.4s, v5.4s
-	WORD $0x6e34dc44 // fmul v4.4s, v2.4s, v20.4s
-	WORD $0x6e34dc65 // fmul v5.4s, v3.4s, v20.4s
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x4ea5d421 // fsub v1.4s, v1.4s, v5.4s
-	WORD $0x6e36dc04 // fmul v4.4s, v0.4s, v22.4s
-	WORD $0x6e36dc25 // fmul v5.4s, v1.4s, v22.4s
-	WORD $0x4e37d484 // fadd v4.4s, v4.4s, v23.4s
-	WORD $0x4e37d4a5 // fadd v5.4s, v5.4s, v23.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
-	WORD $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
-	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
-	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3bd484 // fadd v4.4s, v4.4s, v27.4s
-	WORD $0x4e3bd4a5 // fadd v5.4s, v5.4s, v27.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
-	WORD $0x4e3cd4a5 // fadd v5.4s, v5.4s, v28.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3dd484 // fadd v4.4s, v4.4s, v29.4s
-	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
-	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
-	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD $0x4eb58442 // add v2.4s, v2.4s, v21.4s
-	WORD $0x4eb58463 // add v3.4s, v3.4s, v21.4s
-	WORD $0x4f375442 // shl v2.4s, v2.4s, #0x17
-	WORD $0x4f375463 // shl v3.4s, v3.4s, #0x17
-	WORD $0x6e22dc80 // fmul v0.4s, v4.4s, v2.4s
-	WORD $0x6e23dca1 // fmul v1.4s, v5.4s, v3.4s
+	WORD $0x4eb31e64 // mov v4.16b, v19.16b
+	WORD $0x4e32cc04 // fmla v4.4s, v0.4s, v18.4s
+	WORD $0x4eb31e65 // mov v5.16b, v19.16b
+	WORD $0x4e32cc25 // fmla v5.4s, v1.4s, v18.4s
+	WORD $0x4eb3d482 // fsub v2.4s, v4.4s, v19.4s
+	WORD $0x4eb3d4a3 // fsub v3.4s, v5.4s, v19.4s
+	WORD $0x4e34cc40 // fmla v0.4s, v2.4s, v20.4s
+	WORD $0x4e34cc61 // fmla v1.4s, v3.4s, v20.4s
+	WORD $0x4e35cc40 // fmla v0.4s, v2.4s, v21.4s
+	WORD $0x4e35cc61 // fmla v1.4s, v3.4s, v21.4s
+	WORD $0x4eb71eeb // mov v11.16b, v23.16b
+	WORD $0x4e36cc0b // fmla v11.4s, v0.4s, v22.4s
+	WORD $0x4eb71eec // mov v12.16b, v23.16b
+	WORD $0x4e36cc2c // fmla v12.4s, v1.4s, v22.4s
+	WORD $0x4eb81f02 // mov v2.16b, v24.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4eb81f03 // mov v3.16b, v24.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4eb91f2b // mov v11.16b, v25.16b
+	WORD $0x4e22cc0b // fmla v11.4s, v0.4s, v2.4s
+	WORD $0x4eb91f2c // mov v12.16b, v25.16b
+	WORD $0x4e23cc2c // fmla v12.4s, v1.4s, v3.4s
+	WORD $0x4eba1f42 // mov v2.16b, v26.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4eba1f43 // mov v3.16b, v26.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4ebb1f6b // mov v11.16b, v27.16b
+	WORD $0x4e22cc0b // fmla v11.4s, v0.4s, v2.4s
+	WORD $0x4ebb1f6c // mov v12.16b, v27.16b
+	WORD $0x4e23cc2c // fmla v12.4s, v1.4s, v3.4s
+	WORD $0x4ebb1f62 // mov v2.16b, v27.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4ebb1f63 // mov v3.16b, v27.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #0x17
+	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #0x17
+	WORD $0x4ebb8484 // add v4.4s, v4.4s, v27.4s
+	WORD $0x4ebb84a5 // add v5.4s, v5.4s, v27.4s
+	WORD $0x6e24dc40 // fmul v0.4s, v2.4s, v4.4s
+	WORD $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
 	WORD $0x4e681c00 // bic v0.16b, v0.16b, v8.16b
 	WORD $0x4e691c21 // bic v1.16b, v1.16b, v9.16b
 	WORD $0x3dc005ca // ldr q10, [x14, #0x10]
@@ -14759,56 +14706,46 @@ soften_exp:
 	WORD $0x4ea6d421 // fsub v1.4s, v1.4s, v6.4s
 	WORD $0x6ea0e608 // fcmgt v8.4s, v16.4s, v0.4s
 	WORD $0x6ea1e609 // fcmgt v9.4s, v16.4s, v1.4s
-	WORD $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
-	WORD $0x4eb1f421 // fmin v1.4s, v1.4s, v17.4s
-	WORD $0x6e32dc02 // fmul v2.4s, v0.4s, v18.4s
-	WORD $0x6e32dc23 // fmul v3.4s, v1.4s, v18.4s
-	WORD $0x4e218842 // frintn v2.4s, v2.4s
-	WORD $0x4e218863 // frintn v3.4s, v3.4s
-	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
-	WORD $0x6e33dc65 // fmul v5.4s, v3.4s, v19.4s
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x4ea5d421 // fsub v1.4s, v1.4s, v5.4s
-	WORD $0x6e34dc44 // fmul v4.4s, v2.4s, v20.4s
-	WORD $0x6e34dc65 // fmul v5.4s, v3.4s, v20.4s
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x4ea5d421 // fsub v1.4s, v1.4s, v5.4s
-	WORD $0x6e36dc04 // fmul v4.4s, v0.4s, v22.4s
-	WORD $0x6e36dc25 // fmul v5.4s, v1.4s, v22.4s
-	WORD $0x4e37d484 // fadd v4.4s, v4.4s, v23.4s
-	WORD $0x4e37d4a5 // fadd v5.4s, v5.4s, v23.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
-	WORD $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
-	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
-	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3bd484 // fadd v4.4s, v4.4s, v27.4s
-	WORD $0x4e3bd4a5 // fadd v5.4s, v5.4s, v27.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
-	WORD $0x4e3cd4a5 // fadd v5.4s, v5.4s, v28.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3dd484 // fadd v4.4s, v4.4s, v29.4s
-	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
-	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
-	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD $0x4eb58442 // add v2.4s, v2.4s, v21.4s
-	WORD $0x4eb58463 // add v3.4s, v3.4s, v21.4s
-	WORD $0x4f375442 // shl v2.4s, v2.4s, #0x17
-	WORD $0x4f375463 // shl v3.4s, v3.4s, #0x17
-	WORD $0x6e22dc80 // fmul v0.4s, v4.4s, v2.4s
-	WORD $0x6e23dca1 // fmul v1.4s, v5.4s, v3.4s
+	WORD $0x4eb31e64 // mov v4.16b, v19.16b
+	WORD $0x4e32cc04 // fmla v4.4s, v0.4s, v18.4s
+	WORD $0x4eb31e65 // mov v5.16b, v19.16b
+	WORD $0x4e32cc25 // fmla v5.4s, v1.4s, v18.4s
+	WORD $0x4eb3d482 // fsub v2.4s, v4.4s, v19.4s
+	WORD $0x4eb3d4a3 // fsub v3.4s, v5.4s, v19.4s
+	WORD $0x4e34cc40 // fmla v0.4s, v2.4s, v20.4s
+	WORD $0x4e34cc61 // fmla v1.4s, v3.4s, v20.4s
+	WORD $0x4e35cc40 // fmla v0.4s, v2.4s, v21.4s
+	WORD $0x4e35cc61 // fmla v1.4s, v3.4s, v21.4s
+	WORD $0x4eb71eeb // mov v11.16b, v23.16b
+	WORD $0x4e36cc0b // fmla v11.4s, v0.4s, v22.4s
+	WORD $0x4eb71eec // mov v12.16b, v23.16b
+	WORD $0x4e36cc2c // fmla v12.4s, v1.4s, v22.4s
+	WORD $0x4eb81f02 // mov v2.16b, v24.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4eb81f03 // mov v3.16b, v24.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4eb91f2b // mov v11.16b, v25.16b
+	WORD $0x4e22cc0b // fmla v11.4s, v0.4s, v2.4s
+	WORD $0x4eb91f2c // mov v12.16b, v25.16b
+	WORD $0x4e23cc2c // fmla v12.4s, v1.4s, v3.4s
+	WORD $0x4eba1f42 // mov v2.16b, v26.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4eba1f43 // mov v3.16b, v26.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4ebb1f6b // mov v11.16b, v27.16b
+	WORD $0x4e22cc0b // fmla v11.4s, v0.4s, v2.4s
+	WORD $0x4ebb1f6c // mov v12.16b, v27.16b
+	WORD $0x4e23cc2c // fmla v12.4s, v1.4s, v3.4s
+	WORD $0x4ebb1f62 // mov v2.16b, v27.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4ebb1f63 // mov v3.16b, v27.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #0x17
+	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #0x17
+	WORD $0x4ebb8484 // add v4.4s, v4.4s, v27.4s
+	WORD $0x4ebb84a5 // add v5.4s, v5.4s, v27.4s
+	WORD $0x6e24dc40 // fmul v0.4s, v2.4s, v4.4s
+	WORD $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
 	WORD $0x4e681c00 // bic v0.16b, v0.16b, v8.16b
 	WORD $0x4e691c21 // bic v1.16b, v1.16b, v9.16b
 	WORD $0x3dc009ca // ldr q10, [x14, #0x20]
@@ -14830,56 +14767,46 @@ soften_exp:
 	WORD $0x4ea6d421 // fsub v1.4s, v1.4s, v6.4s
 	WORD $0x6ea0e608 // fcmgt v8.4s, v16.4s, v0.4s
 	WORD $0x6ea1e609 // fcmgt v9.4s, v16.4s, v1.4s
-	WORD $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
-	WORD $0x4eb1f421 // fmin v1.4s, v1.4s, v17.4s
-	WORD $0x6e32dc02 // fmul v2.4s, v0.4s, v18.4s
-	WORD $0x6e32dc23 // fmul v3.4s, v1.4s, v18.4s
-	WORD $0x4e218842 // frintn v2.4s, v2.4s
-	WORD $0x4e218863 // frintn v3.4s, v3.4s
-	WORD $0x6e33dc44 // fmul v4.4s, v2.4s, v19.4s
-	WORD $0x6e33dc65 // fmul v5.4s, v3.4s, v19.4s
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x4ea5d421 // fsub v1.4s, v1.4s, v5.4s
-	WORD $0x6e34dc44 // fmul v4.4s, v2.4s, v20.4s
-	WORD $0x6e34dc65 // fmul v5.4s, v3.4s, v20.4s
-	WORD $0x4ea4d400 // fsub v0.4s, v0.4s, v4.4s
-	WORD $0x4ea5d421 // fsub v1.4s, v1.4s, v5.4s
-	WORD $0x6e36dc04 // fmul v4.4s, v0.4s, v22.4s
-	WORD $0x6e36dc25 // fmul v5.4s, v1.4s, v22.4s
-	WORD $0x4e37d484 // fadd v4.4s, v4.4s, v23.4s
-	WORD $0x4e37d4a5 // fadd v5.4s, v5.4s, v23.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e38d484 // fadd v4.4s, v4.4s, v24.4s
-	WORD $0x4e38d4a5 // fadd v5.4s, v5.4s, v24.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e39d484 // fadd v4.4s, v4.4s, v25.4s
-	WORD $0x4e39d4a5 // fadd v5.4s, v5.4s, v25.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3ad484 // fadd v4.4s, v4.4s, v26.4s
-	WORD $0x4e3ad4a5 // fadd v5.4s, v5.4s, v26.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3bd484 // fadd v4.4s, v4.4s, v27.4s
-	WORD $0x4e3bd4a5 // fadd v5.4s, v5.4s, v27.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3cd484 // fadd v4.4s, v4.4s, v28.4s
-	WORD $0x4e3cd4a5 // fadd v5.4s, v5.4s, v28.4s
-	WORD $0x6e20dc84 // fmul v4.4s, v4.4s, v0.4s
-	WORD $0x6e21dca5 // fmul v5.4s, v5.4s, v1.4s
-	WORD $0x4e3dd484 // fadd v4.4s, v4.4s, v29.4s
-	WORD $0x4e3dd4a5 // fadd v5.4s, v5.4s, v29.4s
-	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
-	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
-	WORD $0x4eb58442 // add v2.4s, v2.4s, v21.4s
-	WORD $0x4eb58463 // add v3.4s, v3.4s, v21.4s
-	WORD $0x4f375442 // shl v2.4s, v2.4s, #0x17
-	WORD $0x4f375463 // shl v3.4s, v3.4s, #0x17
-	WORD $0x6e22dc80 // fmul v0.4s, v4.4s, v2.4s
-	WORD $0x6e23dca1 // fmul v1.4s, v5.4s, v3.4s
+	WORD $0x4eb31e64 // mov v4.16b, v19.16b
+	WORD $0x4e32cc04 // fmla v4.4s, v0.4s, v18.4s
+	WORD $0x4eb31e65 // mov v5.16b, v19.16b
+	WORD $0x4e32cc25 // fmla v5.4s, v1.4s, v18.4s
+	WORD $0x4eb3d482 // fsub v2.4s, v4.4s, v19.4s
+	WORD $0x4eb3d4a3 // fsub v3.4s, v5.4s, v19.4s
+	WORD $0x4e34cc40 // fmla v0.4s, v2.4s, v20.4s
+	WORD $0x4e34cc61 // fmla v1.4s, v3.4s, v20.4s
+	WORD $0x4e35cc40 // fmla v0.4s, v2.4s, v21.4s
+	WORD $0x4e35cc61 // fmla v1.4s, v3.4s, v21.4s
+	WORD $0x4eb71eeb // mov v11.16b, v23.16b
+	WORD $0x4e36cc0b // fmla v11.4s, v0.4s, v22.4s
+	WORD $0x4eb71eec // mov v12.16b, v23.16b
+	WORD $0x4e36cc2c // fmla v12.4s, v1.4s, v22.4s
+	WORD $0x4eb81f02 // mov v2.16b, v24.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4eb81f03 // mov v3.16b, v24.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4eb91f2b // mov v11.16b, v25.16b
+	WORD $0x4e22cc0b // fmla v11.4s, v0.4s, v2.4s
+	WORD $0x4eb91f2c // mov v12.16b, v25.16b
+	WORD $0x4e23cc2c // fmla v12.4s, v1.4s, v3.4s
+	WORD $0x4eba1f42 // mov v2.16b, v26.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4eba1f43 // mov v3.16b, v26.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4ebb1f6b // mov v11.16b, v27.16b
+	WORD $0x4e22cc0b // fmla v11.4s, v0.4s, v2.4s
+	WORD $0x4ebb1f6c // mov v12.16b, v27.16b
+	WORD $0x4e23cc2c // fmla v12.4s, v1.4s, v3.4s
+	WORD $0x4ebb1f62 // mov v2.16b, v27.16b
+	WORD $0x4e2bcc02 // fmla v2.4s, v0.4s, v11.4s
+	WORD $0x4ebb1f63 // mov v3.16b, v27.16b
+	WORD $0x4e2ccc23 // fmla v3.4s, v1.4s, v12.4s
+	WORD $0x4f375484 // shl v4.4s, v4.4s, #0x17
+	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #0x17
+	WORD $0x4ebb8484 // add v4.4s, v4.4s, v27.4s
+	WORD $0x4ebb84a5 // add v5.4s, v5.4s, v27.4s
+	WORD $0x6e24dc40 // fmul v0.4s, v2.4s, v4.4s
+	WORD $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
 	WORD $0x4e681c00 // bic v0.16b, v0.16b, v8.16b
 	WORD $0x4e691c21 // bic v1.16b, v1.16b, v9.16b
 	WORD $0x3dc00dca // ldr q10, [x14, #0x30]

@@ -281,6 +281,9 @@ func pauseAVX2()
 func quantizeAVX2(x *float32, lines *byte, blocks int) bool
 
 //go:noescape
+func quantizeAVX512(x *float32, lines *byte, blocks int) bool
+
+//go:noescape
 func squaresAVX2(x *float32, n int, part *[32]float32)
 
 //go:noescape
@@ -294,6 +297,9 @@ func swiGLUAVX512(gate, up *float32, n int)
 
 //go:noescape
 func toF16AVX2(dst *uint16, x *float32, n int)
+
+//go:noescape
+func toF16AVX512(dst *uint16, x *float32, n int)
 
 //go:noescape
 func scoresF16AVX2(c *attendCall)
@@ -329,19 +335,37 @@ func softenAVX512(c *attendCall)
 func addAVX2(dst, x *float32, n int)
 
 //go:noescape
+func addAVX512(dst, x *float32, n int)
+
+//go:noescape
 func addScaledAVX2(dst, x *float32, n int, f float32)
+
+//go:noescape
+func addScaledAVX512(dst, x *float32, n int, f float32)
 
 //go:noescape
 func scaleAVX2(x *float32, n int, f float32)
 
 //go:noescape
+func scaleAVX512(x *float32, n int, f float32)
+
+//go:noescape
 func scaleByAVX2(dst, x, w *float32, n int, f float32)
+
+//go:noescape
+func scaleByAVX512(dst, x, w *float32, n int, f float32)
 
 //go:noescape
 func ropePairsAVX2(x, cos, sin *float32, n int)
 
 //go:noescape
+func ropePairsAVX512(x, cos, sin *float32, n int)
+
+//go:noescape
 func ropeHalvesAVX2(lo, hi, cos, sin *float32, n int)
+
+//go:noescape
+func ropeHalvesAVX512(lo, hi, cos, sin *float32, n int)
 
 //go:noescape
 func pairs4zAVX512(c *dotCall)
@@ -387,6 +411,9 @@ func widenRowAVX2(wide *float32, codes *byte, n int, scale float32)
 
 //go:noescape
 func fromF16AVX2(dst *float32, x *uint16, n int)
+
+//go:noescape
+func fromF16AVX512(dst *float32, x *uint16, n int)
 
 //go:noescape
 func transposeAVX2(lines, rows *byte, stride, runs int)

@@ -173,16 +173,20 @@ func expSumGeneric(dst, x []float32, most float32) float32 {
 }
 
 // Constants of exp32: x = n·ln2 + r, |r| ≤ ln2/2, exp(x) = 2^n·exp(r); ln2 in two parts so that r is
-// good to the last bit; exp(r) by its Taylor terms to r^7/7!, whose rest is below 2^-27.
+// good to the last bit; exp(r) by the polynomial of six terms behind the 1 whose greatest error is least, 2^-28.
 const (
 	expLow  = -87.33654 // below it the result would be subnormal: 0
 	expHigh = 88.02969  // above it 2^n would not fit: the result stays there
 	log2e   = 1.44269504
-	ln2High = 0.693359375
-	ln2Low  = -2.12194440e-4
+	ln2High = 0.693147182464599609375
+	ln2Low  = -1.904654323148236e-9
+	magic   = 3 << 22 // 1.5·2^23: adding it leaves no bits behind the point, and an integer in the last ones
 )
 
-// exp32 is e^x in float32, within 2 units in the last place; 0 below expLow.
+// expTerms are those of r^6 to r^0.
+var expTerms = [...]float32{0.00138145401, 0.00836874511, 0.0416683908, 0.166665204, 0.499999934, 1, 1}
+
+// exp32 is e^x in float32, within a unit in the last place; 0 below expLow. Every step has one rounding.
 func exp32(x float32) float32 {
 	if !(x >= expLow) {
 		if x != x {
@@ -191,18 +195,18 @@ func exp32(x float32) float32 {
 		return 0
 	}
 	x = min(x, expHigh)
-	n := roundEven(x * log2e)
-	r := x - float32(n*ln2High) - float32(n*ln2Low)
-	p := float32(1.0 / 5040)
-	for _, c := range [...]float32{1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1, 1} {
-		p = float32(p*r) + c
+	shifted := fma32(x, log2e, magic)
+	n := shifted - magic
+	r := fma32(n, -ln2Low, fma32(n, -ln2High, x))
+	p := expTerms[0]
+	for _, c := range expTerms[1:] {
+		p = fma32(p, r, c)
 	}
-	return p * math.Float32frombits(uint32(int32(n)+127)<<23)
+	return p * math.Float32frombits(math.Float32bits(shifted)<<23+math.Float32bits(1))
 }
 
 // roundEven rounds to the nearest integer, ties to even, for |x| < 2^22.
 func roundEven(x float32) float32 {
-	const magic = 3 << 22 // 1.5·2^23: adding it leaves no bits behind the point
 	// Where x is a product, some machines would fuse it with the addition, unrounded, but for the conversion.
 	return float32(float32(x)+magic) - magic
 }
@@ -211,10 +215,19 @@ func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) 
 
 func nan32() float32 { return math.Float32frombits(0x7fc00000) }
 
-// fma32 is a·b+c with one rounding. The product is exact in float64; its sum with c is rounded to an odd
-// last bit where it is not exact, so that rounding to float32 afterwards is right.
-// (Boldo and Melquiond 2008, Emulation of FMA and correctly rounded sums.)
+// fma32 is a·b+c with one rounding. The product is exact in float64, and so in effect is its sum with c, unless that seems to be in
+// the middle of two float32: there the last 28 bits are zeros.
 func fma32(a, b, c float32) float32 {
+	s := float64(a)*float64(b) + float64(c)
+	if math.Float64bits(s)<<36 == 0 {
+		return fmaExact(a, b, c)
+	}
+	return float32(s)
+}
+
+// fmaExact is fma32 of any numbers: the sum is rounded to an odd last bit where it is not exact, so that rounding to float32 afterwards
+// is right. (Boldo and Melquiond 2008, Emulation of FMA and correctly rounded sums.)
+func fmaExact(a, b, c float32) float32 {
 	p, z := float64(a)*float64(b), float64(c)
 	s := p + z
 	back := s - p

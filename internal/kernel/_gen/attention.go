@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // isa is a width of vectors: registers' letter and how many float32 they hold.
 type isa struct {
@@ -264,28 +267,13 @@ func newMost() {
 	p("ADDQ $128, SI")
 }
 
-// softenAVX512 is softenGeneric.
+// softenAVX512 is softenGeneric. Slots that a query does not read become -Inf first, so that no mask is needed later.
 func softenAVX512() {
 	text("softenAVX512", 8)
-	softenStart()
-	expConstants()
-	p("VBROADCASTSS ·lowest(SB), Z30")
-	label("soften512_most")
-	p("KMOVD (R8), K1")
-	p("KSHIFTRD $16, K1, K2")
-	p("VMOVAPS Z30, Z1")
-	p("VMOVAPS Z30, Z2")
-	p("VMOVUPS (SI), K1, Z1")
-	p("VMOVUPS 64(SI), K2, Z2")
-	p("VMAXPS Z2, Z1, Z3")
-	p("VEXTRACTF64X4 $1, Z3, Y4")
-	p("VMAXPS Y4, Y3, Y3")
-	highest(3, 4)
-	newMost()
-	p("DECQ CX")
-	p("JNZ soften512_most")
+	mostsZ()
 
 	softenStart()
+	expConstants()
 	label("soften512_shrink") // rows are padded to a multiple of 16
 	p("VMOVUPS (DX), Z0")
 	exp("Z", []int{0}, []int{1}, []int{2}, []int{3})
@@ -295,56 +283,164 @@ func softenAVX512() {
 	p("JG soften512_shrink")
 
 	softenStart()
-	label("soften512_exp")
-	p("KMOVD (R8), K1")
-	p("KSHIFTRD $16, K1, K2")
-	p("VBROADCASTSS (BX), Z6")
-	p("VMOVUPS (SI), Z0")
-	p("VMOVUPS 64(SI), Z1")
-	p("VSUBPS Z6, Z0, Z0")
-	p("VSUBPS Z6, Z1, Z1")
-	exp("Z", []int{0, 1}, []int{2, 3}, []int{4, 5}, []int{3, 4})
-	p("VMOVAPS.Z Z0, K1, Z0")
-	p("VMOVAPS.Z Z1, K2, Z1")
-	p("VMOVUPS Z0, (SI)")
-	p("VMOVUPS Z1, 64(SI)")
-	p("VADDPS Z1, Z0, Z0")
-	p("VBROADCASTSS (DX), Z6")
-	p("VMULPS (DI), Z6, Z6")
-	p("VADDPS Z0, Z6, Z6")
-	p("VMOVUPS Z6, (DI)")
-	p("ADDQ $64, DI")
-	p("ADDQ $4, BX")
-	p("ADDQ $4, DX")
-	p("ADDQ $4, R8")
-	p("ADDQ $128, SI")
-	p("DECQ CX")
-	p("JNZ soften512_exp")
+	byRows("soften512_exp", 2, softenZ)
 	p("VZEROUPPER")
 	p("RET")
 }
 
-// softenAVX2 is softenGeneric.
-func softenAVX2() {
-	mask := func(v int) { // of lanes 8v to 8v+7 of the row, in Y7
-		p("VPBROADCASTD (R8), Y7")
-		p("VPAND ·bits%d(SB), Y7, Y7", v)
-		p("VPCMPEQD ·bits%d(SB), Y7, Y7", v)
+// byRows runs body for several of CX rows at a time, and for those left one by one.
+func byRows(name string, many int, body func(rows int)) {
+	p("SUBQ $%d, CX", many)
+	p("JLT %s_rest", name)
+	label("%s_many", name)
+	body(many)
+	p("SUBQ $%d, CX", many)
+	p("JGE %s_many", name)
+	label("%s_rest", name)
+	p("ADDQ $%d, CX", many)
+	p("JEQ %s_end", name)
+	label("%s_one", name)
+	body(1)
+	p("DECQ CX")
+	p("JNZ %s_one", name)
+	label("%s_end", name)
+}
+
+// mostsZ is the part of softenAVX512 that finds the greatest numbers.
+func mostsZ() {
+	softenStart()
+	p("VBROADCASTSS ·minusInf(SB), Z30")
+	p("VMOVDQU32 ·firsts(SB), Z31")
+	p("MOVL $0xff00, AX")
+	p("KMOVD AX, K1")
+	byRows("soften512_most", 4, func(rows int) {
+		if rows == 4 {
+			p("MOVQ (R8), AX")
+			p("ANDQ 8(R8), AX")
+			p("INCQ AX")
+		} else {
+			p("MOVL (R8), AX")
+			p("INCL AX")
+		}
+		p("JNE soften512_hide%d", rows)
+		label("soften512_hidden%d", rows)
+		if rows == 4 {
+			fourMosts()
+			return
+		}
+		p("VMOVUPS (SI), Z3")
+		p("VMAXPS 64(SI), Z3, Z3")
+		p("VEXTRACTF64X4 $1, Z3, Y4")
+		p("VMAXPS Y4, Y3, Y3")
+		highest(3, 4)
+		newMost()
+	})
+	p("JMP soften512_found")
+	for _, rows := range []int{4, 1} {
+		label("soften512_hide%d", rows)
+		for r := range rows {
+			p("MOVL %d(R8), AX", 4*r)
+			p("NOTL AX")
+			p("KMOVD AX, K2")
+			p("KSHIFTRD $16, K2, K3")
+			p("VMOVUPS Z30, K2, %d(SI)", 128*r)
+			p("VMOVUPS Z30, K3, %d(SI)", 128*r+64)
+		}
+		p("JMP soften512_hidden%d", rows)
 	}
+	label("soften512_found")
+}
+
+// fourMosts is newMost of four rows, whose numbers come to one register. K1 has a register's last eight lanes.
+func fourMosts() {
+	for r := range 4 {
+		p("VMOVUPS %d(SI), Z%d", 128*r, r)
+		p("VMAXPS %d(SI), Z%d, Z%d", 128*r+64, r, r)
+	}
+	quarters("VMAXPS", 0, 4)
+	p("VPERMPS Z0, Z31, Z3")
+	p("VMOVUPS (BX), X4")
+	p("VMAXPS X4, X3, X3")
+	p("VSUBPS X3, X4, X4")
+	p("VMOVUPS X3, (BX)")
+	p("VMOVUPS X4, (DX)")
+	p("ADDQ $16, BX")
+	p("ADDQ $16, DX")
+	p("ADDQ $16, R8")
+	p("ADDQ $512, SI")
+}
+
+// quarters reduces four registers from first on to first, of which a quarter has in every lane the greatest number of one. K1 has
+// a register's last eight lanes; two registers from spare on are spoiled.
+func quarters(greatest string, first, spare int) {
+	halves := func(r int) {
+		p("VSHUFF64X2 $0x4e, Z%d, Z%d, Z%d", r+1, r, spare)
+		p("VMOVAPS Z%d, K1, Z%d", r+1, r)
+		p("%s Z%d, Z%d, Z%d", greatest, spare, r, r)
+	}
+	halves(first)
+	halves(first + 2)
+	p("VSHUFF64X2 $0x88, Z%d, Z%d, Z%d", first+2, first, spare)
+	p("VSHUFF64X2 $0xdd, Z%d, Z%d, Z%d", first+2, first, spare+1)
+	p("%s Z%d, Z%d, Z%d", greatest, spare+1, spare, first)
+	for _, order := range []int{0x4e, 0xb1} {
+		p("VPERMILPS $%#x, Z%d, Z%d", order, first, spare)
+		p("%s Z%d, Z%d, Z%d", greatest, spare, first, first)
+	}
+}
+
+// softenZ does e^x and the sums of some rows.
+func softenZ(rows int) {
+	var x, n, t, mask []int
+	for i := range 2 * rows {
+		x, n, t, mask = append(x, i), append(n, 2*rows+i), append(t, 4*rows+i), append(mask, 1+i)
+		p("VMOVUPS %d(SI), Z%d", 64*i, i)
+		p("VSUBPS.BCST %d(BX), Z%d, Z%d", 4*(i/2), i, i)
+	}
+	exp("Z", x, n, t, mask)
+	for r := range rows {
+		p("VMOVUPS Z%d, %d(SI)", 2*r, 128*r)
+		p("VMOVUPS Z%d, %d(SI)", 2*r+1, 128*r+64)
+		p("VADDPS Z%d, Z%d, Z%d", 2*r+1, 2*r, 2*r)
+		p("VBROADCASTSS %d(DX), Z%d", 4*r, 2*r+1)
+		p("VMULPS %d(DI), Z%d, Z%d", 64*r, 2*r+1, 2*r+1)
+		p("VADDPS Z%d, Z%d, Z%d", 2*r, 2*r+1, 2*r)
+		p("VMOVUPS Z%d, %d(DI)", 2*r, 64*r)
+	}
+	p("ADDQ $%d, DI", 64*rows)
+	p("ADDQ $%d, BX", 4*rows)
+	p("ADDQ $%d, DX", 4*rows)
+	p("ADDQ $%d, SI", 128*rows)
+}
+
+// softenAVX2 is softenGeneric, in the way of softenAVX512.
+func softenAVX2() {
 	text("softenAVX2", 8)
 	softenStart()
 	label("soften2_most")
-	p("VMOVUPS ·lowest(SB), Y3")
-	for v := range 4 {
-		mask(v)
-		p("VMOVUPS ·lowest(SB), Y1")
-		p("VBLENDVPS Y7, %d(SI), Y1, Y1", 32*v)
-		p("VMAXPS Y1, Y3, Y3")
+	p("CMPL (R8), $-1")
+	p("JNE soften2_hide")
+	label("soften2_hidden")
+	p("VMOVUPS (SI), Y3")
+	for v := 1; v < 4; v++ {
+		p("VMAXPS %d(SI), Y3, Y3", 32*v)
 	}
 	highest(3, 4)
 	newMost()
 	p("DECQ CX")
 	p("JNZ soften2_most")
+	p("JMP soften2_found")
+	label("soften2_hide")
+	p("VPBROADCASTD (R8), Y7")
+	p("VPXOR Y6, Y6, Y6")
+	p("VMOVUPS ·minusInf(SB), Y5")
+	for v := range 4 {
+		p("VPAND ·bits%d(SB), Y7, Y4", v)
+		p("VPCMPEQD Y6, Y4, Y4")
+		p("VMASKMOVPS Y5, Y4, %d(SI)", 32*v)
+	}
+	p("JMP soften2_hidden")
+	label("soften2_found")
 
 	softenStart()
 	label("soften2_shrink")
@@ -364,8 +460,6 @@ func softenAVX2() {
 	}
 	exp("Y", []int{0, 1, 2, 3}, []int{4, 5, 6, 7}, []int{8, 9, 10, 11}, []int{12, 13, 14, 15})
 	for v := range 4 {
-		mask(v)
-		p("VANDPS Y7, Y%d, Y%d", v, v)
 		p("VMOVUPS Y%d, %d(SI)", v, 32*v)
 	}
 	p("VADDPS Y2, Y0, Y8")
@@ -431,7 +525,9 @@ func widenQ8() {
 
 func attention() {
 	widenQ8()
-	float("lowest", -1e30)
+	float("minusInf", float32(math.Inf(-1)))
+	float("infinite", float32(math.Inf(1)))
+	wide("firsts", 0, 4, 8, 12)
 	for v := range 4 {
 		var bits [8]uint32
 		for i := range bits {

@@ -204,7 +204,7 @@ func softenNEON() {
 	loadExp()
 	label("soften_shrink") // rows are padded to a multiple of 16
 	read(16, 0, 4, 0)
-	expNEON([]int{0}, []int{1}, []int{2}, []int{3})
+	expNEON([]int{0}, []int{1}, []int{2}, []int{4}, []int{3})
 	writeOn(16, 0, 4)
 	p("SUBS $4, R0")
 	p("BGT soften_shrink")
@@ -219,7 +219,7 @@ func softenNEON() {
 			read(16, j, 1, 4*slot)
 			v("fsub", j, j, 6)
 		}
-		expNEON([]int{0, 1}, []int{2, 3}, []int{4, 5}, []int{8, 9})
+		expNEON([]int{0, 1}, []int{2, 3}, []int{4, 5}, []int{11, 12}, []int{8, 9})
 		for j, slot := range []int{4 * i, 4*i + 16} {
 			read(16, 10, 14, 4*slot)
 			v("cmtst", 10, 7, 10)

@@ -5,59 +5,61 @@ import (
 	"math"
 )
 
-// Where the constants of exp stand once loadExp has run.
+// Where the constants of exp stand once loadExp has run; of the polynomial's terms the last is one.
 const (
-	expLow, expHigh, expLog2e, expLn2High, expLn2Low, expBias, expTaylor = 16, 17, 18, 19, 20, 21, 22
+	expLow, expHigh, expLog2e, expMagic, expLn2High, expLn2Low, expTerm, expOne = 16, 17, 18, 19, 20, 21, 22, 27
 )
 
 func expTable() {
-	words := []float32{-87.33654, 88.02969, 1.44269504, 0.693359375, -2.12194440e-4, 0,
-		1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1, 1}
-	table("expTable", func(i int) uint32 {
-		if i == expBias-expLow {
-			return 127 // of exponents, an integer
-		}
-		return math.Float32bits(words[i])
-	}, len(words))
+	words := []float32{-87.33654, 88.02969, 1.44269504, 3 << 22, -0.693147182464599609375, 1.904654323148236e-9,
+		0.00138145401, 0.00836874511, 0.0416683908, 0.166665204, 0.499999934, 1}
+	table("expTable", func(i int) uint32 { return math.Float32bits(words[i]) }, len(words))
 }
 
 // loadExp spoils R13.
 func loadExp() {
 	p("MOVD $·expTable(SB), R13")
-	for i := range 14 {
-		everywhere(expLow+i, 13)
+	for i := expLow; i <= expOne; i++ {
+		everywhere(i, 13)
 	}
 }
 
-// expNEON replaces each register of x by e^x, by the operations of kernel.exp32 in its order; n, t and zero are
+// expLimitNEON keeps each x where e^x is finite, as expNEON needs it. It keeps a NaN.
+func expLimitNEON(x []int) {
+	for _, r := range x {
+		v("fmin", r, r, expHigh)
+	}
+}
+
+// expNEON replaces each register of x by e^x, by the operations of kernel.exp32 in its order; n, t, u and zero are
 // registers that it may use.
-func expNEON(x, n, t, zero []int) {
+func expNEON(x, n, t, u, zero []int) {
 	each := func(name string, registers func(i int) []int) {
 		for i := range x {
 			v(name, registers(i)...)
 		}
 	}
-	each("fcmgt", func(i int) []int { return []int{zero[i], expLow, x[i]} }) // 0 in the end
-	each("fmin", func(i int) []int { return []int{x[i], x[i], expHigh} })    // keeps a NaN
-	each("fmul", func(i int) []int { return []int{n[i], x[i], expLog2e} })
-	each("frintn", func(i int) []int { return []int{n[i], n[i]} })
-	each("fmul", func(i int) []int { return []int{t[i], n[i], expLn2High} })
-	each("fsub", func(i int) []int { return []int{x[i], x[i], t[i]} })
-	each("fmul", func(i int) []int { return []int{t[i], n[i], expLn2Low} })
-	each("fsub", func(i int) []int { return []int{x[i], x[i], t[i]} })
-	each("fmul", func(i int) []int { return []int{t[i], x[i], expTaylor} })
-	for c := 1; c <= 7; c++ {
-		each("fadd", func(i int) []int { return []int{t[i], t[i], expTaylor + c} })
-		if c < 7 {
-			each("fmul", func(i int) []int { return []int{t[i], t[i], x[i]} })
+	add := func(to []int, from int, a []int, b func(i int) int) { // to = from + a·b
+		for i := range x {
+			move(to[i], from)
+			v("fmla", to[i], a[i], b(i))
 		}
 	}
-	each("fcvtns", func(i int) []int { return []int{n[i], n[i]} })
-	each("add", func(i int) []int { return []int{n[i], n[i], expBias} })
-	for i := range x {
-		shift("shl4s", n[i], n[i], 23)
+	each("fcmgt", func(i int) []int { return []int{zero[i], expLow, x[i]} }) // 0 in the end
+	add(t, expMagic, x, func(int) int { return expLog2e })
+	each("fsub", func(i int) []int { return []int{n[i], t[i], expMagic} })
+	each("fmla", func(i int) []int { return []int{x[i], n[i], expLn2High} })
+	each("fmla", func(i int) []int { return []int{x[i], n[i], expLn2Low} })
+	add(u, expTerm+1, x, func(int) int { return expTerm })
+	for c := 2; c <= 6; c++ {
+		add(n, min(expTerm+c, expOne), x, func(i int) int { return u[i] })
+		n, u = u, n
 	}
-	each("fmul", func(i int) []int { return []int{x[i], t[i], n[i]} })
+	for i := range x {
+		shift("shl4s", t[i], t[i], 23)
+	}
+	each("add", func(i int) []int { return []int{t[i], t[i], expOne} })
+	each("fmul", func(i int) []int { return []int{x[i], u[i], t[i]} })
 	each("bic", func(i int) []int { return []int{x[i], x[i], zero[i]} })
 }
 
@@ -155,8 +157,9 @@ func rowsNEON() {
 		read(size, 5, 1, 0)
 		readOn(size, 6, 2)
 		v("fneg", 0, 5)
-		expNEON([]int{0}, []int{1}, []int{2}, []int{3})
-		v("fadd", 0, 0, expTaylor+7) // 1
+		expLimitNEON([]int{0})
+		expNEON([]int{0}, []int{1}, []int{2}, []int{4}, []int{3})
+		v("fadd", 0, 0, expOne)
 		v("fdiv", 0, 5, 0)
 		v("fmul", 0, 0, 6)
 		writeOn(size, 0, 1)
@@ -246,12 +249,13 @@ func sumsNEON() {
 	loadExp()
 	p("MOVD part+32(FP), R4")
 	body := func(size int, into []int) {
-		x, n, t, zero := []int{0, 1}[:len(into)], []int{2, 3}, []int{4, 8}, []int{9, 10}
+		x, n, t, u, zero := []int{0, 1}[:len(into)], []int{2, 3}, []int{4, 8}, []int{11, 12}, []int{9, 10}
 		for i := range x {
 			readOn(size, x[i], 2)
 			v("fsub", x[i], x[i], 7)
 		}
-		expNEON(x, n, t, zero)
+		expLimitNEON(x)
+		expNEON(x, n, t, u, zero)
 		for i, sum := range into {
 			writeOn(size, x[i], 1)
 			v("fadd", sum, sum, x[i])

@@ -2,65 +2,79 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 )
 
-// exp replaces each register x of several by e^x: the operations of kernel.exp32, in its order. n, t and mask are registers
-// it may use. Several chains at a time keep the processor busy while each waits for its last operation. Constants are
-// in memory for AVX2, and for AVX-512, whose masks are K registers, where expConstants puts them.
-func exp(v string, x, n, t, mask []int) {
-	wide := v == "Z"
-	constant := func(name string) string {
-		if wide {
-			return fmt.Sprintf("Z%d", 16+slices.Index(expNames, name))
-		}
-		return "·" + name + "(SB)"
+// expNames are the constants that exp needs; expTerms those of kernel.exp32, of which the last two are one.
+var (
+	expNames = []string{"expLow", "expHigh", "log2e", "toInteger", "ln2High", "ln2Low", "exp6", "exp5", "exp4", "exp3", "exp2", "one"}
+	expTerms = []string{"exp6", "exp5", "exp4", "exp3", "exp2", "one", "one"}
+)
+
+// expConstant is an operand: in memory for AVX2, and for AVX-512 where expConstants puts it.
+func expConstant(v, name string) string {
+	if v == "Z" {
+		return fmt.Sprintf("Z%d", 16+slices.Index(expNames, name))
 	}
-	each := func(format string, pick func(i int) []any) {
-		for i := range x {
-			p(strings.ReplaceAll(format, "V%", v+"%"), pick(i)...)
-		}
-	}
-	if wide {
-		each("VCMPPS $0x11, "+constant("expLow")+", V%d, K%d", func(i int) []any { return []any{x[i], mask[i]} }) // x < low: 0 in the end
-		each("VMINPS V%d, "+constant("expHigh")+", V%d", func(i int) []any { return []any{x[i], x[i]} })          // keeps a NaN of x
-	} else {
-		each("VCMPPS $0x11, "+constant("expLow")+", V%d, V%d", func(i int) []any { return []any{x[i], mask[i]} })
-		each("VMOVUPS "+constant("expHigh")+", V%d", func(i int) []any { return []any{n[i]} })
-		each("VMINPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], n[i], x[i]} })
-	}
-	round := map[bool]string{true: "VRNDSCALEPS", false: "VROUNDPS"}[wide]
-	each("VMULPS "+constant("log2e")+", V%d, V%d", func(i int) []any { return []any{x[i], n[i]} })
-	each(round+" $0, V%d, V%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VMULPS "+constant("ln2High")+", V%d, V%d", func(i int) []any { return []any{n[i], t[i]} })
-	each("VSUBPS V%d, V%d, V%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
-	each("VMULPS "+constant("ln2Low")+", V%d, V%d", func(i int) []any { return []any{n[i], t[i]} })
-	each("VSUBPS V%d, V%d, V%d", func(i int) []any { return []any{t[i], x[i], x[i]} })
-	each("VMULPS "+constant("taylor0")+", V%d, V%d", func(i int) []any { return []any{x[i], t[i]} })
-	for c := 1; c <= 7; c++ {
-		each(fmt.Sprintf("VADDPS %s, V%%d, V%%d", constant(fmt.Sprintf("taylor%d", c))), func(i int) []any { return []any{t[i], t[i]} })
-		if c < 7 {
-			each("VMULPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], t[i], t[i]} })
-		}
-	}
-	each("VCVTPS2DQ V%d, V%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VPADDD "+constant("bias127")+", V%d, V%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VPSLLD $23, V%d, V%d", func(i int) []any { return []any{n[i], n[i]} })
-	each("VMULPS V%d, V%d, V%d", func(i int) []any { return []any{n[i], t[i], x[i]} })
-	if wide {
-		each("VPXORD V%d, V%d, K%d, V%d", func(i int) []any { return []any{x[i], x[i], mask[i], x[i]} })
-	} else {
-		each("VANDNPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], mask[i], x[i]} })
+	return "·" + name + "(SB)"
+}
+
+// forEach writes an instruction once for each of several chains, with the registers that pick gives: several at a time keep
+// the processor busy while each waits for its last operation. V in the format is the registers' letter.
+func forEach(v string, chains int, format string, pick func(i int) []any) {
+	for i := range chains {
+		p(strings.ReplaceAll(format, "V%", v+"%"), pick(i)...)
 	}
 }
 
-// expNames are the constants that exp needs.
-var expNames = []string{"expLow", "expHigh", "log2e", "ln2High", "ln2Low", "bias127",
-	"taylor0", "taylor1", "taylor2", "taylor3", "taylor4", "taylor5", "taylor6", "taylor7"}
+// expLimit keeps each x where e^x is finite, as exp needs it; spoiled are n. It keeps a NaN.
+func expLimit(v string, x, n []int) {
+	high := expConstant(v, "expHigh")
+	if v == "Z" {
+		forEach(v, len(x), "VMINPS V%d, "+high+", V%d", func(i int) []any { return []any{x[i], x[i]} })
+		return
+	}
+	forEach(v, len(x), "VMOVUPS "+high+", V%d", func(i int) []any { return []any{n[i]} })
+	forEach(v, len(x), "VMINPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], n[i], x[i]} })
+}
 
-// expConstants loads them to Z16-Z29.
+// exp replaces each register x of several by e^x: the operations of kernel.exp32, in its order, for an x that expLimit would keep. n, t
+// and mask are registers it may use, masks of AVX-512 K registers.
+func exp(v string, x, n, t, mask []int) {
+	wide := v == "Z"
+	each := func(format string, pick func(i int) []any) { forEach(v, len(x), format, pick) }
+	constant := func(name string) string { return expConstant(v, name) }
+	if wide {
+		each("VCMPPS $0x15, "+constant("expLow")+", V%d, K%d", func(i int) []any { return []any{x[i], mask[i]} }) // not x < low
+	} else {
+		each("VCMPPS $0x11, "+constant("expLow")+", V%d, V%d", func(i int) []any { return []any{x[i], mask[i]} }) // x < low: 0 in the end
+	}
+	load := map[bool]string{true: "VMOVAPS ", false: "VMOVUPS "}[wide]
+	each(load+constant("log2e")+", V%d", func(i int) []any { return []any{t[i]} })
+	each("VFMADD213PS "+constant("toInteger")+", V%d, V%d", func(i int) []any { return []any{x[i], t[i]} })
+	each("VSUBPS "+constant("toInteger")+", V%d, V%d", func(i int) []any { return []any{t[i], n[i]} })
+	each("VFNMADD231PS "+constant("ln2High")+", V%d, V%d", func(i int) []any { return []any{n[i], x[i]} })
+	each("VFNMADD231PS "+constant("ln2Low")+", V%d, V%d", func(i int) []any { return []any{n[i], x[i]} })
+	sum := n // the shifted n stays in t
+	if wide {
+		sum = t // n stays
+	}
+	each(load+constant(expTerms[0])+", V%d", func(i int) []any { return []any{sum[i]} })
+	for _, term := range expTerms[1:] {
+		each("VFMADD213PS "+constant(term)+", V%d, V%d", func(i int) []any { return []any{x[i], sum[i]} })
+	}
+	if wide {
+		each("VSCALEFPS.Z V%d, V%d, K%d, V%d", func(i int) []any { return []any{n[i], sum[i], mask[i], x[i]} })
+		return
+	}
+	each("VPSLLD $23, V%d, V%d", func(i int) []any { return []any{t[i], t[i]} })
+	each("VPADDD "+constant("one")+", V%d, V%d", func(i int) []any { return []any{t[i], t[i]} })
+	each("VMULPS V%d, V%d, V%d", func(i int) []any { return []any{t[i], sum[i], x[i]} })
+	each("VANDNPS V%d, V%d, V%d", func(i int) []any { return []any{x[i], mask[i], x[i]} })
+}
+
+// expConstants loads expNames to Z16-Z27.
 func expConstants() {
 	for i, name := range expNames {
 		p("VBROADCASTSS ·%s(SB), Z%d", name, 16+i)
@@ -76,15 +90,15 @@ func swiGLU512() {
 	p("MOVQ n+16(FP), CX")
 	expConstants()
 	p("VPBROADCASTD ·signBit(SB), Z30")
-	p("VBROADCASTSS ·one(SB), Z31")
 	label("swiglu512_loop")
 	for i := range 2 {
 		p("VMOVUPS %d(DI), Z%d", 64*i, 6+i)
 		p("VPXORD Z30, Z%d, Z%d", 6+i, i)
 	}
+	expLimit("Z", []int{0, 1}, []int{2, 3})
 	exp("Z", []int{0, 1}, []int{2, 3}, []int{4, 5}, []int{3, 4})
 	for i := range 2 {
-		p("VADDPS Z31, Z%d, Z%d", i, i)
+		p("VADDPS %s, Z%d, Z%d", expConstant("Z", "one"), i, i)
 		p("VDIVPS Z%d, Z%d, Z%d", i, 6+i, i)
 		p("VMULPS %d(SI), Z%d, Z%d", 64*i, i, i)
 		p("VMOVUPS Z%d, %d(DI)", i, 64*i)
@@ -104,6 +118,7 @@ func swiGLUY(vectors int) {
 		p("VMOVUPS %d(DI), Y%d", 32*i, 12+i)
 		p("VXORPS ·signBit(SB), Y%d, Y%d", 12+i, x[i])
 	}
+	expLimit("Y", x, n)
 	exp("Y", x, n, t, mask)
 	for i := range vectors {
 		p("VADDPS ·one(SB), Y%d, Y%d", x[i], x[i])
@@ -128,16 +143,17 @@ func vectors() {
 	float("expLow", -87.33654)
 	float("expHigh", 88.02969)
 	float("log2e", 1.44269504)
-	float("ln2High", 0.693359375)
-	float("ln2Low", -2.12194440e-4)
-	for i, v := range []float32{1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1, 1} {
-		float("taylor"+string(rune('0'+i)), v)
+	float("toInteger", 3<<22)
+	float("ln2High", 0.693147182464599609375)
+	float("ln2Low", -1.904654323148236e-9)
+	for i, v := range []float32{0.00138145401, 0.00836874511, 0.0416683908, 0.166665204, 0.499999934} {
+		float(expTerms[i], v)
 	}
-	constant("bias127", 127)
 	float("one", 1)
 	constant("signBit", 0x80000000)
 	float("limit", 3.4e38)
 	float("c127", 127)
+	wide("twice", 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7)
 
 	text("pauseAVX2", 0)
 	p("PAUSE")
@@ -162,6 +178,7 @@ func vectors() {
 	label("exp_loop")
 	p("VMOVUPS (SI), Y0")
 	p("VSUBPS Y6, Y0, Y0")
+	expLimit("Y", []int{0}, []int{1})
 	exp("Y", []int{0}, []int{1}, []int{2}, []int{4})
 	p("VMOVUPS Y0, (DI)")
 	p("VADDPS Y0, Y5, Y5")
@@ -218,233 +235,136 @@ func vectors() {
 	p("VZEROUPPER")
 	p("RET")
 
-	// toF16AVX2(dst *uint16, x *float32, n int); n a multiple of 8
-	text("toF16AVX2", 24)
-	p("MOVQ dst+0(FP), DI")
-	p("MOVQ x+8(FP), SI")
-	p("MOVQ n+16(FP), CX")
-	label("half_loop")
-	p("VMOVUPS (SI), Y0")
-	p("VCVTPS2PH $0, Y0, (DI)")
-	p("ADDQ $32, SI")
-	p("ADDQ $16, DI")
-	p("SUBQ $8, CX")
-	p("JG half_loop")
-	p("VZEROUPPER")
-	p("RET")
-
-	// fromF16AVX2(dst *float32, x *uint16, n int); n a multiple of 8
-	text("fromF16AVX2", 24)
-	p("MOVQ dst+0(FP), DI")
-	p("MOVQ x+8(FP), SI")
-	p("MOVQ n+16(FP), CX")
-	label("single_loop")
-	p("VCVTPH2PS (SI), Y0")
-	p("VMOVUPS Y0, (DI)")
-	p("ADDQ $32, DI")
-	p("ADDQ $16, SI")
-	p("SUBQ $8, CX")
-	p("JG single_loop")
-	p("VZEROUPPER")
-	p("RET")
-
-	rows()
+	for _, a := range isas {
+		a.rows()
+		a.halves()
+		a.ropes()
+	}
 	quantize()
+	quantizeZ()
 	attention()
 }
 
-// each runs body for every 8 numbers at DI, and SI, and DX where there are such; CX counts, a multiple of 8.
-func each(name string, pointers []string, body func()) {
-	label("%s_loop", name)
+// p writes an instruction with its vector registers at #.
+func (a isa) p(text string) { p("%s", strings.ReplaceAll(text, "#", a.v)) }
+
+// row begins a function of float32 rows, the first number's first, and their length.
+func (a isa) row(name string, args int, pointers ...string) {
+	text(name+a.name, args)
+	for i, register := range pointers {
+		name, at, _ := strings.Cut(register, " ")
+		p("MOVQ %s+%d(FP), %s", name, 8*i, at)
+	}
+	p("MOVQ n+%d(FP), CX", 8*len(pointers))
+}
+
+// each runs body for every vector of CX numbers, a multiple of lanes; then it moves the pointers, those of two bytes a number, or
+// of one number for two, half as far.
+func (a isa) each(name string, pointers, half []string, body func()) {
+	label("%s%s_loop", name, a.name)
 	body()
 	for _, r := range pointers {
-		p("ADDQ $32, %s", r)
+		p("ADDQ $%d, %s", 4*a.lanes, r)
 	}
-	p("SUBQ $8, CX")
-	p("JG %s_loop", name)
+	for _, r := range half {
+		p("ADDQ $%d, %s", 2*a.lanes, r)
+	}
+	p("SUBQ $%d, CX", a.lanes)
+	p("JG %s%s_loop", name, a.name)
 	p("VZEROUPPER")
 	p("RET")
 }
 
-// rows: the plain functions on rows; n is a multiple of 8 in all.
-func rows() {
-	text("addAVX2", 24)
-	p("MOVQ dst+0(FP), DI")
-	p("MOVQ x+8(FP), SI")
-	p("MOVQ n+16(FP), CX")
-	each("add", []string{"DI", "SI"}, func() {
-		p("VMOVUPS (DI), Y0")
-		p("VADDPS (SI), Y0, Y0")
-		p("VMOVUPS Y0, (DI)")
+// rows: the plain functions on rows; n is a multiple of lanes in all.
+func (a isa) rows() {
+	a.row("add", 24, "dst DI", "x SI")
+	a.each("add", []string{"DI", "SI"}, nil, func() {
+		a.p("VMOVUPS (DI), #0")
+		a.p("VADDPS (SI), #0, #0")
+		a.p("VMOVUPS #0, (DI)")
 	})
 
-	text("addScaledAVX2", 28)
-	p("MOVQ dst+0(FP), DI")
-	p("MOVQ x+8(FP), SI")
-	p("MOVQ n+16(FP), CX")
-	p("VBROADCASTSS f+24(FP), Y1")
-	each("add_scaled", []string{"DI", "SI"}, func() {
-		p("VMULPS (SI), Y1, Y0")
-		p("VADDPS (DI), Y0, Y0")
-		p("VMOVUPS Y0, (DI)")
+	a.row("addScaled", 28, "dst DI", "x SI")
+	a.p("VBROADCASTSS f+24(FP), #1")
+	a.each("addScaled", []string{"DI", "SI"}, nil, func() {
+		a.p("VMULPS (SI), #1, #0")
+		a.p("VADDPS (DI), #0, #0")
+		a.p("VMOVUPS #0, (DI)")
 	})
 
-	text("scaleAVX2", 20)
-	p("MOVQ x+0(FP), DI")
-	p("MOVQ n+8(FP), CX")
-	p("VBROADCASTSS f+16(FP), Y1")
-	each("scale", []string{"DI"}, func() {
-		p("VMULPS (DI), Y1, Y0")
-		p("VMOVUPS Y0, (DI)")
+	a.row("scale", 20, "x DI")
+	a.p("VBROADCASTSS f+16(FP), #1")
+	a.each("scale", []string{"DI"}, nil, func() {
+		a.p("VMULPS (DI), #1, #0")
+		a.p("VMOVUPS #0, (DI)")
 	})
 
-	text("scaleByAVX2", 36)
-	p("MOVQ dst+0(FP), DI")
-	p("MOVQ x+8(FP), SI")
-	p("MOVQ w+16(FP), DX")
-	p("MOVQ n+24(FP), CX")
-	p("VBROADCASTSS f+32(FP), Y1")
-	each("scale_by", []string{"DI", "SI", "DX"}, func() {
-		p("VMULPS (SI), Y1, Y0")
-		p("VMULPS (DX), Y0, Y0")
-		p("VMOVUPS Y0, (DI)")
+	a.row("scaleBy", 36, "dst DI", "x SI", "w DX")
+	a.p("VBROADCASTSS f+32(FP), #1")
+	a.each("scaleBy", []string{"DI", "SI", "DX"}, nil, func() {
+		a.p("VMULPS (SI), #1, #0")
+		a.p("VMULPS (DX), #0, #0")
+		a.p("VMOVUPS #0, (DI)")
+	})
+}
+
+// halves: from and to half precision; n is a multiple of lanes.
+func (a isa) halves() {
+	a.row("toF16", 24, "dst DI", "x SI")
+	a.each("toF16", []string{"SI"}, []string{"DI"}, func() {
+		a.p("VMOVUPS (SI), #0")
+		a.p("VCVTPS2PH $0, #0, (DI)")
 	})
 
-	// ropePairsAVX2(x, cos, sin *float32, n int): pairs stand side by side; n of them
-	constant("twice", 0, 0, 1, 1, 2, 2, 3, 3)
-	text("ropePairsAVX2", 32)
-	p("MOVQ x+0(FP), DI")
-	p("MOVQ cos+8(FP), SI")
-	p("MOVQ sin+16(FP), DX")
-	p("MOVQ n+24(FP), CX")
+	a.row("fromF16", 24, "dst DI", "x SI")
+	a.each("fromF16", []string{"DI"}, []string{"SI"}, func() {
+		a.p("VCVTPH2PS (SI), #0")
+		a.p("VMOVUPS #0, (DI)")
+	})
+}
+
+// ropes turn pairs that stand side by side, n of them, half a multiple of lanes, and pairs of two rows of n, a multiple of lanes.
+func (a isa) ropes() {
+	a.row("ropePairs", 32, "x DI", "cos SI", "sin DX")
 	p("SHLQ $1, CX")
-	p("VMOVDQU ·twice(SB), Y5")
-	label("rope_pairs_loop")
-	p("VMOVUPS (SI), X1")
-	p("VMOVUPS (DX), X2")
-	p("VPERMPS Y1, Y5, Y1")
-	p("VPERMPS Y2, Y5, Y2")
-	p("VMOVUPS (DI), Y0")
-	p("VPERMILPS $0xb1, Y0, Y3")
-	p("VMULPS Y1, Y0, Y0")
-	p("VMULPS Y2, Y3, Y3")
-	p("VADDSUBPS Y3, Y0, Y0") // the first of a pair minus, the second plus
-	p("VMOVUPS Y0, (DI)")
-	p("ADDQ $32, DI")
-	p("ADDQ $16, SI")
-	p("ADDQ $16, DX")
-	p("SUBQ $8, CX")
-	p("JG rope_pairs_loop")
-	p("VZEROUPPER")
-	p("RET")
-
-	// ropeHalvesAVX2(lo, hi, cos, sin *float32, n int)
-	text("ropeHalvesAVX2", 40)
-	p("MOVQ lo+0(FP), DI")
-	p("MOVQ hi+8(FP), BX")
-	p("MOVQ cos+16(FP), SI")
-	p("MOVQ sin+24(FP), DX")
-	p("MOVQ n+32(FP), CX")
-	each("rope_halves", []string{"DI", "BX", "SI", "DX"}, func() {
-		p("VMOVUPS (DI), Y0")
-		p("VMOVUPS (BX), Y1")
-		p("VMOVUPS (SI), Y2")
-		p("VMOVUPS (DX), Y3")
-		p("VMULPS Y2, Y0, Y4")
-		p("VMULPS Y3, Y1, Y5")
-		p("VSUBPS Y5, Y4, Y4")
-		p("VMULPS Y3, Y0, Y0")
-		p("VMULPS Y2, Y1, Y1")
-		p("VADDPS Y1, Y0, Y0")
-		p("VMOVUPS Y4, (DI)")
-		p("VMOVUPS Y0, (BX)")
+	a.p("VMOVUPS ·twice(SB), #5")
+	half := "X"
+	if !a.narrow() {
+		half = "Y"
+		p("MOVL $0xaaaa, AX")
+		p("KMOVD AX, K1")
+	}
+	a.each("ropePairs", []string{"DI"}, []string{"SI", "DX"}, func() {
+		p("VMOVUPS (SI), %s1", half)
+		p("VMOVUPS (DX), %s2", half)
+		a.p("VPERMPS #1, #5, #1")
+		a.p("VPERMPS #2, #5, #2")
+		a.p("VMOVUPS (DI), #0")
+		a.p("VPERMILPS $0xb1, #0, #3")
+		a.p("VMULPS #1, #0, #0")
+		a.p("VMULPS #2, #3, #3")
+		if a.narrow() { // the first of a pair minus, the second plus
+			a.p("VADDSUBPS #3, #0, #4")
+		} else {
+			a.p("VSUBPS #3, #0, #4")
+			a.p("VADDPS #3, #0, K1, #4")
+		}
+		a.p("VMOVUPS #4, (DI)")
 	})
-}
 
-// quantize: quantizeAVX2(x *float32, lines *byte, blocks int) bool; stops with false at a block that is
-// not finite. The row's lines are kernel.Input's.
-func quantize() {
-	text("quantizeAVX2", 25)
-	p("MOVQ x+0(FP), SI")
-	p("MOVQ lines+8(FP), DI")
-	p("MOVQ blocks+16(FP), CX")
-	p("VMOVUPS ·absMask(SB), Y15")
-	p("VMOVUPS ·interleave(SB), Y14")
-	p("VMOVDQU ·ones16(SB), Y13")
-	p("VMOVDQU ·ones8(SB), Y11")
-	p("VMOVSS ·c127(SB), X12")
-	label("quantize_loop")
-	for i := range 4 {
-		p("VMOVUPS %d(SI), Y%d", 32*i, i)
-		p("VANDPS Y15, Y%d, Y%d", i, 4+i)
-	}
-	p("VPMAXUD Y5, Y4, Y4") // as integers, of which a NaN is the largest
-	p("VPMAXUD Y7, Y6, Y6")
-	p("VPMAXUD Y6, Y4, Y4")
-	p("VEXTRACTI128 $1, Y4, X5")
-	p("VPMAXUD X5, X4, X4")
-	p("VPSHUFD $0x4e, X4, X5")
-	p("VPMAXUD X5, X4, X4")
-	p("VPSHUFD $0xb1, X4, X5")
-	p("VPMAXUD X5, X4, X4") // X4 = max|x|
-	p("VMOVD X4, AX")
-	p("CMPL AX, $%#x", math.Float32bits(float32(math.Inf(1))))
-	p("JAE quantize_fail")
-	p("VDIVSS X12, X4, X8") // d
-	p("VMOVSS X8, %d(DI)", lineScale)
-	p("VDIVSS X4, X12, X5")               // 127 / max
-	p("VCMPSS $0x12, ·limit(SB), X5, X6") // an infinite inverse becomes 0
-	p("VANDPS X6, X5, X5")
-	p("VBROADCASTSS X5, Y5")
-	for i := range 4 {
-		p("VMULPS Y5, Y%d, Y%d", i, i)
-		p("VCVTPS2DQ Y%d, Y%d", i, i)
-	}
-	p("VPACKSSDW Y1, Y0, Y0")
-	p("VPACKSSDW Y3, Y2, Y2")
-	p("VPACKSSWB Y2, Y0, Y0")
-	p("VPERMD Y0, Y14, Y0")
-	p("VMOVDQU Y0, (DI)")
-	quantizedSums()
-	p("ADDQ $128, SI")
-	p("ADDQ $%d, DI", lineBytes)
-	p("DECQ CX")
-	p("JNZ quantize_loop")
-	p("MOVB $1, ret+24(FP)")
-	p("VZEROUPPER")
-	p("RET")
-	label("quantize_fail")
-	p("MOVB $0, ret+24(FP)")
-	p("VZEROUPPER")
-	p("RET")
-}
-
-// quantizedSums writes the sums of the codes in Y0, whose scale is X8, to the line.
-func quantizedSums() {
-	p("VPMADDUBSW Y0, Y11, Y2") // the first half's pairs | the last half's
-	for _, order := range []int{0x4e, 0xb1} {
-		p("VPSHUFD $%#x, Y2, Y3", order)
-		p("VPADDW Y3, Y2, Y2")
-	}
-	p("VEXTRACTI128 $1, Y2, X3")
-	p("VPXOR X7, X7, X7")
-	p("VPADDW X3, X2, X4")
-	p("VPSUBW X4, X7, X4")
-	p("VPSLLW $4, X4, X4")
-	p("VMOVD X4, %d(DI)", lineM16)
-	p("VPUNPCKLDQ X3, X2, X2")
-	p("VPSUBW X2, X7, X4")
-	p("VPSLLW $5, X4, X4")
-	p("VMOVQ X4, %d(DI)", lineM32)
-	p("VPMADDWD X13, X2, X2") // of the first 16, of the last
-	p("VPHADDD X2, X2, X3")   // of all
-	p("VPSUBD X2, X7, X4")
-	p("VPSLLD $7, X4, X4")
-	p("VMOVQ X4, %d(DI)", lineN16)
-	p("VPSUBD X3, X7, X4")
-	p("VPSLLD $7, X4, X4")
-	p("VMOVD X4, %d(DI)", lineN128)
-	p("VCVTDQ2PS X3, X3")
-	p("VMULSS X8, X3, X3")
-	p("VMOVSS X3, %d(DI)", lineSum)
+	a.row("ropeHalves", 40, "lo DI", "hi BX", "cos SI", "sin DX")
+	a.each("ropeHalves", []string{"DI", "BX", "SI", "DX"}, nil, func() {
+		a.p("VMOVUPS (DI), #0")
+		a.p("VMOVUPS (BX), #1")
+		a.p("VMOVUPS (SI), #2")
+		a.p("VMOVUPS (DX), #3")
+		a.p("VMULPS #2, #0, #4")
+		a.p("VMULPS #3, #1, #5")
+		a.p("VSUBPS #5, #4, #4")
+		a.p("VMULPS #3, #0, #0")
+		a.p("VMULPS #2, #1, #1")
+		a.p("VADDPS #1, #0, #0")
+		a.p("VMOVUPS #4, (DI)")
+		a.p("VMOVUPS #0, (BX)")
+	})
 }
