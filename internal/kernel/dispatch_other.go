@@ -22,12 +22,6 @@ func ropeHalves(lo, hi, cos, sin []float32)                { ropeHalvesGeneric(l
 func widenColumns(wide []float32, scales, codes []byte)    { widenColumnsGeneric(wide, scales, codes) }
 func widenRow(wide []float32, codes []byte, scale float32) { widenRowGeneric(wide, codes, scale) }
 func fromF16(dst []float32, x []uint16)                    { fromF16Generic(dst, x) }
-func attendsInts() bool                                    { return false }
-func split16Row(high, low []int8, x []float32) split16     { return split16Generic(high, low, x) }
-func placeBytes(to, codes []int8, slot int)                { placeBytesGeneric(to, codes, slot) }
-func scoresInts(c *attendCall)                             { scoresIntsGeneric(c) }
-func weigh(c *attendCall)                                  { weighGeneric(c) }
-func mixInts(c *attendCall)                                { mixIntsGeneric(c) }
 func scores(c *attendCall)                                 { scoresGeneric(c) }
 func soften(c *attendCall)                                 { softenGeneric(c) }
 func mix(c *attendCall)                                    { mixGeneric(c) }
