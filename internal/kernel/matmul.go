@@ -35,6 +35,7 @@ const (
 // product is the one task behind MatMul; a pool has one, reused.
 type product struct {
 	jobs    []Job
+	bands   int // of rows, a worker each, whose parts stand side by side; 1: parts go by weights
 	perPart int // panels, of one job, each with partRows rows at most
 	scratch []tile
 	calls   []dotCall
@@ -88,12 +89,8 @@ func (p *Pool) MatMul(jobs []Job) {
 	if len(t.scratch) < p.threads {
 		t.scratch, t.calls, t.copies = make([]tile, p.threads), make([]dotCall, p.threads), make([]panelCopy, p.threads)
 	}
-	t.perPart = perPart(units, p.threads, most, work)
-	parts := 0
-	for i := range jobs {
-		parts += t.parts(&jobs[i])
-	}
-	p.Run(parts, t)
+	t.perPart, t.bands = perPart(units, p.threads, most, work), bands(jobs, p.threads)
+	p.Run(t.bandBegin(t.bands), t)
 	t.jobs = nil
 }
 
@@ -112,24 +109,56 @@ func (m *Matrix) panels() int { return (m.Rows + panelRows - 1) / panelRows }
 // chunks is how many runs of partRows rows a job has.
 func (j *Job) chunks() int { return (j.rows() + partRows - 1) / partRows }
 
-// parts is how many parts a job has.
-func (t *product) parts(j *Job) int {
-	return (j.W.panels() + t.perPart - 1) / t.perPart * j.chunks()
+// bands is how many bands of rows suit the jobs. Where all workers have rows enough, each keeps to its own from phase to phase, so that
+// they are in its core's caches; then all read all weights, which must not be more than what the rows are.
+func bands(jobs []Job, workers int) int {
+	weights, numbers := 0, 0
+	for i := range jobs {
+		j := &jobs[i]
+		if j.chunks() < 2*workers {
+			return 1
+		}
+		weights += j.W.panels() * j.W.panelBytes
+		numbers += j.rows() * (j.W.Rows + j.W.Cols)
+	}
+	if numbers < weights {
+		return 1
+	}
+	return workers
+}
+
+// before is how many chunks of a job are in front of band b.
+func (t *product) before(j *Job, b int) int { return j.chunks() * b / t.bands }
+
+// groups is how many runs of perPart panels a job has.
+func (t *product) groups(j *Job) int { return (j.W.panels() + t.perPart - 1) / t.perPart }
+
+// bandBegin is how many parts are in front of band b.
+func (t *product) bandBegin(b int) int {
+	parts := 0
+	for i := range t.jobs {
+		j := &t.jobs[i]
+		parts += t.groups(j) * t.before(j, b)
+	}
+	return parts
 }
 
 // Part computes perPart panels of one job for some of its rows.
 func (t *product) Part(part, worker int) {
-	for i := range t.jobs {
-		j := &t.jobs[i]
-		n := t.parts(j)
-		if part < n {
-			panel, row := part/j.chunks()*t.perPart, part%j.chunks()*partRows
-			to := min(panel+t.perPart, j.W.panels())
-			w := j.W.open(panel, to, &t.copies[worker])
-			j.compute(w, to, row, min(row+partRows, j.rows()), &t.scratch[worker], &t.calls[worker])
-			return
+	for b := range t.bands {
+		for i := range t.jobs {
+			j := &t.jobs[i]
+			first, end := t.before(j, b), t.before(j, b+1)
+			n := t.groups(j) * (end - first)
+			if part < n {
+				panel, row := part/(end-first)*t.perPart, (first+part%(end-first))*partRows
+				to := min(panel+t.perPart, j.W.panels())
+				w := j.W.open(panel, to, &t.copies[worker])
+				j.compute(w, to, row, min(row+partRows, j.rows()), &t.scratch[worker], &t.calls[worker])
+				return
+			}
+			part -= n
 		}
-		part -= n
 	}
 }
 

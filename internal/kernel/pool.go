@@ -131,20 +131,26 @@ func (p *Pool) run(parts int, t Task) {
 	}
 }
 
-// deal hands out the parts: in turns, the first ones first, as tasks want it whose longest parts come first. Of a product each
-// worker has a stretch of its own, since parts side by side are weights side by side: what a kernel asks for behind the last
-// panel of a part is then what the same core reads next.
+// deal gives each worker a stretch of its own: parts side by side are rows side by side, or weights, which the same core has read before or
+// reads next.
 func (p *Pool) deal(parts int, t Task) {
-	if _, ok := t.(*product); !ok {
-		for w := 1; w < p.threads; w++ {
-			p.runs[w].set(0, 0)
-		}
-		p.runs[0].set(0, parts)
-		return
-	}
 	for w := range p.threads {
-		p.runs[w].set(parts*w/p.threads, parts*(w+1)/p.threads)
+		p.runs[w].set(p.begin(parts, t, w), p.begin(parts, t, w+1))
 	}
+}
+
+// begin is where a worker's stretch begins. All of attention is the first one's: whoever comes takes the next of its parts, whose longest
+// come first.
+func (p *Pool) begin(parts int, t Task, worker int) int {
+	switch t := t.(type) {
+	case *Attention:
+		return min(worker, 1) * parts
+	case *product:
+		if t.bands > 1 {
+			return t.bandBegin(worker)
+		}
+	}
+	return parts * worker / p.threads
 }
 
 func (p *Pool) keep(fault any) { p.fault.CompareAndSwap(nil, &fault) }

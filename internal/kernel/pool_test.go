@@ -8,9 +8,9 @@ import (
 	"github.com/galerne-ai/galerne/internal/dtype"
 )
 
-// TestWorkersOfAProductKeepToTheirStretch: parts side by side go to one worker, who takes others' only behind its own;
-// of other tasks the first parts go first, whoever comes.
-func TestWorkersOfAProductKeepToTheirStretch(t *testing.T) {
+// TestWorkersKeepToTheirStretch: parts side by side go to one worker, who takes others' only behind its own; of attention
+// the first parts go first, whoever comes.
+func TestWorkersKeepToTheirStretch(t *testing.T) {
 	p := &Pool{threads: 3, runs: make([]stretch, 3)}
 	order := func(task Task, worker int) []int {
 		p.deal(10, task)
@@ -20,11 +20,13 @@ func TestWorkersOfAProductKeepToTheirStretch(t *testing.T) {
 		return *seen
 	}
 	for worker, want := range [][]int{{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {3, 4, 5, 6, 7, 8, 9, 0, 1, 2}, {6, 7, 8, 9, 0, 1, 2, 3, 4, 5}} {
-		if got := order(&p.product, worker); !slices.Equal(got, want) {
-			t.Errorf("worker %d of a product took %v, not %v", worker, got, want)
+		for _, task := range []Task{&p.product, &Input{}} {
+			if got := order(task, worker); !slices.Equal(got, want) {
+				t.Errorf("worker %d of a %T took %v, not %v", worker, task, got, want)
+			}
 		}
 		if got := order(&Attention{}, worker); !slices.IsSorted(got) || len(got) != 10 {
-			t.Errorf("worker %d of another task took %v", worker, got)
+			t.Errorf("worker %d of attention took %v", worker, got)
 		}
 	}
 	if _, ok := p.runs[0].take(); ok {
@@ -62,6 +64,39 @@ func TestProductsAgainAndAgain(t *testing.T) {
 		}
 		m.Close()
 		p.Close()
+	}
+}
+
+// TestBandsOfRows: with many rows each worker has its own, of all jobs, of any number of chunks; the numbers are those of one worker.
+func TestBandsOfRows(t *testing.T) {
+	rng := rand.New(rand.NewPCG(43, 44))
+	const cols = 64
+	wide, narrow := mustPack(t, nil, dtype.Q8_0, 150, cols, randomWeights(rng, dtype.Q8_0, 150, cols)), mustPack(t, nil, dtype.Q4_0, 16, cols, randomWeights(rng, dtype.Q4_0, 16, cols))
+	for _, n := range []int{3 * partRows, 4 * partRows, 9*partRows + 5, 12 * partRows} {
+		x := randomFloats(rng, n*cols)
+		var want [2][]float32
+		for _, threads := range []int{1, 2, 3} {
+			p := NewPool(threads)
+			var in Input
+			p.Set(&in, x, n, cols)
+			got := [2][]float32{make([]float32, n*150), make([]float32, n*16)}
+			p.MatMul([]Job{{W: wide, In: &in, Dst: got[0], Stride: 150}, {W: narrow, In: &in, Dst: got[1], Stride: 16}})
+			if banded := threads > 1 && n >= 2*threads*partRows; banded != (p.product.bands > 1) {
+				t.Errorf("%d rows, %d workers: %d bands", n, threads, p.product.bands)
+			}
+			for b := range p.product.bands {
+				if a, e := p.begin(p.product.bandBegin(p.product.bands), &p.product, b), p.product.bandBegin(b); p.product.bands > 1 && a != e {
+					t.Errorf("%d rows: worker %d begins at %d, its band at %d", n, b, a, e)
+				}
+			}
+			if threads == 1 {
+				want = got
+			}
+			if !slices.Equal(got[0], want[0]) || !slices.Equal(got[1], want[1]) {
+				t.Errorf("%d rows, %d workers: other numbers", n, threads)
+			}
+			p.Close()
+		}
 	}
 }
 
