@@ -16,43 +16,59 @@ import (
 func hasTiles() bool { return hasAVX512() && cpu.X86.HasAMXTile && cpu.X86.HasAMXInt8 && permitTiles() }
 
 const (
-	// tileHeight is how many rows of input fill a tile, tileLeast how many are worth unpacking weights for, and tileRest how many behind
-	// full tiles are worth one more.
-	tileHeight, tileLeast, tileRest = 16, 32, 4
+	// tileHeight is how many rows of input fill a tile, tileLeast how many are worth tiles.
+	tileHeight, tileLeast = 16, 28
 	// tileMost is how many rows one call takes: dst of a panel with fewer rows than lanes is in front of the scratch.
 	tileMost = 64
-	// tileRun is how many blocks are unpacked at once, as many as have a header together, of tilePanels panels: what stands in the
-	// scratch, with the rows' blocks, should stay in the first-level cache.
-	tileRun, tilePanels = 8, 4
+	// tileRun is how many blocks a unit has at most of a panel, as many as have a header together, tilePanels how many panels, and
+	// tileRecords how many blocks in all: two units' records, and the rows' lines, should stay in the first-level cache.
+	tileRun, tilePanels, tileRecords = 8, 4, 24
+	// tileAhead is how many of a unit's steps there must be, so that those of the next one are unpacked when they are wanted.
+	tileAhead = 6
+	// tileUnits is how many units one call of the kernel takes.
+	tileUnits = 64
 )
 
-// tileScratch is what the kernels for tiles keep: see amx in _gen.
+// tileRecord is room for a block: see amx in _gen.
+type tileRecord [512 + 2*128]byte
+
+// tileScratch is what the kernels for tiles keep.
 type tileScratch struct {
 	_        [tileMost * panelRows]float32
-	codes    [tilePanels * tileRun][32 * panelRows]int8
-	scales   [tilePanels * tileRun * 2][2][panelRows]float32
+	records  [2][tileRecords]tileRecord
 	products [2][tileHeight][panelRows]int32
-	rest     [tileHeight][tilePanels * panelRows]float32 // sums of a tile that is not full
+	units    [tileUnits + 1]tileUnit
+	call     tileCall
 }
 
 const _ = unsafe.Sizeof(tile{}) - unsafe.Sizeof(tileScratch{}) // which has that much room
 
-// tileCall is what the kernels for tiles are given: unpackXAMX what is above the line.
-type tileCall struct {
-	w      unsafe.Pointer // first group of the run, or its header
-	codes  unsafe.Pointer
-	scales unsafe.Pointer
+// tileUnit is a run of blocks of a few panels. Its addresses are of memory that a dotCall keeps.
+type tileUnit struct {
+	w      uintptr // first panel's first group of the run
+	header uintptr
 	blocks uintptr // of the run
+	panels uintptr
+	x      uintptr // first row's lines of the run
+	dst    uintptr // float32
+	fresh  uintptr // 1: sums begin at zero; 0: at dst's
 	ahead  uintptr // how many bytes before their use weights are asked for
+}
 
-	x         unsafe.Pointer // first row's lines of the run
+// tileCall is what the kernels for tiles are given.
+type tileCall struct {
+	unpack    uintptr // the kernel's address
+	unit      uintptr // the first; behind the last one another stands, which is not computed
+	units     uintptr
+	products  uintptr
 	xStride   uintptr
-	dst       unsafe.Pointer // float32
 	dstStride uintptr
-	panels    uintptr
+	rows      uintptr
 	tiles     uintptr // of 16 rows
-	products  unsafe.Pointer
-	fresh     uintptr // 1: sums begin at zero; 0: at dst's
+	size      uintptr // bytes of a panel
+	records   uintptr
+	both      uintptr
+	state     [9]uintptr
 }
 
 // tilesPay reports whether tiles beat vectors in a product of 64 rows: a millisecond or two, once, since a virtual machine's may be
@@ -85,17 +101,13 @@ func tilesPay() bool {
 
 // inTiles is how many rows of those left one call should take in tiles; 0: they do not suit.
 func inTiles(left int) int {
-	n := min(left, tileMost)
-	switch rest := n % tileHeight; {
-	case !useTiles || n < tileLeast:
+	if !useTiles || left < tileLeast {
 		return 0
-	case rest < tileRest:
-		return n - rest
 	}
-	return n
+	return min(left, tileMost)
 }
 
-// dotTiles takes from tileLeast to tileMost rows, or fewer, which tiles do not suit.
+// dotTiles takes up to tileMost rows, of which tiles may not suit so few, or not the product.
 func dotTiles(f *form, c *dotCall, n int) {
 	if n < tileLeast {
 		dotAVX512(f, c, n)
@@ -104,136 +116,100 @@ func dotTiles(f *form, c *dotCall, n int) {
 	dotTilesAlone(f, c, n)
 }
 
-// dotTilesAlone takes from 16 to tileMost rows.
+// dotTilesAlone takes from 1 to tileMost rows.
 func dotTilesAlone(f *form, c *dotCall, n int) {
-	tileProduct(f, c, n, unpackAMX(f.kind), runsAMX(f))
-	releaseAMX()
+	if !tileProduct(f, c, n, unpackers[f.kind], productAMX(f)) {
+		dotAVX512(f, c, n)
+	}
 }
 
-// tileProduct goes through runs of a few panels at a time. The last rows' tile may go on behind the batch: see Input.reserve.
-func tileProduct(f *form, c *dotCall, n int, unpack, runs func(*tileCall)) {
+// tileProduct cuts the product into units and has them multiplied, or says that they would be too small. The last tile may go on behind
+// the batch: see Input.reserve.
+func tileProduct(f *form, c *dotCall, n int, unpack uintptr, product func(*tileCall)) bool {
 	s := (*tileScratch)(c.sums)
-	full, rest := uintptr(n/tileHeight), uintptr(n%tileHeight)
-	t := tileCall{xStride: c.xStride, products: unsafe.Pointer(&s.products)}
-	groups := uintptr(32 / f.group) // of a block
-	header, bytes := uintptr(f.headerBytes()), uintptr(f.groupBytes())*groups
-	run := uintptr(tileRun)
-	if header == 0 { // runs of one length
-		pieces := (c.blocks + tileRun - 1) / tileRun
+	address := func(p unsafe.Pointer) uintptr { return uintptr(p) }
+	first := address(unsafe.Pointer(&s.records[0]))
+	t := &s.call
+	*t = tileCall{unpack: unpack, products: address(unsafe.Pointer(&s.products)), xStride: c.xStride, dstStride: c.dstStride, rows: uintptr(n),
+		tiles: uintptr((n + tileHeight - 1) / tileHeight), size: c.size, records: first, both: 2*first + unsafe.Sizeof(s.records[0]),
+		unit: address(unsafe.Pointer(&s.units[0]))}
+	header, bytes := uintptr(f.headerBytes()), uintptr(f.groupBytes())*uintptr(32/f.group)
+	run, pieces := uintptr(tileRun), uintptr(0)
+	if header == 0 { // runs of about one length
+		pieces = (c.blocks + tileRun - 1) / tileRun
 		run = (c.blocks + pieces - 1) / pieces
 	}
-	for panel := uintptr(0); panel < c.panels; panel += tilePanels {
-		t.panels = min(tilePanels, c.panels-panel)
-		dst := unsafe.Add(c.dst, 4*panelRows*panel)
-		t.fresh = 1
+	panels := min(tilePanels, tileRecords/run)
+	if t.tiles == 1 { // whose time is that of the weights, which come fastest one after the other
+		panels = 1
+	}
+	groups := (c.panels + panels - 1) / panels
+	if last := (c.blocks-1)%run + 1; last*(c.panels/groups) < tileAhead {
+		return false
+	}
+	flush := func() {
+		if t.units > 0 {
+			s.units[t.units] = s.units[t.units-1]
+			product(t)
+			t.units = 0
+		}
+	}
+	for g := range groups {
+		panel, end := c.panels*g/groups, c.panels*(g+1)/groups
 		for block := uintptr(0); block < c.blocks; block += run {
+			u := &s.units[t.units]
 			at := block/tileRun*header + block*bytes // of the run in its panel
-			t.blocks = min(run, c.blocks-block)
-			t.ahead = header + t.blocks*bytes
+			u.blocks, u.panels = min(run, c.blocks-block), end-panel
+			u.header = address(c.w) + panel*c.size + at
+			u.w = u.header + header
+			u.x, u.dst = address(c.x)+block*lineBytes, address(c.dst)+4*panelRows*panel
+			u.fresh, u.ahead = 0, header+u.blocks*bytes
+			if block == 0 {
+				u.fresh = 1
+			}
 			if block+run >= c.blocks {
-				t.ahead = tilePanels*c.size - at
+				u.ahead = (end-panel)*c.size - at
 			}
-			for i := range t.panels {
-				t.w = unsafe.Add(c.w, (panel+i)*c.size+at)
-				t.codes = unsafe.Pointer(&s.codes[i*t.blocks])
-				t.scales = unsafe.Pointer(&s.scales[i*t.blocks*groups])
-				unpack(&t)
+			if t.units++; t.units == tileUnits {
+				flush()
 			}
-			t.codes, t.scales = unsafe.Pointer(&s.codes), unsafe.Pointer(&s.scales)
-			t.x, t.tiles, t.dst, t.dstStride = unsafe.Add(c.x, block*lineBytes), full, dst, c.dstStride
-			runs(&t)
-			if rest > 0 {
-				t.x, t.tiles = unsafe.Add(t.x, full*tileHeight*c.xStride), 1
-				t.dst, t.dstStride = unsafe.Pointer(&s.rest), unsafe.Sizeof(s.rest[0])
-				runs(&t)
-			}
-			t.fresh = 0
-		}
-		for r := range rest {
-			row := unsafe.Add(dst, (full*tileHeight+r)*c.dstStride)
-			copy(unsafe.Slice((*float32)(row), t.panels*panelRows), s.rest[r][:])
 		}
 	}
+	flush()
+	return true
 }
 
-func unpackAMX(k kind) func(*tileCall) {
-	kernels := [...]func(*tileCall){
-		kind4z: unpack4zAMX,
-		kind4m: unpack4mAMX,
-		kind4k: unpack4kAMX,
-		kind5z: unpack5zAMX,
-		kind5m: unpack5mAMX,
-		kind5k: unpack5kAMX,
-		kind6s: unpack6sAMX,
-		kind4s: unpack4sAMX,
-		kind4t: unpack4tAMX,
-		kind8:  unpack8AMX,
-		kind8w: unpack8wAMX,
-		kind8x: unpack8xAMX,
-	}
-	return kernels[k]
-}
+// unpackers are where the kernels' code is that unpack, of each kind.
+var unpackers = func() (all [12]uintptr) {
+	unpackersAMX(&all)
+	return all
+}()
 
-func runsAMX(f *form) func(*tileCall) {
+func productAMX(f *form) func(*tileCall) {
 	switch {
 	case f.group == 32 && f.offset:
-		return runs32mAMX
+		return product32mAMX
 	case f.group == 32:
-		return runs32AMX
+		return product32AMX
 	case f.offset:
-		return runs16mAMX
+		return product16mAMX
 	}
-	return runs16AMX
+	return product16AMX
 }
 
 // Written by _gen into kernels_amx_amd64.s.
 
 //go:noescape
-func unpack4zAMX(c *tileCall)
+func unpackersAMX(to *[12]uintptr)
 
 //go:noescape
-func unpack4mAMX(c *tileCall)
+func product32AMX(c *tileCall)
 
 //go:noescape
-func unpack4kAMX(c *tileCall)
+func product32mAMX(c *tileCall)
 
 //go:noescape
-func unpack5zAMX(c *tileCall)
+func product16AMX(c *tileCall)
 
 //go:noescape
-func unpack5mAMX(c *tileCall)
-
-//go:noescape
-func unpack5kAMX(c *tileCall)
-
-//go:noescape
-func unpack6sAMX(c *tileCall)
-
-//go:noescape
-func unpack4sAMX(c *tileCall)
-
-//go:noescape
-func unpack4tAMX(c *tileCall)
-
-//go:noescape
-func unpack8AMX(c *tileCall)
-
-//go:noescape
-func unpack8wAMX(c *tileCall)
-
-//go:noescape
-func unpack8xAMX(c *tileCall)
-
-func releaseAMX()
-
-//go:noescape
-func runs32AMX(c *tileCall)
-
-//go:noescape
-func runs32mAMX(c *tileCall)
-
-//go:noescape
-func runs16AMX(c *tileCall)
-
-//go:noescape
-func runs16mAMX(c *tileCall)
+func product16mAMX(c *tileCall)

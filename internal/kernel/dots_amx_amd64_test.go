@@ -9,15 +9,18 @@ import (
 	"testing"
 )
 
-// TestTilesMatchGenericBits: full tiles and others, runs of 8 blocks and what they leave.
+// TestTilesMatchGenericBits: full tiles and others, runs of 8 blocks and what they leave, units for more than one call, too small ones.
 func TestTilesMatchGenericBits(t *testing.T) {
 	if !hasTiles() {
 		t.Skip("NOT TESTED: this machine has no AMX, or its system does not permit it")
 	}
 	for _, cols := range []int{32, 64, 96, 256, 288, 480, 512, 1280} {
-		if fault := tryForms(dotTilesAlone, cols, 16, 32, 36, 47, 48, 61, tileMost); fault != "" {
+		if fault := tryForms(dotTilesAlone, cols, 1, 7, 16, 17, 32, 47, 48, 61, tileMost); fault != "" {
 			t.Errorf("AMX differs from generic Go: %s", fault)
 		}
+	}
+	if fault := tryForms(dotTilesAlone, 256*(tileUnits/3+1), 1, 16); fault != "" {
+		t.Errorf("AMX differs from generic Go: %s", fault)
 	}
 }
 

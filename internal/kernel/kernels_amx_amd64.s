@@ -4,42 +4,74 @@
 
 #include "textflag.h"
 
-DATA ·zero4+0(SB)/4, $0x04040404
-DATA ·zero4+4(SB)/4, $0x04040404
-DATA ·zero4+8(SB)/4, $0x04040404
-DATA ·zero4+12(SB)/4, $0x04040404
-DATA ·zero4+16(SB)/4, $0x04040404
-DATA ·zero4+20(SB)/4, $0x04040404
-DATA ·zero4+24(SB)/4, $0x04040404
-DATA ·zero4+28(SB)/4, $0x04040404
-GLOBL ·zero4(SB), RODATA|NOPTR, $32
-DATA ·zero8+0(SB)/4, $0x08080808
-DATA ·zero8+4(SB)/4, $0x08080808
-DATA ·zero8+8(SB)/4, $0x08080808
-DATA ·zero8+12(SB)/4, $0x08080808
-DATA ·zero8+16(SB)/4, $0x08080808
-DATA ·zero8+20(SB)/4, $0x08080808
-DATA ·zero8+24(SB)/4, $0x08080808
-DATA ·zero8+28(SB)/4, $0x08080808
-GLOBL ·zero8(SB), RODATA|NOPTR, $32
-DATA ·zero16+0(SB)/4, $0x10101010
-DATA ·zero16+4(SB)/4, $0x10101010
-DATA ·zero16+8(SB)/4, $0x10101010
-DATA ·zero16+12(SB)/4, $0x10101010
-DATA ·zero16+16(SB)/4, $0x10101010
-DATA ·zero16+20(SB)/4, $0x10101010
-DATA ·zero16+24(SB)/4, $0x10101010
-DATA ·zero16+28(SB)/4, $0x10101010
-GLOBL ·zero16(SB), RODATA|NOPTR, $32
-DATA ·zero32+0(SB)/4, $0x20202020
-DATA ·zero32+4(SB)/4, $0x20202020
-DATA ·zero32+8(SB)/4, $0x20202020
-DATA ·zero32+12(SB)/4, $0x20202020
-DATA ·zero32+16(SB)/4, $0x20202020
-DATA ·zero32+20(SB)/4, $0x20202020
-DATA ·zero32+24(SB)/4, $0x20202020
-DATA ·zero32+28(SB)/4, $0x20202020
-GLOBL ·zero32(SB), RODATA|NOPTR, $32
+DATA ·wideZero4+0(SB)/4, $0x04040404
+DATA ·wideZero4+4(SB)/4, $0x04040404
+DATA ·wideZero4+8(SB)/4, $0x04040404
+DATA ·wideZero4+12(SB)/4, $0x04040404
+DATA ·wideZero4+16(SB)/4, $0x04040404
+DATA ·wideZero4+20(SB)/4, $0x04040404
+DATA ·wideZero4+24(SB)/4, $0x04040404
+DATA ·wideZero4+28(SB)/4, $0x04040404
+DATA ·wideZero4+32(SB)/4, $0x04040404
+DATA ·wideZero4+36(SB)/4, $0x04040404
+DATA ·wideZero4+40(SB)/4, $0x04040404
+DATA ·wideZero4+44(SB)/4, $0x04040404
+DATA ·wideZero4+48(SB)/4, $0x04040404
+DATA ·wideZero4+52(SB)/4, $0x04040404
+DATA ·wideZero4+56(SB)/4, $0x04040404
+DATA ·wideZero4+60(SB)/4, $0x04040404
+GLOBL ·wideZero4(SB), RODATA|NOPTR, $64
+DATA ·wideZero8+0(SB)/4, $0x08080808
+DATA ·wideZero8+4(SB)/4, $0x08080808
+DATA ·wideZero8+8(SB)/4, $0x08080808
+DATA ·wideZero8+12(SB)/4, $0x08080808
+DATA ·wideZero8+16(SB)/4, $0x08080808
+DATA ·wideZero8+20(SB)/4, $0x08080808
+DATA ·wideZero8+24(SB)/4, $0x08080808
+DATA ·wideZero8+28(SB)/4, $0x08080808
+DATA ·wideZero8+32(SB)/4, $0x08080808
+DATA ·wideZero8+36(SB)/4, $0x08080808
+DATA ·wideZero8+40(SB)/4, $0x08080808
+DATA ·wideZero8+44(SB)/4, $0x08080808
+DATA ·wideZero8+48(SB)/4, $0x08080808
+DATA ·wideZero8+52(SB)/4, $0x08080808
+DATA ·wideZero8+56(SB)/4, $0x08080808
+DATA ·wideZero8+60(SB)/4, $0x08080808
+GLOBL ·wideZero8(SB), RODATA|NOPTR, $64
+DATA ·wideZero16+0(SB)/4, $0x10101010
+DATA ·wideZero16+4(SB)/4, $0x10101010
+DATA ·wideZero16+8(SB)/4, $0x10101010
+DATA ·wideZero16+12(SB)/4, $0x10101010
+DATA ·wideZero16+16(SB)/4, $0x10101010
+DATA ·wideZero16+20(SB)/4, $0x10101010
+DATA ·wideZero16+24(SB)/4, $0x10101010
+DATA ·wideZero16+28(SB)/4, $0x10101010
+DATA ·wideZero16+32(SB)/4, $0x10101010
+DATA ·wideZero16+36(SB)/4, $0x10101010
+DATA ·wideZero16+40(SB)/4, $0x10101010
+DATA ·wideZero16+44(SB)/4, $0x10101010
+DATA ·wideZero16+48(SB)/4, $0x10101010
+DATA ·wideZero16+52(SB)/4, $0x10101010
+DATA ·wideZero16+56(SB)/4, $0x10101010
+DATA ·wideZero16+60(SB)/4, $0x10101010
+GLOBL ·wideZero16(SB), RODATA|NOPTR, $64
+DATA ·wideZero32+0(SB)/4, $0x20202020
+DATA ·wideZero32+4(SB)/4, $0x20202020
+DATA ·wideZero32+8(SB)/4, $0x20202020
+DATA ·wideZero32+12(SB)/4, $0x20202020
+DATA ·wideZero32+16(SB)/4, $0x20202020
+DATA ·wideZero32+20(SB)/4, $0x20202020
+DATA ·wideZero32+24(SB)/4, $0x20202020
+DATA ·wideZero32+28(SB)/4, $0x20202020
+DATA ·wideZero32+32(SB)/4, $0x20202020
+DATA ·wideZero32+36(SB)/4, $0x20202020
+DATA ·wideZero32+40(SB)/4, $0x20202020
+DATA ·wideZero32+44(SB)/4, $0x20202020
+DATA ·wideZero32+48(SB)/4, $0x20202020
+DATA ·wideZero32+52(SB)/4, $0x20202020
+DATA ·wideZero32+56(SB)/4, $0x20202020
+DATA ·wideZero32+60(SB)/4, $0x20202020
+GLOBL ·wideZero32(SB), RODATA|NOPTR, $64
 DATA ·magic+0(SB)/4, $0x4b400000
 DATA ·magic+4(SB)/4, $0x4b400000
 DATA ·magic+8(SB)/4, $0x4b400000
@@ -94,180 +126,233 @@ DATA ·tileShapes32+60(SB)/4, $0x00000000
 GLOBL ·tileShapes32(SB), RODATA|NOPTR, $64
 
 // func unpack4zAMX
-TEXT ·unpack4zAMX(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 8(AX), DI
-	MOVQ 16(AX), SI
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), R8
-	VPBROADCASTD ·low4(SB), Z13
-	VPBROADCASTD ·zero8(SB), Z16
-unpack4zAMX_block:
-	PREFETCHT1 0(BX)(R8*1)
-	PREFETCHT1 64(BX)(R8*1)
-	PREFETCHT1 128(BX)(R8*1)
-	PREFETCHT1 192(BX)(R8*1)
-	PREFETCHT1 256(BX)(R8*1)
-	VCVTPH2PS 0(BX), Z15
-	VMOVUPS Z15, 0(SI)
-	VMOVDQU32 32(BX), Z0
+TEXT ·unpack4zAMX<>(SB), NOSPLIT, $0-0
+	MOVQ AX, 144(BX)
+	MOVQ R13, 152(BX)
+	MOVQ 88(BX), R13
+	MOVQ 136(BX), AX
+	MOVQ 104(BX), CX
+	PREFETCHT1 0(R13)(AX*1)
+	PREFETCHT1 64(R13)(AX*1)
+	PREFETCHT1 128(R13)(AX*1)
+	PREFETCHT1 192(R13)(AX*1)
+	PREFETCHT1 256(R13)(AX*1)
+	MOVQ 96(BX), AX
+	VCVTPH2PS 0(R13), Z15
+	VMOVUPS Z15, 512(CX)
+	VMOVDQU32 32(R13), Z0
 	VPSRLW $4, Z0, Z4
-	VPANDD Z13, Z0, Z0
-	VPANDD Z13, Z4, Z4
-	VMOVDQU32 96(BX), Z1
+	VPANDD.BCST ·low4(SB), Z0, Z0
+	VPANDD.BCST ·low4(SB), Z4, Z4
+	VMOVDQU32 96(R13), Z1
 	VPSRLW $4, Z1, Z5
-	VPANDD Z13, Z1, Z1
-	VPANDD Z13, Z5, Z5
-	VMOVDQU32 160(BX), Z2
+	VPANDD.BCST ·low4(SB), Z1, Z1
+	VPANDD.BCST ·low4(SB), Z5, Z5
+	VMOVDQU32 160(R13), Z2
 	VPSRLW $4, Z2, Z6
-	VPANDD Z13, Z2, Z2
-	VPANDD Z13, Z6, Z6
-	VMOVDQU32 224(BX), Z3
+	VPANDD.BCST ·low4(SB), Z2, Z2
+	VPANDD.BCST ·low4(SB), Z6, Z6
+	VMOVDQU32 224(R13), Z3
 	VPSRLW $4, Z3, Z7
-	VPANDD Z13, Z3, Z3
-	VPANDD Z13, Z7, Z7
-	VPSUBB Z16, Z0, Z0
-	VMOVDQU32 Z0, 0(DI)
-	VPSUBB Z16, Z1, Z1
-	VMOVDQU32 Z1, 64(DI)
-	VPSUBB Z16, Z2, Z2
-	VMOVDQU32 Z2, 128(DI)
-	VPSUBB Z16, Z3, Z3
-	VMOVDQU32 Z3, 192(DI)
-	VPSUBB Z16, Z4, Z4
-	VMOVDQU32 Z4, 256(DI)
-	VPSUBB Z16, Z5, Z5
-	VMOVDQU32 Z5, 320(DI)
-	VPSUBB Z16, Z6, Z6
-	VMOVDQU32 Z6, 384(DI)
-	VPSUBB Z16, Z7, Z7
-	VMOVDQU32 Z7, 448(DI)
-	ADDQ $288, BX
-	ADDQ $128, SI
-	ADDQ $512, DI
-	DECQ CX
-	JNZ unpack4zAMX_block
-	VZEROUPPER
+	VPANDD.BCST ·low4(SB), Z3, Z3
+	VPANDD.BCST ·low4(SB), Z7, Z7
+	VPSUBB ·wideZero8(SB), Z0, Z0
+	VMOVDQU32 Z0, 0(CX)
+	VPSUBB ·wideZero8(SB), Z1, Z1
+	VMOVDQU32 Z1, 64(CX)
+	VPSUBB ·wideZero8(SB), Z2, Z2
+	VMOVDQU32 Z2, 128(CX)
+	VPSUBB ·wideZero8(SB), Z3, Z3
+	VMOVDQU32 Z3, 192(CX)
+	VPSUBB ·wideZero8(SB), Z4, Z4
+	VMOVDQU32 Z4, 256(CX)
+	VPSUBB ·wideZero8(SB), Z5, Z5
+	VMOVDQU32 Z5, 320(CX)
+	VPSUBB ·wideZero8(SB), Z6, Z6
+	VMOVDQU32 Z6, 384(CX)
+	VPSUBB ·wideZero8(SB), Z7, Z7
+	VMOVDQU32 Z7, 448(CX)
+	ADDQ $288, 88(BX)
+	ADDQ $640, 104(BX)
+	DECQ 112(BX)
+	JNZ unpack4zAMX_end
+	DECQ 120(BX)
+	MOVQ 128(BX), CX
+	MOVQ CX, 112(BX)
+	IMUL3Q $288, CX, CX
+	SUBQ CX, 88(BX)
+	MOVQ 64(BX), CX
+	ADDQ CX, 88(BX)
+	ADDQ CX, 96(BX)
+unpack4zAMX_end:
+	MOVQ 144(BX), AX
+	MOVQ 152(BX), R13
 	RET
 
-// func runs32AMX
-TEXT ·runs32AMX(SB), NOSPLIT, $72-8
+// func product32AMX
+TEXT ·product32AMX(SB), NOSPLIT, $112-8
 	MOVQ c+0(FP), BX
 	LEAQ ·tileShapes32(SB), CX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (CX)
-	MOVQ 48(BX), R11
+	MOVQ 32(BX), R11
+	MOVQ 24(BX), R14
+	MOVQ 72(BX), AX
+	MOVQ 56(BX), R12
+	MOVQ 48(BX), R13
+	MOVQ R12, tiles-56(SP)
+	MOVQ R12, aheadTiles-80(SP)
+	MOVQ R13, rows-96(SP)
+	MOVQ AX, records-104(SP)
+	MOVQ AX, aheadRecords-112(SP)
+	MOVQ AX, DI
 	LEAQ (R11)(R11*2), R12
-	MOVQ R11, CX
-	SHLQ $4, CX
-	MOVQ CX, tile-24(SP)
-	MOVQ 24(BX), R13
-	MOVQ R13, blocks-8(SP)
-	MOVQ R13, ahead-16(SP)
-	MOVQ R13, CX
-	SHLQ $6, CX
-	MOVQ CX, line-32(SP)
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
-	MOVQ CX, aheadPanels-48(SP)
-	MOVQ 80(BX), CX
-	MOVQ CX, tiles-56(SP)
-	MOVQ CX, aheadTiles-64(SP)
-	MOVQ 56(BX), CX
-	MOVQ CX, dst-72(SP)
-	MOVQ 88(BX), R14
-	MOVQ 16(BX), AX
-	MOVQ 8(BX), DI
-	MOVQ 40(BX), SI
+	MOVQ 8(BX), CX
+	MOVQ CX, unit-8(SP)
+	MOVQ CX, aheadUnit-16(SP)
+	MOVQ AX, 104(BX)
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product32AMX_first:
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product32AMX_first
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ R13, aheadPanels-72(SP)
+	MOVQ 16(CX), R13
+	MOVQ R13, aheadBlocks-64(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 32(CX), SI
 	MOVQ SI, R15
-	LEAQ (SI)(R11*4), R8
-	LEAQ (R8)(R11*4), R9
-	LEAQ (R9)(R11*4), R10
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product32AMX_begin_first
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product32AMX_begin_first:
 	MOVQ $64, DX
 	VPBROADCASTD ·magic(SB), Z13
 	VPBROADCASTD ·unmagic(SB), Z12
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xe0 // TILEZERO T4
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R11*1), T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T2
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32AMX_begin0
-runs32AMX_begin0_back:
+	JZ product32AMX_begin0
+product32AMX_begin0_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xe0 // TDPBSSD T2, T0, T4
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xe8 // TILEZERO T5
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R11*1), T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T3
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32AMX_begin1
-runs32AMX_begin1_back:
+	JZ product32AMX_begin1
+product32AMX_begin1_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x63; BYTE $0x5e; BYTE $0xe9 // TDPBSSD T3, T1, T5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xf0 // TILEZERO T6
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R11*1), T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T2
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32AMX_begin2
-runs32AMX_begin2_back:
+	JZ product32AMX_begin2
+product32AMX_begin2_back:
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x7a; BYTE $0x4b; BYTE $0xa4; BYTE $0x16; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T4, 0(R14)(DX*1)
+	LEAQ (SI)(R11*4), R8
+	LEAQ (R8)(R11*4), R9
+	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs32AMX_first_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product32AMX_first_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product32AMX_first_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs32AMX_first_begun
-runs32AMX_first_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32AMX_first_begun
+product32AMX_first_add:
+	CMPQ rows-96(SP), $16
+	JLT product32AMX_first_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -299,10 +384,76 @@ runs32AMX_first_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs32AMX_first_begun:
-runs32AMX_step:
+	JMP product32AMX_first_begun
+product32AMX_first_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product32AMX_first_added
+	ADDQ BX, CX
+product32AMX_first_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product32AMX_first_begun:
+product32AMX_step:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xf0 // TDPBSSD T2, T0, T6
-	VMOVUPS (AX), Z15
+	VMOVUPS 512(AX), Z15
 	VCVTDQ2PS 0(R14), Z0
 	VMULPS.BCST 32(SI), Z15, Z4
 	VFMADD231PS Z4, Z0, Z16
@@ -367,21 +518,25 @@ runs32AMX_step:
 	VADDPS Z12, Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32AMX_ahead0
-runs32AMX_ahead0_back:
-	ADDQ $128, AX
+	JZ product32AMX_ahead0
+product32AMX_ahead0_back:
+	ADDQ $640, AX
 	ADDQ DX, SI
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product32AMX_next0_unpack
+product32AMX_next0_unpacked:
 	DECQ R13
-	JZ runs32AMX_next0
-runs32AMX_next0_back:
+	JZ product32AMX_next0
+product32AMX_next0_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x63; BYTE $0x5e; BYTE $0xf9 // TDPBSSD T3, T1, T7
-	VMOVUPS (AX), Z15
+	VMOVUPS 512(AX), Z15
 	VCVTDQ2PS 1024(R14), Z0
 	VMULPS.BCST 32(SI), Z15, Z4
 	VFMADD231PS Z4, Z0, Z16
@@ -446,21 +601,25 @@ runs32AMX_next0_back:
 	VADDPS Z12, Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32AMX_ahead1
-runs32AMX_ahead1_back:
-	ADDQ $128, AX
+	JZ product32AMX_ahead1
+product32AMX_ahead1_back:
+	ADDQ $640, AX
 	ADDQ DX, SI
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product32AMX_next1_unpack
+product32AMX_next1_unpacked:
 	DECQ R13
-	JZ runs32AMX_next1
-runs32AMX_next1_back:
+	JZ product32AMX_next1
+product32AMX_next1_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xe0 // TDPBSSD T2, T0, T4
-	VMOVUPS (AX), Z15
+	VMOVUPS 512(AX), Z15
 	VCVTDQ2PS 0(R14), Z0
 	VMULPS.BCST 32(SI), Z15, Z4
 	VFMADD231PS Z4, Z0, Z16
@@ -525,21 +684,25 @@ runs32AMX_next1_back:
 	VADDPS Z12, Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32AMX_ahead2
-runs32AMX_ahead2_back:
-	ADDQ $128, AX
+	JZ product32AMX_ahead2
+product32AMX_ahead2_back:
+	ADDQ $640, AX
 	ADDQ DX, SI
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product32AMX_next2_unpack
+product32AMX_next2_unpacked:
 	DECQ R13
-	JZ runs32AMX_next2
-runs32AMX_next2_back:
+	JZ product32AMX_next2
+product32AMX_next2_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x63; BYTE $0x5e; BYTE $0xe9 // TDPBSSD T3, T1, T5
-	VMOVUPS (AX), Z15
+	VMOVUPS 512(AX), Z15
 	VCVTDQ2PS 1024(R14), Z0
 	VMULPS.BCST 32(SI), Z15, Z4
 	VFMADD231PS Z4, Z0, Z16
@@ -604,93 +767,155 @@ runs32AMX_next2_back:
 	VADDPS Z12, Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32AMX_ahead3
-runs32AMX_ahead3_back:
-	ADDQ $128, AX
+	JZ product32AMX_ahead3
+product32AMX_ahead3_back:
+	ADDQ $640, AX
 	ADDQ DX, SI
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product32AMX_next3_unpack
+product32AMX_next3_unpacked:
 	DECQ R13
-	JZ runs32AMX_next3
-runs32AMX_next3_back:
-	JMP runs32AMX_step
-runs32AMX_begin0:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32AMX_begin0_back
+	JZ product32AMX_next3
+product32AMX_next3_back:
+	JMP product32AMX_step
+product32AMX_begin0:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32AMX_begin0_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32AMX_begin0_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32AMX_begin0_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32AMX_begin0_back
-runs32AMX_begin1:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32AMX_begin1_back
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32AMX_begin0_back
+product32AMX_begin1:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32AMX_begin1_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32AMX_begin1_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32AMX_begin1_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32AMX_begin1_back
-runs32AMX_begin2:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32AMX_begin2_back
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32AMX_begin1_back
+product32AMX_begin2:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32AMX_begin2_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32AMX_begin2_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32AMX_begin2_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32AMX_begin2_back
-runs32AMX_ahead0:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32AMX_ahead0_back
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32AMX_begin2_back
+product32AMX_ahead0:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32AMX_ahead0_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32AMX_ahead0_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32AMX_ahead0_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32AMX_ahead0_back
-runs32AMX_next0:
-	MOVQ blocks-8(SP), R13
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32AMX_ahead0_back
+product32AMX_next0_unpack:
+	MOVQ 0(BX), CX
+	CALL CX
+	JMP product32AMX_next0_unpacked
+product32AMX_next0:
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	MOVQ 64(BX), BX
+	MOVQ dst-88(SP), CX
+	MOVQ 40(BX), BX
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_next0_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -722,81 +947,202 @@ runs32AMX_next0:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	ADDQ $64, dst-72(SP)
-	SUBQ line-32(SP), SI
-	DECQ panels-40(SP)
-	JNZ runs32AMX_next0_sums
-	MOVQ c+0(FP), BX
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
+	JMP product32AMX_next0_stored
+product32AMX_next0_few:
+	VMOVUPS Z16, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z17, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z18, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z19, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z20, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z21, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z22, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z23, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z24, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z25, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z26, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z27, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z28, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z29, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z30, (CX)
+	DECQ R13
+	JZ product32AMX_next0_stored
+	ADDQ BX, CX
+product32AMX_next0_stored:
+	ADDQ $64, dst-88(SP)
+	MOVQ unit-8(SP), BX
+	MOVQ 16(BX), R13
+	MOVQ R13, CX
 	SHLQ $6, CX
-	SUBQ CX, dst-72(SP)
-	MOVQ 64(BX), CX
+	SUBQ CX, SI
+	DECQ panels-48(SP)
+	JNZ product32AMX_next0_sums
+	MOVQ 24(BX), CX
+	MOVQ CX, panels-48(SP)
+	SHLQ $6, CX
+	SUBQ CX, dst-88(SP)
+	MOVQ c+0(FP), BX
+	MOVQ 40(BX), CX
 	SHLQ $4, CX
-	ADDQ CX, dst-72(SP)
-	MOVQ 16(BX), AX
-	ADDQ tile-24(SP), SI
+	ADDQ CX, dst-88(SP)
+	MOVQ records-104(SP), AX
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, SI
+	SUBQ $16, rows-96(SP)
 	DECQ tiles-56(SP)
-	JZ runs32AMX_done
-runs32AMX_next0_sums:
+	JNZ product32AMX_next0_sums
+	DECQ 16(BX)
+	JZ product32AMX_done
+product32AMX_next0_rest:
+	CMPQ 120(BX), $0
+	JEQ product32AMX_next0_unit
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	JMP product32AMX_next0_rest
+product32AMX_next0_unit:
+	MOVQ 56(BX), CX
+	MOVQ CX, tiles-56(SP)
+	MOVQ 48(BX), CX
+	MOVQ CX, rows-96(SP)
+	MOVQ 80(BX), AX
+	SUBQ records-104(SP), AX
+	MOVQ AX, records-104(SP)
+	ADDQ $64, unit-8(SP)
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 16(CX), R13
+	MOVQ 32(CX), SI
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product32AMX_next0_begin
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product32AMX_next0_begin:
+product32AMX_next0_sums:
 	LEAQ (SI)(R11*4), R8
 	LEAQ (R8)(R11*4), R9
 	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs32AMX_next0_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product32AMX_next0_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product32AMX_next0_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs32AMX_next0_begun
-runs32AMX_next0_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32AMX_next0_begun
+product32AMX_next0_add:
+	CMPQ rows-96(SP), $16
+	JLT product32AMX_next0_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -828,30 +1174,115 @@ runs32AMX_next0_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs32AMX_next0_begun:
-	JMP runs32AMX_next0_back
-runs32AMX_ahead1:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32AMX_ahead1_back
+	JMP product32AMX_next0_begun
+product32AMX_next0_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product32AMX_next0_added
+	ADDQ BX, CX
+product32AMX_next0_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product32AMX_next0_begun:
+	JMP product32AMX_next0_back
+product32AMX_ahead1:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32AMX_ahead1_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32AMX_ahead1_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32AMX_ahead1_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32AMX_ahead1_back
-runs32AMX_next1:
-	MOVQ blocks-8(SP), R13
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32AMX_ahead1_back
+product32AMX_next1_unpack:
+	MOVQ 0(BX), CX
+	CALL CX
+	JMP product32AMX_next1_unpacked
+product32AMX_next1:
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	MOVQ 64(BX), BX
+	MOVQ dst-88(SP), CX
+	MOVQ 40(BX), BX
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_next1_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -883,81 +1314,202 @@ runs32AMX_next1:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	ADDQ $64, dst-72(SP)
-	SUBQ line-32(SP), SI
-	DECQ panels-40(SP)
-	JNZ runs32AMX_next1_sums
-	MOVQ c+0(FP), BX
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
+	JMP product32AMX_next1_stored
+product32AMX_next1_few:
+	VMOVUPS Z16, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z17, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z18, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z19, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z20, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z21, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z22, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z23, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z24, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z25, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z26, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z27, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z28, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z29, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z30, (CX)
+	DECQ R13
+	JZ product32AMX_next1_stored
+	ADDQ BX, CX
+product32AMX_next1_stored:
+	ADDQ $64, dst-88(SP)
+	MOVQ unit-8(SP), BX
+	MOVQ 16(BX), R13
+	MOVQ R13, CX
 	SHLQ $6, CX
-	SUBQ CX, dst-72(SP)
-	MOVQ 64(BX), CX
+	SUBQ CX, SI
+	DECQ panels-48(SP)
+	JNZ product32AMX_next1_sums
+	MOVQ 24(BX), CX
+	MOVQ CX, panels-48(SP)
+	SHLQ $6, CX
+	SUBQ CX, dst-88(SP)
+	MOVQ c+0(FP), BX
+	MOVQ 40(BX), CX
 	SHLQ $4, CX
-	ADDQ CX, dst-72(SP)
-	MOVQ 16(BX), AX
-	ADDQ tile-24(SP), SI
+	ADDQ CX, dst-88(SP)
+	MOVQ records-104(SP), AX
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, SI
+	SUBQ $16, rows-96(SP)
 	DECQ tiles-56(SP)
-	JZ runs32AMX_done
-runs32AMX_next1_sums:
+	JNZ product32AMX_next1_sums
+	DECQ 16(BX)
+	JZ product32AMX_done
+product32AMX_next1_rest:
+	CMPQ 120(BX), $0
+	JEQ product32AMX_next1_unit
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	JMP product32AMX_next1_rest
+product32AMX_next1_unit:
+	MOVQ 56(BX), CX
+	MOVQ CX, tiles-56(SP)
+	MOVQ 48(BX), CX
+	MOVQ CX, rows-96(SP)
+	MOVQ 80(BX), AX
+	SUBQ records-104(SP), AX
+	MOVQ AX, records-104(SP)
+	ADDQ $64, unit-8(SP)
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 16(CX), R13
+	MOVQ 32(CX), SI
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product32AMX_next1_begin
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product32AMX_next1_begin:
+product32AMX_next1_sums:
 	LEAQ (SI)(R11*4), R8
 	LEAQ (R8)(R11*4), R9
 	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs32AMX_next1_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product32AMX_next1_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product32AMX_next1_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs32AMX_next1_begun
-runs32AMX_next1_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32AMX_next1_begun
+product32AMX_next1_add:
+	CMPQ rows-96(SP), $16
+	JLT product32AMX_next1_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -989,30 +1541,115 @@ runs32AMX_next1_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs32AMX_next1_begun:
-	JMP runs32AMX_next1_back
-runs32AMX_ahead2:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32AMX_ahead2_back
+	JMP product32AMX_next1_begun
+product32AMX_next1_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product32AMX_next1_added
+	ADDQ BX, CX
+product32AMX_next1_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product32AMX_next1_begun:
+	JMP product32AMX_next1_back
+product32AMX_ahead2:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32AMX_ahead2_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32AMX_ahead2_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32AMX_ahead2_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32AMX_ahead2_back
-runs32AMX_next2:
-	MOVQ blocks-8(SP), R13
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32AMX_ahead2_back
+product32AMX_next2_unpack:
+	MOVQ 0(BX), CX
+	CALL CX
+	JMP product32AMX_next2_unpacked
+product32AMX_next2:
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	MOVQ 64(BX), BX
+	MOVQ dst-88(SP), CX
+	MOVQ 40(BX), BX
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_next2_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -1044,81 +1681,202 @@ runs32AMX_next2:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	ADDQ $64, dst-72(SP)
-	SUBQ line-32(SP), SI
-	DECQ panels-40(SP)
-	JNZ runs32AMX_next2_sums
-	MOVQ c+0(FP), BX
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
+	JMP product32AMX_next2_stored
+product32AMX_next2_few:
+	VMOVUPS Z16, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z17, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z18, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z19, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z20, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z21, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z22, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z23, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z24, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z25, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z26, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z27, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z28, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z29, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z30, (CX)
+	DECQ R13
+	JZ product32AMX_next2_stored
+	ADDQ BX, CX
+product32AMX_next2_stored:
+	ADDQ $64, dst-88(SP)
+	MOVQ unit-8(SP), BX
+	MOVQ 16(BX), R13
+	MOVQ R13, CX
 	SHLQ $6, CX
-	SUBQ CX, dst-72(SP)
-	MOVQ 64(BX), CX
+	SUBQ CX, SI
+	DECQ panels-48(SP)
+	JNZ product32AMX_next2_sums
+	MOVQ 24(BX), CX
+	MOVQ CX, panels-48(SP)
+	SHLQ $6, CX
+	SUBQ CX, dst-88(SP)
+	MOVQ c+0(FP), BX
+	MOVQ 40(BX), CX
 	SHLQ $4, CX
-	ADDQ CX, dst-72(SP)
-	MOVQ 16(BX), AX
-	ADDQ tile-24(SP), SI
+	ADDQ CX, dst-88(SP)
+	MOVQ records-104(SP), AX
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, SI
+	SUBQ $16, rows-96(SP)
 	DECQ tiles-56(SP)
-	JZ runs32AMX_done
-runs32AMX_next2_sums:
+	JNZ product32AMX_next2_sums
+	DECQ 16(BX)
+	JZ product32AMX_done
+product32AMX_next2_rest:
+	CMPQ 120(BX), $0
+	JEQ product32AMX_next2_unit
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	JMP product32AMX_next2_rest
+product32AMX_next2_unit:
+	MOVQ 56(BX), CX
+	MOVQ CX, tiles-56(SP)
+	MOVQ 48(BX), CX
+	MOVQ CX, rows-96(SP)
+	MOVQ 80(BX), AX
+	SUBQ records-104(SP), AX
+	MOVQ AX, records-104(SP)
+	ADDQ $64, unit-8(SP)
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 16(CX), R13
+	MOVQ 32(CX), SI
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product32AMX_next2_begin
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product32AMX_next2_begin:
+product32AMX_next2_sums:
 	LEAQ (SI)(R11*4), R8
 	LEAQ (R8)(R11*4), R9
 	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs32AMX_next2_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product32AMX_next2_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product32AMX_next2_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs32AMX_next2_begun
-runs32AMX_next2_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32AMX_next2_begun
+product32AMX_next2_add:
+	CMPQ rows-96(SP), $16
+	JLT product32AMX_next2_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -1150,30 +1908,115 @@ runs32AMX_next2_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs32AMX_next2_begun:
-	JMP runs32AMX_next2_back
-runs32AMX_ahead3:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32AMX_ahead3_back
+	JMP product32AMX_next2_begun
+product32AMX_next2_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product32AMX_next2_added
+	ADDQ BX, CX
+product32AMX_next2_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product32AMX_next2_begun:
+	JMP product32AMX_next2_back
+product32AMX_ahead3:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32AMX_ahead3_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32AMX_ahead3_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32AMX_ahead3_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32AMX_ahead3_back
-runs32AMX_next3:
-	MOVQ blocks-8(SP), R13
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32AMX_ahead3_back
+product32AMX_next3_unpack:
+	MOVQ 0(BX), CX
+	CALL CX
+	JMP product32AMX_next3_unpacked
+product32AMX_next3:
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	MOVQ 64(BX), BX
+	MOVQ dst-88(SP), CX
+	MOVQ 40(BX), BX
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_next3_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -1205,81 +2048,202 @@ runs32AMX_next3:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	ADDQ $64, dst-72(SP)
-	SUBQ line-32(SP), SI
-	DECQ panels-40(SP)
-	JNZ runs32AMX_next3_sums
-	MOVQ c+0(FP), BX
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
+	JMP product32AMX_next3_stored
+product32AMX_next3_few:
+	VMOVUPS Z16, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z17, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z18, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z19, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z20, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z21, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z22, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z23, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z24, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z25, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z26, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z27, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z28, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z29, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z30, (CX)
+	DECQ R13
+	JZ product32AMX_next3_stored
+	ADDQ BX, CX
+product32AMX_next3_stored:
+	ADDQ $64, dst-88(SP)
+	MOVQ unit-8(SP), BX
+	MOVQ 16(BX), R13
+	MOVQ R13, CX
 	SHLQ $6, CX
-	SUBQ CX, dst-72(SP)
-	MOVQ 64(BX), CX
+	SUBQ CX, SI
+	DECQ panels-48(SP)
+	JNZ product32AMX_next3_sums
+	MOVQ 24(BX), CX
+	MOVQ CX, panels-48(SP)
+	SHLQ $6, CX
+	SUBQ CX, dst-88(SP)
+	MOVQ c+0(FP), BX
+	MOVQ 40(BX), CX
 	SHLQ $4, CX
-	ADDQ CX, dst-72(SP)
-	MOVQ 16(BX), AX
-	ADDQ tile-24(SP), SI
+	ADDQ CX, dst-88(SP)
+	MOVQ records-104(SP), AX
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, SI
+	SUBQ $16, rows-96(SP)
 	DECQ tiles-56(SP)
-	JZ runs32AMX_done
-runs32AMX_next3_sums:
+	JNZ product32AMX_next3_sums
+	DECQ 16(BX)
+	JZ product32AMX_done
+product32AMX_next3_rest:
+	CMPQ 120(BX), $0
+	JEQ product32AMX_next3_unit
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	JMP product32AMX_next3_rest
+product32AMX_next3_unit:
+	MOVQ 56(BX), CX
+	MOVQ CX, tiles-56(SP)
+	MOVQ 48(BX), CX
+	MOVQ CX, rows-96(SP)
+	MOVQ 80(BX), AX
+	SUBQ records-104(SP), AX
+	MOVQ AX, records-104(SP)
+	ADDQ $64, unit-8(SP)
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 16(CX), R13
+	MOVQ 32(CX), SI
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product32AMX_next3_begin
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product32AMX_next3_begin:
+product32AMX_next3_sums:
 	LEAQ (SI)(R11*4), R8
 	LEAQ (R8)(R11*4), R9
 	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs32AMX_next3_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product32AMX_next3_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product32AMX_next3_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs32AMX_next3_begun
-runs32AMX_next3_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32AMX_next3_begun
+product32AMX_next3_add:
+	CMPQ rows-96(SP), $16
+	JLT product32AMX_next3_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -1311,180 +2275,301 @@ runs32AMX_next3_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs32AMX_next3_begun:
-	JMP runs32AMX_next3_back
-runs32AMX_done:
+	JMP product32AMX_next3_begun
+product32AMX_next3_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product32AMX_next3_added
+	ADDQ BX, CX
+product32AMX_next3_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product32AMX_next3_begun:
+	JMP product32AMX_next3_back
+product32AMX_done:
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 // func unpack4mAMX
-TEXT ·unpack4mAMX(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 8(AX), DI
-	MOVQ 16(AX), SI
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), R8
-	VPBROADCASTD ·low4(SB), Z13
-unpack4mAMX_block:
-	PREFETCHT1 0(BX)(R8*1)
-	PREFETCHT1 64(BX)(R8*1)
-	PREFETCHT1 128(BX)(R8*1)
-	PREFETCHT1 192(BX)(R8*1)
-	PREFETCHT1 256(BX)(R8*1)
-	VCVTPH2PS 0(BX), Z15
-	VCVTPH2PS 32(BX), Z14
-	VMOVUPS Z15, 0(SI)
-	VMOVUPS Z14, 64(SI)
-	VMOVDQU32 64(BX), Z0
+TEXT ·unpack4mAMX<>(SB), NOSPLIT, $0-0
+	MOVQ AX, 144(BX)
+	MOVQ R13, 152(BX)
+	MOVQ 88(BX), R13
+	MOVQ 136(BX), AX
+	MOVQ 104(BX), CX
+	PREFETCHT1 0(R13)(AX*1)
+	PREFETCHT1 64(R13)(AX*1)
+	PREFETCHT1 128(R13)(AX*1)
+	PREFETCHT1 192(R13)(AX*1)
+	PREFETCHT1 256(R13)(AX*1)
+	MOVQ 96(BX), AX
+	VCVTPH2PS 0(R13), Z15
+	VCVTPH2PS 32(R13), Z14
+	VMOVUPS Z15, 512(CX)
+	VMOVUPS Z14, 576(CX)
+	VMOVDQU32 64(R13), Z0
 	VPSRLW $4, Z0, Z4
-	VPANDD Z13, Z0, Z0
-	VPANDD Z13, Z4, Z4
-	VMOVDQU32 128(BX), Z1
+	VPANDD.BCST ·low4(SB), Z0, Z0
+	VPANDD.BCST ·low4(SB), Z4, Z4
+	VMOVDQU32 128(R13), Z1
 	VPSRLW $4, Z1, Z5
-	VPANDD Z13, Z1, Z1
-	VPANDD Z13, Z5, Z5
-	VMOVDQU32 192(BX), Z2
+	VPANDD.BCST ·low4(SB), Z1, Z1
+	VPANDD.BCST ·low4(SB), Z5, Z5
+	VMOVDQU32 192(R13), Z2
 	VPSRLW $4, Z2, Z6
-	VPANDD Z13, Z2, Z2
-	VPANDD Z13, Z6, Z6
-	VMOVDQU32 256(BX), Z3
+	VPANDD.BCST ·low4(SB), Z2, Z2
+	VPANDD.BCST ·low4(SB), Z6, Z6
+	VMOVDQU32 256(R13), Z3
 	VPSRLW $4, Z3, Z7
-	VPANDD Z13, Z3, Z3
-	VPANDD Z13, Z7, Z7
-	VMOVDQU32 Z0, 0(DI)
-	VMOVDQU32 Z1, 64(DI)
-	VMOVDQU32 Z2, 128(DI)
-	VMOVDQU32 Z3, 192(DI)
-	VMOVDQU32 Z4, 256(DI)
-	VMOVDQU32 Z5, 320(DI)
-	VMOVDQU32 Z6, 384(DI)
-	VMOVDQU32 Z7, 448(DI)
-	ADDQ $320, BX
-	ADDQ $128, SI
-	ADDQ $512, DI
-	DECQ CX
-	JNZ unpack4mAMX_block
-	VZEROUPPER
+	VPANDD.BCST ·low4(SB), Z3, Z3
+	VPANDD.BCST ·low4(SB), Z7, Z7
+	VMOVDQU32 Z0, 0(CX)
+	VMOVDQU32 Z1, 64(CX)
+	VMOVDQU32 Z2, 128(CX)
+	VMOVDQU32 Z3, 192(CX)
+	VMOVDQU32 Z4, 256(CX)
+	VMOVDQU32 Z5, 320(CX)
+	VMOVDQU32 Z6, 384(CX)
+	VMOVDQU32 Z7, 448(CX)
+	ADDQ $320, 88(BX)
+	ADDQ $640, 104(BX)
+	DECQ 112(BX)
+	JNZ unpack4mAMX_end
+	DECQ 120(BX)
+	MOVQ 128(BX), CX
+	MOVQ CX, 112(BX)
+	IMUL3Q $320, CX, CX
+	SUBQ CX, 88(BX)
+	MOVQ 64(BX), CX
+	ADDQ CX, 88(BX)
+	ADDQ CX, 96(BX)
+unpack4mAMX_end:
+	MOVQ 144(BX), AX
+	MOVQ 152(BX), R13
 	RET
 
-// func runs32mAMX
-TEXT ·runs32mAMX(SB), NOSPLIT, $72-8
+// func product32mAMX
+TEXT ·product32mAMX(SB), NOSPLIT, $112-8
 	MOVQ c+0(FP), BX
 	LEAQ ·tileShapes32(SB), CX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (CX)
-	MOVQ 48(BX), R11
+	MOVQ 32(BX), R11
+	MOVQ 24(BX), R14
+	MOVQ 72(BX), AX
+	MOVQ 56(BX), R12
+	MOVQ 48(BX), R13
+	MOVQ R12, tiles-56(SP)
+	MOVQ R12, aheadTiles-80(SP)
+	MOVQ R13, rows-96(SP)
+	MOVQ AX, records-104(SP)
+	MOVQ AX, aheadRecords-112(SP)
+	MOVQ AX, DI
 	LEAQ (R11)(R11*2), R12
-	MOVQ R11, CX
-	SHLQ $4, CX
-	MOVQ CX, tile-24(SP)
-	MOVQ 24(BX), R13
-	MOVQ R13, blocks-8(SP)
-	MOVQ R13, ahead-16(SP)
-	MOVQ R13, CX
-	SHLQ $6, CX
-	MOVQ CX, line-32(SP)
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
-	MOVQ CX, aheadPanels-48(SP)
-	MOVQ 80(BX), CX
-	MOVQ CX, tiles-56(SP)
-	MOVQ CX, aheadTiles-64(SP)
-	MOVQ 56(BX), CX
-	MOVQ CX, dst-72(SP)
-	MOVQ 88(BX), R14
-	MOVQ 16(BX), AX
-	MOVQ 8(BX), DI
-	MOVQ 40(BX), SI
+	MOVQ 8(BX), CX
+	MOVQ CX, unit-8(SP)
+	MOVQ CX, aheadUnit-16(SP)
+	MOVQ AX, 104(BX)
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product32mAMX_first:
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product32mAMX_first
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ R13, aheadPanels-72(SP)
+	MOVQ 16(CX), R13
+	MOVQ R13, aheadBlocks-64(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 32(CX), SI
 	MOVQ SI, R15
-	LEAQ (SI)(R11*4), R8
-	LEAQ (R8)(R11*4), R9
-	LEAQ (R9)(R11*4), R10
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product32mAMX_begin_first
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product32mAMX_begin_first:
 	MOVQ $64, DX
 	VPBROADCASTD ·magic(SB), Z13
 	VPBROADCASTD ·unmagic(SB), Z12
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xe0 // TILEZERO T4
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R11*1), T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T2
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32mAMX_begin0
-runs32mAMX_begin0_back:
+	JZ product32mAMX_begin0
+product32mAMX_begin0_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xe0 // TDPBSSD T2, T0, T4
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xe8 // TILEZERO T5
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R11*1), T1
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T3
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32mAMX_begin1
-runs32mAMX_begin1_back:
+	JZ product32mAMX_begin1
+product32mAMX_begin1_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x63; BYTE $0x5e; BYTE $0xe9 // TDPBSSD T3, T1, T5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xf0 // TILEZERO T6
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R11*1), T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T2
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32mAMX_begin2
-runs32mAMX_begin2_back:
+	JZ product32mAMX_begin2
+product32mAMX_begin2_back:
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x7a; BYTE $0x4b; BYTE $0xa4; BYTE $0x16; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T4, 0(R14)(DX*1)
+	LEAQ (SI)(R11*4), R8
+	LEAQ (R8)(R11*4), R9
+	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs32mAMX_first_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product32mAMX_first_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product32mAMX_first_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs32mAMX_first_begun
-runs32mAMX_first_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32mAMX_first_begun
+product32mAMX_first_add:
+	CMPQ rows-96(SP), $16
+	JLT product32mAMX_first_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -1516,11 +2601,77 @@ runs32mAMX_first_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs32mAMX_first_begun:
-runs32mAMX_step:
+	JMP product32mAMX_first_begun
+product32mAMX_first_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product32mAMX_first_added
+	ADDQ BX, CX
+product32mAMX_first_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product32mAMX_first_begun:
+product32mAMX_step:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xf0 // TDPBSSD T2, T0, T6
-	VMOVUPS (AX), Z15
-	VMOVUPS 64(AX), Z14
+	VMOVUPS 512(AX), Z15
+	VMOVUPS 576(AX), Z14
 	VPADDD 0(R14), Z13, Z0
 	VADDPS Z12, Z0, Z0
 	VMULPS.BCST 32(SI), Z15, Z4
@@ -1605,22 +2756,26 @@ runs32mAMX_step:
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
 	VFMADD231PS.BCST 36(R10)(R12*1), Z14, Z31
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32mAMX_ahead0
-runs32mAMX_ahead0_back:
-	ADDQ $128, AX
+	JZ product32mAMX_ahead0
+product32mAMX_ahead0_back:
+	ADDQ $640, AX
 	ADDQ DX, SI
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product32mAMX_next0_unpack
+product32mAMX_next0_unpacked:
 	DECQ R13
-	JZ runs32mAMX_next0
-runs32mAMX_next0_back:
+	JZ product32mAMX_next0
+product32mAMX_next0_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x63; BYTE $0x5e; BYTE $0xf9 // TDPBSSD T3, T1, T7
-	VMOVUPS (AX), Z15
-	VMOVUPS 64(AX), Z14
+	VMOVUPS 512(AX), Z15
+	VMOVUPS 576(AX), Z14
 	VPADDD 1024(R14), Z13, Z0
 	VADDPS Z12, Z0, Z0
 	VMULPS.BCST 32(SI), Z15, Z4
@@ -1705,22 +2860,26 @@ runs32mAMX_next0_back:
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
 	VFMADD231PS.BCST 36(R10)(R12*1), Z14, Z31
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32mAMX_ahead1
-runs32mAMX_ahead1_back:
-	ADDQ $128, AX
+	JZ product32mAMX_ahead1
+product32mAMX_ahead1_back:
+	ADDQ $640, AX
 	ADDQ DX, SI
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product32mAMX_next1_unpack
+product32mAMX_next1_unpacked:
 	DECQ R13
-	JZ runs32mAMX_next1
-runs32mAMX_next1_back:
+	JZ product32mAMX_next1
+product32mAMX_next1_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xe0 // TDPBSSD T2, T0, T4
-	VMOVUPS (AX), Z15
-	VMOVUPS 64(AX), Z14
+	VMOVUPS 512(AX), Z15
+	VMOVUPS 576(AX), Z14
 	VPADDD 0(R14), Z13, Z0
 	VADDPS Z12, Z0, Z0
 	VMULPS.BCST 32(SI), Z15, Z4
@@ -1805,22 +2964,26 @@ runs32mAMX_next1_back:
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
 	VFMADD231PS.BCST 36(R10)(R12*1), Z14, Z31
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32mAMX_ahead2
-runs32mAMX_ahead2_back:
-	ADDQ $128, AX
+	JZ product32mAMX_ahead2
+product32mAMX_ahead2_back:
+	ADDQ $640, AX
 	ADDQ DX, SI
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product32mAMX_next2_unpack
+product32mAMX_next2_unpacked:
 	DECQ R13
-	JZ runs32mAMX_next2
-runs32mAMX_next2_back:
+	JZ product32mAMX_next2
+product32mAMX_next2_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x63; BYTE $0x5e; BYTE $0xe9 // TDPBSSD T3, T1, T5
-	VMOVUPS (AX), Z15
-	VMOVUPS 64(AX), Z14
+	VMOVUPS 512(AX), Z15
+	VMOVUPS 576(AX), Z14
 	VPADDD 1024(R14), Z13, Z0
 	VADDPS Z12, Z0, Z0
 	VMULPS.BCST 32(SI), Z15, Z4
@@ -1905,93 +3068,155 @@ runs32mAMX_next2_back:
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
 	VFMADD231PS.BCST 36(R10)(R12*1), Z14, Z31
-	ADDQ $512, DI
-	DECQ ahead-16(SP)
+	ADDQ $640, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs32mAMX_ahead3
-runs32mAMX_ahead3_back:
-	ADDQ $128, AX
+	JZ product32mAMX_ahead3
+product32mAMX_ahead3_back:
+	ADDQ $640, AX
 	ADDQ DX, SI
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product32mAMX_next3_unpack
+product32mAMX_next3_unpacked:
 	DECQ R13
-	JZ runs32mAMX_next3
-runs32mAMX_next3_back:
-	JMP runs32mAMX_step
-runs32mAMX_begin0:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32mAMX_begin0_back
+	JZ product32mAMX_next3
+product32mAMX_next3_back:
+	JMP product32mAMX_step
+product32mAMX_begin0:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32mAMX_begin0_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32mAMX_begin0_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32mAMX_begin0_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32mAMX_begin0_back
-runs32mAMX_begin1:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32mAMX_begin1_back
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32mAMX_begin0_back
+product32mAMX_begin1:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32mAMX_begin1_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32mAMX_begin1_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32mAMX_begin1_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32mAMX_begin1_back
-runs32mAMX_begin2:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32mAMX_begin2_back
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32mAMX_begin1_back
+product32mAMX_begin2:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32mAMX_begin2_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32mAMX_begin2_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32mAMX_begin2_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32mAMX_begin2_back
-runs32mAMX_ahead0:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32mAMX_ahead0_back
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32mAMX_begin2_back
+product32mAMX_ahead0:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32mAMX_ahead0_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32mAMX_ahead0_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32mAMX_ahead0_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32mAMX_ahead0_back
-runs32mAMX_next0:
-	MOVQ blocks-8(SP), R13
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32mAMX_ahead0_back
+product32mAMX_next0_unpack:
+	MOVQ 0(BX), CX
+	CALL CX
+	JMP product32mAMX_next0_unpacked
+product32mAMX_next0:
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	MOVQ 64(BX), BX
+	MOVQ dst-88(SP), CX
+	MOVQ 40(BX), BX
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_next0_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -2023,81 +3248,202 @@ runs32mAMX_next0:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	ADDQ $64, dst-72(SP)
-	SUBQ line-32(SP), SI
-	DECQ panels-40(SP)
-	JNZ runs32mAMX_next0_sums
-	MOVQ c+0(FP), BX
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
+	JMP product32mAMX_next0_stored
+product32mAMX_next0_few:
+	VMOVUPS Z16, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z17, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z18, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z19, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z20, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z21, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z22, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z23, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z24, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z25, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z26, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z27, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z28, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z29, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+	VMOVUPS Z30, (CX)
+	DECQ R13
+	JZ product32mAMX_next0_stored
+	ADDQ BX, CX
+product32mAMX_next0_stored:
+	ADDQ $64, dst-88(SP)
+	MOVQ unit-8(SP), BX
+	MOVQ 16(BX), R13
+	MOVQ R13, CX
 	SHLQ $6, CX
-	SUBQ CX, dst-72(SP)
-	MOVQ 64(BX), CX
+	SUBQ CX, SI
+	DECQ panels-48(SP)
+	JNZ product32mAMX_next0_sums
+	MOVQ 24(BX), CX
+	MOVQ CX, panels-48(SP)
+	SHLQ $6, CX
+	SUBQ CX, dst-88(SP)
+	MOVQ c+0(FP), BX
+	MOVQ 40(BX), CX
 	SHLQ $4, CX
-	ADDQ CX, dst-72(SP)
-	MOVQ 16(BX), AX
-	ADDQ tile-24(SP), SI
+	ADDQ CX, dst-88(SP)
+	MOVQ records-104(SP), AX
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, SI
+	SUBQ $16, rows-96(SP)
 	DECQ tiles-56(SP)
-	JZ runs32mAMX_done
-runs32mAMX_next0_sums:
+	JNZ product32mAMX_next0_sums
+	DECQ 16(BX)
+	JZ product32mAMX_done
+product32mAMX_next0_rest:
+	CMPQ 120(BX), $0
+	JEQ product32mAMX_next0_unit
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	JMP product32mAMX_next0_rest
+product32mAMX_next0_unit:
+	MOVQ 56(BX), CX
+	MOVQ CX, tiles-56(SP)
+	MOVQ 48(BX), CX
+	MOVQ CX, rows-96(SP)
+	MOVQ 80(BX), AX
+	SUBQ records-104(SP), AX
+	MOVQ AX, records-104(SP)
+	ADDQ $64, unit-8(SP)
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 16(CX), R13
+	MOVQ 32(CX), SI
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product32mAMX_next0_begin
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product32mAMX_next0_begin:
+product32mAMX_next0_sums:
 	LEAQ (SI)(R11*4), R8
 	LEAQ (R8)(R11*4), R9
 	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs32mAMX_next0_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product32mAMX_next0_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product32mAMX_next0_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs32mAMX_next0_begun
-runs32mAMX_next0_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32mAMX_next0_begun
+product32mAMX_next0_add:
+	CMPQ rows-96(SP), $16
+	JLT product32mAMX_next0_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -2129,30 +3475,115 @@ runs32mAMX_next0_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs32mAMX_next0_begun:
-	JMP runs32mAMX_next0_back
-runs32mAMX_ahead1:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32mAMX_ahead1_back
+	JMP product32mAMX_next0_begun
+product32mAMX_next0_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product32mAMX_next0_added
+	ADDQ BX, CX
+product32mAMX_next0_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product32mAMX_next0_begun:
+	JMP product32mAMX_next0_back
+product32mAMX_ahead1:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32mAMX_ahead1_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32mAMX_ahead1_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32mAMX_ahead1_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32mAMX_ahead1_back
-runs32mAMX_next1:
-	MOVQ blocks-8(SP), R13
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32mAMX_ahead1_back
+product32mAMX_next1_unpack:
+	MOVQ 0(BX), CX
+	CALL CX
+	JMP product32mAMX_next1_unpacked
+product32mAMX_next1:
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	MOVQ 64(BX), BX
+	MOVQ dst-88(SP), CX
+	MOVQ 40(BX), BX
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_next1_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -2184,81 +3615,202 @@ runs32mAMX_next1:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	ADDQ $64, dst-72(SP)
-	SUBQ line-32(SP), SI
-	DECQ panels-40(SP)
-	JNZ runs32mAMX_next1_sums
-	MOVQ c+0(FP), BX
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
+	JMP product32mAMX_next1_stored
+product32mAMX_next1_few:
+	VMOVUPS Z16, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z17, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z18, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z19, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z20, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z21, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z22, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z23, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z24, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z25, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z26, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z27, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z28, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z29, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z30, (CX)
+	DECQ R13
+	JZ product32mAMX_next1_stored
+	ADDQ BX, CX
+product32mAMX_next1_stored:
+	ADDQ $64, dst-88(SP)
+	MOVQ unit-8(SP), BX
+	MOVQ 16(BX), R13
+	MOVQ R13, CX
 	SHLQ $6, CX
-	SUBQ CX, dst-72(SP)
-	MOVQ 64(BX), CX
+	SUBQ CX, SI
+	DECQ panels-48(SP)
+	JNZ product32mAMX_next1_sums
+	MOVQ 24(BX), CX
+	MOVQ CX, panels-48(SP)
+	SHLQ $6, CX
+	SUBQ CX, dst-88(SP)
+	MOVQ c+0(FP), BX
+	MOVQ 40(BX), CX
 	SHLQ $4, CX
-	ADDQ CX, dst-72(SP)
-	MOVQ 16(BX), AX
-	ADDQ tile-24(SP), SI
+	ADDQ CX, dst-88(SP)
+	MOVQ records-104(SP), AX
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, SI
+	SUBQ $16, rows-96(SP)
 	DECQ tiles-56(SP)
-	JZ runs32mAMX_done
-runs32mAMX_next1_sums:
+	JNZ product32mAMX_next1_sums
+	DECQ 16(BX)
+	JZ product32mAMX_done
+product32mAMX_next1_rest:
+	CMPQ 120(BX), $0
+	JEQ product32mAMX_next1_unit
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	JMP product32mAMX_next1_rest
+product32mAMX_next1_unit:
+	MOVQ 56(BX), CX
+	MOVQ CX, tiles-56(SP)
+	MOVQ 48(BX), CX
+	MOVQ CX, rows-96(SP)
+	MOVQ 80(BX), AX
+	SUBQ records-104(SP), AX
+	MOVQ AX, records-104(SP)
+	ADDQ $64, unit-8(SP)
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 16(CX), R13
+	MOVQ 32(CX), SI
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product32mAMX_next1_begin
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product32mAMX_next1_begin:
+product32mAMX_next1_sums:
 	LEAQ (SI)(R11*4), R8
 	LEAQ (R8)(R11*4), R9
 	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs32mAMX_next1_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product32mAMX_next1_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product32mAMX_next1_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs32mAMX_next1_begun
-runs32mAMX_next1_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32mAMX_next1_begun
+product32mAMX_next1_add:
+	CMPQ rows-96(SP), $16
+	JLT product32mAMX_next1_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -2290,30 +3842,115 @@ runs32mAMX_next1_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs32mAMX_next1_begun:
-	JMP runs32mAMX_next1_back
-runs32mAMX_ahead2:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32mAMX_ahead2_back
+	JMP product32mAMX_next1_begun
+product32mAMX_next1_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product32mAMX_next1_added
+	ADDQ BX, CX
+product32mAMX_next1_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product32mAMX_next1_begun:
+	JMP product32mAMX_next1_back
+product32mAMX_ahead2:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32mAMX_ahead2_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32mAMX_ahead2_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32mAMX_ahead2_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32mAMX_ahead2_back
-runs32mAMX_next2:
-	MOVQ blocks-8(SP), R13
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32mAMX_ahead2_back
+product32mAMX_next2_unpack:
+	MOVQ 0(BX), CX
+	CALL CX
+	JMP product32mAMX_next2_unpacked
+product32mAMX_next2:
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	MOVQ 64(BX), BX
+	MOVQ dst-88(SP), CX
+	MOVQ 40(BX), BX
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_next2_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -2345,81 +3982,202 @@ runs32mAMX_next2:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	ADDQ $64, dst-72(SP)
-	SUBQ line-32(SP), SI
-	DECQ panels-40(SP)
-	JNZ runs32mAMX_next2_sums
-	MOVQ c+0(FP), BX
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
+	JMP product32mAMX_next2_stored
+product32mAMX_next2_few:
+	VMOVUPS Z16, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z17, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z18, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z19, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z20, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z21, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z22, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z23, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z24, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z25, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z26, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z27, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z28, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z29, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+	VMOVUPS Z30, (CX)
+	DECQ R13
+	JZ product32mAMX_next2_stored
+	ADDQ BX, CX
+product32mAMX_next2_stored:
+	ADDQ $64, dst-88(SP)
+	MOVQ unit-8(SP), BX
+	MOVQ 16(BX), R13
+	MOVQ R13, CX
 	SHLQ $6, CX
-	SUBQ CX, dst-72(SP)
-	MOVQ 64(BX), CX
+	SUBQ CX, SI
+	DECQ panels-48(SP)
+	JNZ product32mAMX_next2_sums
+	MOVQ 24(BX), CX
+	MOVQ CX, panels-48(SP)
+	SHLQ $6, CX
+	SUBQ CX, dst-88(SP)
+	MOVQ c+0(FP), BX
+	MOVQ 40(BX), CX
 	SHLQ $4, CX
-	ADDQ CX, dst-72(SP)
-	MOVQ 16(BX), AX
-	ADDQ tile-24(SP), SI
+	ADDQ CX, dst-88(SP)
+	MOVQ records-104(SP), AX
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, SI
+	SUBQ $16, rows-96(SP)
 	DECQ tiles-56(SP)
-	JZ runs32mAMX_done
-runs32mAMX_next2_sums:
+	JNZ product32mAMX_next2_sums
+	DECQ 16(BX)
+	JZ product32mAMX_done
+product32mAMX_next2_rest:
+	CMPQ 120(BX), $0
+	JEQ product32mAMX_next2_unit
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	JMP product32mAMX_next2_rest
+product32mAMX_next2_unit:
+	MOVQ 56(BX), CX
+	MOVQ CX, tiles-56(SP)
+	MOVQ 48(BX), CX
+	MOVQ CX, rows-96(SP)
+	MOVQ 80(BX), AX
+	SUBQ records-104(SP), AX
+	MOVQ AX, records-104(SP)
+	ADDQ $64, unit-8(SP)
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 16(CX), R13
+	MOVQ 32(CX), SI
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product32mAMX_next2_begin
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product32mAMX_next2_begin:
+product32mAMX_next2_sums:
 	LEAQ (SI)(R11*4), R8
 	LEAQ (R8)(R11*4), R9
 	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs32mAMX_next2_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product32mAMX_next2_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product32mAMX_next2_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs32mAMX_next2_begun
-runs32mAMX_next2_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32mAMX_next2_begun
+product32mAMX_next2_add:
+	CMPQ rows-96(SP), $16
+	JLT product32mAMX_next2_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -2451,30 +4209,115 @@ runs32mAMX_next2_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs32mAMX_next2_begun:
-	JMP runs32mAMX_next2_back
-runs32mAMX_ahead3:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs32mAMX_ahead3_back
+	JMP product32mAMX_next2_begun
+product32mAMX_next2_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product32mAMX_next2_added
+	ADDQ BX, CX
+product32mAMX_next2_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product32mAMX_next2_begun:
+	JMP product32mAMX_next2_back
+product32mAMX_ahead3:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product32mAMX_ahead3_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product32mAMX_ahead3_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs32mAMX_ahead3_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs32mAMX_ahead3_back
-runs32mAMX_next3:
-	MOVQ blocks-8(SP), R13
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product32mAMX_ahead3_back
+product32mAMX_next3_unpack:
+	MOVQ 0(BX), CX
+	CALL CX
+	JMP product32mAMX_next3_unpacked
+product32mAMX_next3:
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	MOVQ 64(BX), BX
+	MOVQ dst-88(SP), CX
+	MOVQ 40(BX), BX
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_next3_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -2506,81 +4349,202 @@ runs32mAMX_next3:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	ADDQ $64, dst-72(SP)
-	SUBQ line-32(SP), SI
-	DECQ panels-40(SP)
-	JNZ runs32mAMX_next3_sums
-	MOVQ c+0(FP), BX
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
+	JMP product32mAMX_next3_stored
+product32mAMX_next3_few:
+	VMOVUPS Z16, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z17, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z18, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z19, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z20, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z21, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z22, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z23, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z24, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z25, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z26, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z27, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z28, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z29, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z30, (CX)
+	DECQ R13
+	JZ product32mAMX_next3_stored
+	ADDQ BX, CX
+product32mAMX_next3_stored:
+	ADDQ $64, dst-88(SP)
+	MOVQ unit-8(SP), BX
+	MOVQ 16(BX), R13
+	MOVQ R13, CX
 	SHLQ $6, CX
-	SUBQ CX, dst-72(SP)
-	MOVQ 64(BX), CX
+	SUBQ CX, SI
+	DECQ panels-48(SP)
+	JNZ product32mAMX_next3_sums
+	MOVQ 24(BX), CX
+	MOVQ CX, panels-48(SP)
+	SHLQ $6, CX
+	SUBQ CX, dst-88(SP)
+	MOVQ c+0(FP), BX
+	MOVQ 40(BX), CX
 	SHLQ $4, CX
-	ADDQ CX, dst-72(SP)
-	MOVQ 16(BX), AX
-	ADDQ tile-24(SP), SI
+	ADDQ CX, dst-88(SP)
+	MOVQ records-104(SP), AX
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, SI
+	SUBQ $16, rows-96(SP)
 	DECQ tiles-56(SP)
-	JZ runs32mAMX_done
-runs32mAMX_next3_sums:
+	JNZ product32mAMX_next3_sums
+	DECQ 16(BX)
+	JZ product32mAMX_done
+product32mAMX_next3_rest:
+	CMPQ 120(BX), $0
+	JEQ product32mAMX_next3_unit
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	JMP product32mAMX_next3_rest
+product32mAMX_next3_unit:
+	MOVQ 56(BX), CX
+	MOVQ CX, tiles-56(SP)
+	MOVQ 48(BX), CX
+	MOVQ CX, rows-96(SP)
+	MOVQ 80(BX), AX
+	SUBQ records-104(SP), AX
+	MOVQ AX, records-104(SP)
+	ADDQ $64, unit-8(SP)
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 16(CX), R13
+	MOVQ 32(CX), SI
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product32mAMX_next3_begin
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product32mAMX_next3_begin:
+product32mAMX_next3_sums:
 	LEAQ (SI)(R11*4), R8
 	LEAQ (R8)(R11*4), R9
 	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs32mAMX_next3_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product32mAMX_next3_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product32mAMX_next3_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs32mAMX_next3_begun
-runs32mAMX_next3_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32mAMX_next3_begun
+product32mAMX_next3_add:
+	CMPQ rows-96(SP), $16
+	JLT product32mAMX_next3_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -2612,485 +4576,624 @@ runs32mAMX_next3_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs32mAMX_next3_begun:
-	JMP runs32mAMX_next3_back
-runs32mAMX_done:
+	JMP product32mAMX_next3_begun
+product32mAMX_next3_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product32mAMX_next3_added
+	ADDQ BX, CX
+product32mAMX_next3_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product32mAMX_next3_begun:
+	JMP product32mAMX_next3_back
+product32mAMX_done:
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 // func unpack4kAMX
-TEXT ·unpack4kAMX(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 8(AX), DI
-	MOVQ 16(AX), SI
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), R8
-	MOVQ BX, R9
-	ADDQ $64, BX
-	VPBROADCASTD ·low4(SB), Z13
-unpack4kAMX_block:
-	PREFETCHT1 0(BX)(R8*1)
-	PREFETCHT1 64(BX)(R8*1)
-	PREFETCHT1 128(BX)(R8*1)
-	PREFETCHT1 192(BX)(R8*1)
-	PREFETCHT1 256(BX)(R8*1)
-	VPMOVSXBD 0(BX), Z15
+TEXT ·unpack4kAMX<>(SB), NOSPLIT, $0-0
+	MOVQ AX, 144(BX)
+	MOVQ R13, 152(BX)
+	MOVQ 88(BX), R13
+	MOVQ 136(BX), AX
+	MOVQ 104(BX), CX
+	PREFETCHT1 0(R13)(AX*1)
+	PREFETCHT1 64(R13)(AX*1)
+	PREFETCHT1 128(R13)(AX*1)
+	PREFETCHT1 192(R13)(AX*1)
+	PREFETCHT1 256(R13)(AX*1)
+	MOVQ 96(BX), AX
+	VPMOVSXBD 0(R13), Z15
 	VCVTDQ2PS Z15, Z15
-	VCVTPH2PS 0(R9), Z12
-	VMULPS Z12, Z15, Z15
-	VPMOVSXBD 16(BX), Z14
+	VCVTPH2PS 0(AX), Z11
+	VMULPS Z11, Z15, Z15
+	VPMOVSXBD 16(R13), Z14
 	VCVTDQ2PS Z14, Z14
-	VCVTPH2PS 32(R9), Z12
-	VMULPS Z12, Z14, Z14
-	VMOVUPS Z15, 0(SI)
-	VMOVUPS Z14, 64(SI)
-	VMOVDQU32 32(BX), Z0
+	VCVTPH2PS 32(AX), Z11
+	VMULPS Z11, Z14, Z14
+	VMOVUPS Z15, 512(CX)
+	VMOVUPS Z14, 576(CX)
+	VMOVDQU32 32(R13), Z0
 	VPSRLW $4, Z0, Z4
-	VPANDD Z13, Z0, Z0
-	VPANDD Z13, Z4, Z4
-	VMOVDQU32 96(BX), Z1
+	VPANDD.BCST ·low4(SB), Z0, Z0
+	VPANDD.BCST ·low4(SB), Z4, Z4
+	VMOVDQU32 96(R13), Z1
 	VPSRLW $4, Z1, Z5
-	VPANDD Z13, Z1, Z1
-	VPANDD Z13, Z5, Z5
-	VMOVDQU32 160(BX), Z2
+	VPANDD.BCST ·low4(SB), Z1, Z1
+	VPANDD.BCST ·low4(SB), Z5, Z5
+	VMOVDQU32 160(R13), Z2
 	VPSRLW $4, Z2, Z6
-	VPANDD Z13, Z2, Z2
-	VPANDD Z13, Z6, Z6
-	VMOVDQU32 224(BX), Z3
+	VPANDD.BCST ·low4(SB), Z2, Z2
+	VPANDD.BCST ·low4(SB), Z6, Z6
+	VMOVDQU32 224(R13), Z3
 	VPSRLW $4, Z3, Z7
-	VPANDD Z13, Z3, Z3
-	VPANDD Z13, Z7, Z7
-	VMOVDQU32 Z0, 0(DI)
-	VMOVDQU32 Z1, 64(DI)
-	VMOVDQU32 Z2, 128(DI)
-	VMOVDQU32 Z3, 192(DI)
-	VMOVDQU32 Z4, 256(DI)
-	VMOVDQU32 Z5, 320(DI)
-	VMOVDQU32 Z6, 384(DI)
-	VMOVDQU32 Z7, 448(DI)
-	ADDQ $288, BX
-	ADDQ $128, SI
-	ADDQ $512, DI
-	DECQ CX
-	JNZ unpack4kAMX_block
-	VZEROUPPER
+	VPANDD.BCST ·low4(SB), Z3, Z3
+	VPANDD.BCST ·low4(SB), Z7, Z7
+	VMOVDQU32 Z0, 0(CX)
+	VMOVDQU32 Z1, 64(CX)
+	VMOVDQU32 Z2, 128(CX)
+	VMOVDQU32 Z3, 192(CX)
+	VMOVDQU32 Z4, 256(CX)
+	VMOVDQU32 Z5, 320(CX)
+	VMOVDQU32 Z6, 384(CX)
+	VMOVDQU32 Z7, 448(CX)
+	ADDQ $288, 88(BX)
+	ADDQ $640, 104(BX)
+	DECQ 112(BX)
+	JNZ unpack4kAMX_end
+	DECQ 120(BX)
+	MOVQ 128(BX), CX
+	MOVQ CX, 112(BX)
+	IMUL3Q $288, CX, CX
+	SUBQ CX, 88(BX)
+	MOVQ 64(BX), CX
+	ADDQ CX, 88(BX)
+	ADDQ CX, 96(BX)
+unpack4kAMX_end:
+	MOVQ 144(BX), AX
+	MOVQ 152(BX), R13
 	RET
 
 // func unpack5zAMX
-TEXT ·unpack5zAMX(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 8(AX), DI
-	MOVQ 16(AX), SI
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), R8
-	VPBROADCASTD ·low4(SB), Z13
-	VPBROADCASTD ·zero16(SB), Z16
-unpack5zAMX_block:
-	PREFETCHT1 0(BX)(R8*1)
-	PREFETCHT1 64(BX)(R8*1)
-	PREFETCHT1 128(BX)(R8*1)
-	PREFETCHT1 192(BX)(R8*1)
-	PREFETCHT1 256(BX)(R8*1)
-	PREFETCHT1 320(BX)(R8*1)
-	VCVTPH2PS 0(BX), Z15
-	VMOVUPS Z15, 0(SI)
-	VMOVDQU32 32(BX), Z0
+TEXT ·unpack5zAMX<>(SB), NOSPLIT, $0-0
+	MOVQ AX, 144(BX)
+	MOVQ R13, 152(BX)
+	MOVQ 88(BX), R13
+	MOVQ 136(BX), AX
+	MOVQ 104(BX), CX
+	PREFETCHT1 0(R13)(AX*1)
+	PREFETCHT1 64(R13)(AX*1)
+	PREFETCHT1 128(R13)(AX*1)
+	PREFETCHT1 192(R13)(AX*1)
+	PREFETCHT1 256(R13)(AX*1)
+	PREFETCHT1 320(R13)(AX*1)
+	MOVQ 96(BX), AX
+	VCVTPH2PS 0(R13), Z15
+	VMOVUPS Z15, 512(CX)
+	VMOVDQU32 32(R13), Z0
 	VPSRLW $4, Z0, Z4
-	VPANDD Z13, Z0, Z0
-	VPANDD Z13, Z4, Z4
-	VMOVDQU32 96(BX), Z1
+	VPANDD.BCST ·low4(SB), Z0, Z0
+	VPANDD.BCST ·low4(SB), Z4, Z4
+	VMOVDQU32 96(R13), Z1
 	VPSRLW $4, Z1, Z5
-	VPANDD Z13, Z1, Z1
-	VPANDD Z13, Z5, Z5
-	VMOVDQU32 160(BX), Z2
+	VPANDD.BCST ·low4(SB), Z1, Z1
+	VPANDD.BCST ·low4(SB), Z5, Z5
+	VMOVDQU32 160(R13), Z2
 	VPSRLW $4, Z2, Z6
-	VPANDD Z13, Z2, Z2
-	VPANDD Z13, Z6, Z6
-	VMOVDQU32 224(BX), Z3
+	VPANDD.BCST ·low4(SB), Z2, Z2
+	VPANDD.BCST ·low4(SB), Z6, Z6
+	VMOVDQU32 224(R13), Z3
 	VPSRLW $4, Z3, Z7
-	VPANDD Z13, Z3, Z3
-	VPANDD Z13, Z7, Z7
-	VMOVDQU32 288(BX), Z12
-	VPSLLW $4, Z12, Z8
+	VPANDD.BCST ·low4(SB), Z3, Z3
+	VPANDD.BCST ·low4(SB), Z7, Z7
+	VMOVDQU32 288(R13), Z14
+	VPSLLW $4, Z14, Z8
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z8, Z0
-	VPSLLW $3, Z12, Z9
+	VPSLLW $3, Z14, Z9
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z9, Z1
-	VPSLLW $2, Z12, Z10
+	VPSLLW $2, Z14, Z10
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z10, Z2
-	VPSLLW $1, Z12, Z11
+	VPSLLW $1, Z14, Z11
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z11, Z3
-	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z12, Z4
-	VPSRLW $1, Z12, Z9
+	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z14, Z4
+	VPSRLW $1, Z14, Z9
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z9, Z5
-	VPSRLW $2, Z12, Z10
+	VPSRLW $2, Z14, Z10
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z10, Z6
-	VPSRLW $3, Z12, Z11
+	VPSRLW $3, Z14, Z11
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z11, Z7
-	VPSUBB Z16, Z0, Z0
-	VMOVDQU32 Z0, 0(DI)
-	VPSUBB Z16, Z1, Z1
-	VMOVDQU32 Z1, 64(DI)
-	VPSUBB Z16, Z2, Z2
-	VMOVDQU32 Z2, 128(DI)
-	VPSUBB Z16, Z3, Z3
-	VMOVDQU32 Z3, 192(DI)
-	VPSUBB Z16, Z4, Z4
-	VMOVDQU32 Z4, 256(DI)
-	VPSUBB Z16, Z5, Z5
-	VMOVDQU32 Z5, 320(DI)
-	VPSUBB Z16, Z6, Z6
-	VMOVDQU32 Z6, 384(DI)
-	VPSUBB Z16, Z7, Z7
-	VMOVDQU32 Z7, 448(DI)
-	ADDQ $352, BX
-	ADDQ $128, SI
-	ADDQ $512, DI
-	DECQ CX
-	JNZ unpack5zAMX_block
-	VZEROUPPER
+	VPSUBB ·wideZero16(SB), Z0, Z0
+	VMOVDQU32 Z0, 0(CX)
+	VPSUBB ·wideZero16(SB), Z1, Z1
+	VMOVDQU32 Z1, 64(CX)
+	VPSUBB ·wideZero16(SB), Z2, Z2
+	VMOVDQU32 Z2, 128(CX)
+	VPSUBB ·wideZero16(SB), Z3, Z3
+	VMOVDQU32 Z3, 192(CX)
+	VPSUBB ·wideZero16(SB), Z4, Z4
+	VMOVDQU32 Z4, 256(CX)
+	VPSUBB ·wideZero16(SB), Z5, Z5
+	VMOVDQU32 Z5, 320(CX)
+	VPSUBB ·wideZero16(SB), Z6, Z6
+	VMOVDQU32 Z6, 384(CX)
+	VPSUBB ·wideZero16(SB), Z7, Z7
+	VMOVDQU32 Z7, 448(CX)
+	ADDQ $352, 88(BX)
+	ADDQ $640, 104(BX)
+	DECQ 112(BX)
+	JNZ unpack5zAMX_end
+	DECQ 120(BX)
+	MOVQ 128(BX), CX
+	MOVQ CX, 112(BX)
+	IMUL3Q $352, CX, CX
+	SUBQ CX, 88(BX)
+	MOVQ 64(BX), CX
+	ADDQ CX, 88(BX)
+	ADDQ CX, 96(BX)
+unpack5zAMX_end:
+	MOVQ 144(BX), AX
+	MOVQ 152(BX), R13
 	RET
 
 // func unpack5mAMX
-TEXT ·unpack5mAMX(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 8(AX), DI
-	MOVQ 16(AX), SI
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), R8
-	VPBROADCASTD ·low4(SB), Z13
-unpack5mAMX_block:
-	PREFETCHT1 0(BX)(R8*1)
-	PREFETCHT1 64(BX)(R8*1)
-	PREFETCHT1 128(BX)(R8*1)
-	PREFETCHT1 192(BX)(R8*1)
-	PREFETCHT1 256(BX)(R8*1)
-	PREFETCHT1 320(BX)(R8*1)
-	VCVTPH2PS 0(BX), Z15
-	VCVTPH2PS 32(BX), Z14
-	VMOVUPS Z15, 0(SI)
-	VMOVUPS Z14, 64(SI)
-	VMOVDQU32 64(BX), Z0
+TEXT ·unpack5mAMX<>(SB), NOSPLIT, $0-0
+	MOVQ AX, 144(BX)
+	MOVQ R13, 152(BX)
+	MOVQ 88(BX), R13
+	MOVQ 136(BX), AX
+	MOVQ 104(BX), CX
+	PREFETCHT1 0(R13)(AX*1)
+	PREFETCHT1 64(R13)(AX*1)
+	PREFETCHT1 128(R13)(AX*1)
+	PREFETCHT1 192(R13)(AX*1)
+	PREFETCHT1 256(R13)(AX*1)
+	PREFETCHT1 320(R13)(AX*1)
+	MOVQ 96(BX), AX
+	VCVTPH2PS 0(R13), Z15
+	VCVTPH2PS 32(R13), Z14
+	VMOVUPS Z15, 512(CX)
+	VMOVUPS Z14, 576(CX)
+	VMOVDQU32 64(R13), Z0
 	VPSRLW $4, Z0, Z4
-	VPANDD Z13, Z0, Z0
-	VPANDD Z13, Z4, Z4
-	VMOVDQU32 128(BX), Z1
+	VPANDD.BCST ·low4(SB), Z0, Z0
+	VPANDD.BCST ·low4(SB), Z4, Z4
+	VMOVDQU32 128(R13), Z1
 	VPSRLW $4, Z1, Z5
-	VPANDD Z13, Z1, Z1
-	VPANDD Z13, Z5, Z5
-	VMOVDQU32 192(BX), Z2
+	VPANDD.BCST ·low4(SB), Z1, Z1
+	VPANDD.BCST ·low4(SB), Z5, Z5
+	VMOVDQU32 192(R13), Z2
 	VPSRLW $4, Z2, Z6
-	VPANDD Z13, Z2, Z2
-	VPANDD Z13, Z6, Z6
-	VMOVDQU32 256(BX), Z3
+	VPANDD.BCST ·low4(SB), Z2, Z2
+	VPANDD.BCST ·low4(SB), Z6, Z6
+	VMOVDQU32 256(R13), Z3
 	VPSRLW $4, Z3, Z7
-	VPANDD Z13, Z3, Z3
-	VPANDD Z13, Z7, Z7
-	VMOVDQU32 320(BX), Z12
-	VPSLLW $4, Z12, Z8
+	VPANDD.BCST ·low4(SB), Z3, Z3
+	VPANDD.BCST ·low4(SB), Z7, Z7
+	VMOVDQU32 320(R13), Z14
+	VPSLLW $4, Z14, Z8
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z8, Z0
-	VPSLLW $3, Z12, Z9
+	VPSLLW $3, Z14, Z9
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z9, Z1
-	VPSLLW $2, Z12, Z10
+	VPSLLW $2, Z14, Z10
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z10, Z2
-	VPSLLW $1, Z12, Z11
+	VPSLLW $1, Z14, Z11
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z11, Z3
-	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z12, Z4
-	VPSRLW $1, Z12, Z9
+	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z14, Z4
+	VPSRLW $1, Z14, Z9
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z9, Z5
-	VPSRLW $2, Z12, Z10
+	VPSRLW $2, Z14, Z10
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z10, Z6
-	VPSRLW $3, Z12, Z11
+	VPSRLW $3, Z14, Z11
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z11, Z7
-	VMOVDQU32 Z0, 0(DI)
-	VMOVDQU32 Z1, 64(DI)
-	VMOVDQU32 Z2, 128(DI)
-	VMOVDQU32 Z3, 192(DI)
-	VMOVDQU32 Z4, 256(DI)
-	VMOVDQU32 Z5, 320(DI)
-	VMOVDQU32 Z6, 384(DI)
-	VMOVDQU32 Z7, 448(DI)
-	ADDQ $384, BX
-	ADDQ $128, SI
-	ADDQ $512, DI
-	DECQ CX
-	JNZ unpack5mAMX_block
-	VZEROUPPER
+	VMOVDQU32 Z0, 0(CX)
+	VMOVDQU32 Z1, 64(CX)
+	VMOVDQU32 Z2, 128(CX)
+	VMOVDQU32 Z3, 192(CX)
+	VMOVDQU32 Z4, 256(CX)
+	VMOVDQU32 Z5, 320(CX)
+	VMOVDQU32 Z6, 384(CX)
+	VMOVDQU32 Z7, 448(CX)
+	ADDQ $384, 88(BX)
+	ADDQ $640, 104(BX)
+	DECQ 112(BX)
+	JNZ unpack5mAMX_end
+	DECQ 120(BX)
+	MOVQ 128(BX), CX
+	MOVQ CX, 112(BX)
+	IMUL3Q $384, CX, CX
+	SUBQ CX, 88(BX)
+	MOVQ 64(BX), CX
+	ADDQ CX, 88(BX)
+	ADDQ CX, 96(BX)
+unpack5mAMX_end:
+	MOVQ 144(BX), AX
+	MOVQ 152(BX), R13
 	RET
 
 // func unpack5kAMX
-TEXT ·unpack5kAMX(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 8(AX), DI
-	MOVQ 16(AX), SI
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), R8
-	MOVQ BX, R9
-	ADDQ $64, BX
-	VPBROADCASTD ·low4(SB), Z13
-unpack5kAMX_block:
-	PREFETCHT1 0(BX)(R8*1)
-	PREFETCHT1 64(BX)(R8*1)
-	PREFETCHT1 128(BX)(R8*1)
-	PREFETCHT1 192(BX)(R8*1)
-	PREFETCHT1 256(BX)(R8*1)
-	PREFETCHT1 320(BX)(R8*1)
-	VPMOVSXBD 0(BX), Z15
+TEXT ·unpack5kAMX<>(SB), NOSPLIT, $0-0
+	MOVQ AX, 144(BX)
+	MOVQ R13, 152(BX)
+	MOVQ 88(BX), R13
+	MOVQ 136(BX), AX
+	MOVQ 104(BX), CX
+	PREFETCHT1 0(R13)(AX*1)
+	PREFETCHT1 64(R13)(AX*1)
+	PREFETCHT1 128(R13)(AX*1)
+	PREFETCHT1 192(R13)(AX*1)
+	PREFETCHT1 256(R13)(AX*1)
+	PREFETCHT1 320(R13)(AX*1)
+	MOVQ 96(BX), AX
+	VPMOVSXBD 0(R13), Z15
 	VCVTDQ2PS Z15, Z15
-	VCVTPH2PS 0(R9), Z12
-	VMULPS Z12, Z15, Z15
-	VPMOVSXBD 16(BX), Z14
+	VCVTPH2PS 0(AX), Z11
+	VMULPS Z11, Z15, Z15
+	VPMOVSXBD 16(R13), Z14
 	VCVTDQ2PS Z14, Z14
-	VCVTPH2PS 32(R9), Z12
-	VMULPS Z12, Z14, Z14
-	VMOVUPS Z15, 0(SI)
-	VMOVUPS Z14, 64(SI)
-	VMOVDQU32 32(BX), Z0
+	VCVTPH2PS 32(AX), Z11
+	VMULPS Z11, Z14, Z14
+	VMOVUPS Z15, 512(CX)
+	VMOVUPS Z14, 576(CX)
+	VMOVDQU32 32(R13), Z0
 	VPSRLW $4, Z0, Z4
-	VPANDD Z13, Z0, Z0
-	VPANDD Z13, Z4, Z4
-	VMOVDQU32 96(BX), Z1
+	VPANDD.BCST ·low4(SB), Z0, Z0
+	VPANDD.BCST ·low4(SB), Z4, Z4
+	VMOVDQU32 96(R13), Z1
 	VPSRLW $4, Z1, Z5
-	VPANDD Z13, Z1, Z1
-	VPANDD Z13, Z5, Z5
-	VMOVDQU32 160(BX), Z2
+	VPANDD.BCST ·low4(SB), Z1, Z1
+	VPANDD.BCST ·low4(SB), Z5, Z5
+	VMOVDQU32 160(R13), Z2
 	VPSRLW $4, Z2, Z6
-	VPANDD Z13, Z2, Z2
-	VPANDD Z13, Z6, Z6
-	VMOVDQU32 224(BX), Z3
+	VPANDD.BCST ·low4(SB), Z2, Z2
+	VPANDD.BCST ·low4(SB), Z6, Z6
+	VMOVDQU32 224(R13), Z3
 	VPSRLW $4, Z3, Z7
-	VPANDD Z13, Z3, Z3
-	VPANDD Z13, Z7, Z7
-	VMOVDQU32 288(BX), Z12
-	VPSLLW $4, Z12, Z8
+	VPANDD.BCST ·low4(SB), Z3, Z3
+	VPANDD.BCST ·low4(SB), Z7, Z7
+	VMOVDQU32 288(R13), Z14
+	VPSLLW $4, Z14, Z8
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z8, Z0
-	VPSLLW $3, Z12, Z9
+	VPSLLW $3, Z14, Z9
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z9, Z1
-	VPSLLW $2, Z12, Z10
+	VPSLLW $2, Z14, Z10
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z10, Z2
-	VPSLLW $1, Z12, Z11
+	VPSLLW $1, Z14, Z11
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z11, Z3
-	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z12, Z4
-	VPSRLW $1, Z12, Z9
+	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z14, Z4
+	VPSRLW $1, Z14, Z9
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z9, Z5
-	VPSRLW $2, Z12, Z10
+	VPSRLW $2, Z14, Z10
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z10, Z6
-	VPSRLW $3, Z12, Z11
+	VPSRLW $3, Z14, Z11
 	VPTERNLOGD.BCST $0xf8, ·upper5(SB), Z11, Z7
-	VMOVDQU32 Z0, 0(DI)
-	VMOVDQU32 Z1, 64(DI)
-	VMOVDQU32 Z2, 128(DI)
-	VMOVDQU32 Z3, 192(DI)
-	VMOVDQU32 Z4, 256(DI)
-	VMOVDQU32 Z5, 320(DI)
-	VMOVDQU32 Z6, 384(DI)
-	VMOVDQU32 Z7, 448(DI)
-	ADDQ $352, BX
-	ADDQ $128, SI
-	ADDQ $512, DI
-	DECQ CX
-	JNZ unpack5kAMX_block
-	VZEROUPPER
+	VMOVDQU32 Z0, 0(CX)
+	VMOVDQU32 Z1, 64(CX)
+	VMOVDQU32 Z2, 128(CX)
+	VMOVDQU32 Z3, 192(CX)
+	VMOVDQU32 Z4, 256(CX)
+	VMOVDQU32 Z5, 320(CX)
+	VMOVDQU32 Z6, 384(CX)
+	VMOVDQU32 Z7, 448(CX)
+	ADDQ $352, 88(BX)
+	ADDQ $640, 104(BX)
+	DECQ 112(BX)
+	JNZ unpack5kAMX_end
+	DECQ 120(BX)
+	MOVQ 128(BX), CX
+	MOVQ CX, 112(BX)
+	IMUL3Q $352, CX, CX
+	SUBQ CX, 88(BX)
+	MOVQ 64(BX), CX
+	ADDQ CX, 88(BX)
+	ADDQ CX, 96(BX)
+unpack5kAMX_end:
+	MOVQ 144(BX), AX
+	MOVQ 152(BX), R13
 	RET
 
 // func unpack6sAMX
-TEXT ·unpack6sAMX(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 8(AX), DI
-	MOVQ 16(AX), SI
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), R8
-	MOVQ BX, R9
-	ADDQ $32, BX
-	VPBROADCASTD ·low4(SB), Z13
-	VPBROADCASTD ·zero32(SB), Z16
-unpack6sAMX_block:
-	PREFETCHT1 0(BX)(R8*1)
-	PREFETCHT1 64(BX)(R8*1)
-	PREFETCHT1 128(BX)(R8*1)
-	PREFETCHT1 192(BX)(R8*1)
-	PREFETCHT1 256(BX)(R8*1)
-	PREFETCHT1 320(BX)(R8*1)
-	PREFETCHT1 384(BX)(R8*1)
-	VPMOVSXBD 0(BX), Z15
+TEXT ·unpack6sAMX<>(SB), NOSPLIT, $0-0
+	MOVQ AX, 144(BX)
+	MOVQ R13, 152(BX)
+	MOVQ 88(BX), R13
+	MOVQ 136(BX), AX
+	MOVQ 104(BX), CX
+	PREFETCHT1 0(R13)(AX*1)
+	PREFETCHT1 64(R13)(AX*1)
+	PREFETCHT1 128(R13)(AX*1)
+	PREFETCHT1 192(R13)(AX*1)
+	PREFETCHT1 256(R13)(AX*1)
+	PREFETCHT1 320(R13)(AX*1)
+	PREFETCHT1 384(R13)(AX*1)
+	MOVQ 96(BX), AX
+	VPMOVSXBD 0(R13), Z15
 	VCVTDQ2PS Z15, Z15
-	VCVTPH2PS 0(R9), Z12
-	VMULPS Z12, Z15, Z15
-	VMOVUPS Z15, 0(SI)
-	VMOVDQU32 16(BX), Z0
+	VCVTPH2PS 0(AX), Z11
+	VMULPS Z11, Z15, Z15
+	VMOVUPS Z15, 512(CX)
+	VMOVDQU32 16(R13), Z0
 	VPSRLW $4, Z0, Z2
-	VPANDD Z13, Z0, Z0
-	VPANDD Z13, Z2, Z2
-	VMOVDQU32 80(BX), Z1
+	VPANDD.BCST ·low4(SB), Z0, Z0
+	VPANDD.BCST ·low4(SB), Z2, Z2
+	VMOVDQU32 80(R13), Z1
 	VPSRLW $4, Z1, Z3
-	VPANDD Z13, Z1, Z1
-	VPANDD Z13, Z3, Z3
-	VMOVDQU32 144(BX), Z12
-	VPSLLW $4, Z12, Z8
+	VPANDD.BCST ·low4(SB), Z1, Z1
+	VPANDD.BCST ·low4(SB), Z3, Z3
+	VMOVDQU32 144(R13), Z14
+	VPSLLW $4, Z14, Z8
 	VPTERNLOGD.BCST $0xf8, ·upper6(SB), Z8, Z0
-	VPSLLW $2, Z12, Z9
+	VPSLLW $2, Z14, Z9
 	VPTERNLOGD.BCST $0xf8, ·upper6(SB), Z9, Z1
-	VPTERNLOGD.BCST $0xf8, ·upper6(SB), Z12, Z2
-	VPSRLW $2, Z12, Z11
+	VPTERNLOGD.BCST $0xf8, ·upper6(SB), Z14, Z2
+	VPSRLW $2, Z14, Z11
 	VPTERNLOGD.BCST $0xf8, ·upper6(SB), Z11, Z3
-	VPSUBB Z16, Z0, Z0
-	VMOVDQU32 Z0, 0(DI)
-	VPSUBB Z16, Z1, Z1
-	VMOVDQU32 Z1, 64(DI)
-	VPSUBB Z16, Z2, Z2
-	VMOVDQU32 Z2, 128(DI)
-	VPSUBB Z16, Z3, Z3
-	VMOVDQU32 Z3, 192(DI)
-	VPMOVSXBD 208(BX), Z15
+	VPSUBB ·wideZero32(SB), Z0, Z0
+	VMOVDQU32 Z0, 0(CX)
+	VPSUBB ·wideZero32(SB), Z1, Z1
+	VMOVDQU32 Z1, 64(CX)
+	VPSUBB ·wideZero32(SB), Z2, Z2
+	VMOVDQU32 Z2, 128(CX)
+	VPSUBB ·wideZero32(SB), Z3, Z3
+	VMOVDQU32 Z3, 192(CX)
+	VPMOVSXBD 208(R13), Z15
 	VCVTDQ2PS Z15, Z15
-	VCVTPH2PS 0(R9), Z12
-	VMULPS Z12, Z15, Z15
-	VMOVUPS Z15, 128(SI)
-	VMOVDQU32 224(BX), Z0
+	VCVTPH2PS 0(AX), Z11
+	VMULPS Z11, Z15, Z15
+	VMOVUPS Z15, 640(CX)
+	VMOVDQU32 224(R13), Z0
 	VPSRLW $4, Z0, Z2
-	VPANDD Z13, Z0, Z0
-	VPANDD Z13, Z2, Z2
-	VMOVDQU32 288(BX), Z1
+	VPANDD.BCST ·low4(SB), Z0, Z0
+	VPANDD.BCST ·low4(SB), Z2, Z2
+	VMOVDQU32 288(R13), Z1
 	VPSRLW $4, Z1, Z3
-	VPANDD Z13, Z1, Z1
-	VPANDD Z13, Z3, Z3
-	VMOVDQU32 352(BX), Z12
-	VPSLLW $4, Z12, Z8
+	VPANDD.BCST ·low4(SB), Z1, Z1
+	VPANDD.BCST ·low4(SB), Z3, Z3
+	VMOVDQU32 352(R13), Z14
+	VPSLLW $4, Z14, Z8
 	VPTERNLOGD.BCST $0xf8, ·upper6(SB), Z8, Z0
-	VPSLLW $2, Z12, Z9
+	VPSLLW $2, Z14, Z9
 	VPTERNLOGD.BCST $0xf8, ·upper6(SB), Z9, Z1
-	VPTERNLOGD.BCST $0xf8, ·upper6(SB), Z12, Z2
-	VPSRLW $2, Z12, Z11
+	VPTERNLOGD.BCST $0xf8, ·upper6(SB), Z14, Z2
+	VPSRLW $2, Z14, Z11
 	VPTERNLOGD.BCST $0xf8, ·upper6(SB), Z11, Z3
-	VPSUBB Z16, Z0, Z0
-	VMOVDQU32 Z0, 256(DI)
-	VPSUBB Z16, Z1, Z1
-	VMOVDQU32 Z1, 320(DI)
-	VPSUBB Z16, Z2, Z2
-	VMOVDQU32 Z2, 384(DI)
-	VPSUBB Z16, Z3, Z3
-	VMOVDQU32 Z3, 448(DI)
-	ADDQ $416, BX
-	ADDQ $256, SI
-	ADDQ $512, DI
-	DECQ CX
-	JNZ unpack6sAMX_block
-	VZEROUPPER
+	VPSUBB ·wideZero32(SB), Z0, Z0
+	VMOVDQU32 Z0, 256(CX)
+	VPSUBB ·wideZero32(SB), Z1, Z1
+	VMOVDQU32 Z1, 320(CX)
+	VPSUBB ·wideZero32(SB), Z2, Z2
+	VMOVDQU32 Z2, 384(CX)
+	VPSUBB ·wideZero32(SB), Z3, Z3
+	VMOVDQU32 Z3, 448(CX)
+	ADDQ $416, 88(BX)
+	ADDQ $768, 104(BX)
+	DECQ 112(BX)
+	JNZ unpack6sAMX_end
+	DECQ 120(BX)
+	MOVQ 128(BX), CX
+	MOVQ CX, 112(BX)
+	IMUL3Q $416, CX, CX
+	SUBQ CX, 88(BX)
+	MOVQ 64(BX), CX
+	ADDQ CX, 88(BX)
+	ADDQ CX, 96(BX)
+unpack6sAMX_end:
+	MOVQ 144(BX), AX
+	MOVQ 152(BX), R13
 	RET
 
-// func runs16AMX
-TEXT ·runs16AMX(SB), NOSPLIT, $72-8
+// func product16AMX
+TEXT ·product16AMX(SB), NOSPLIT, $112-8
 	MOVQ c+0(FP), BX
 	LEAQ ·tileShapes16(SB), CX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (CX)
-	MOVQ 48(BX), R11
+	MOVQ 32(BX), R11
+	MOVQ 24(BX), R14
+	MOVQ 72(BX), AX
+	MOVQ 56(BX), R12
+	MOVQ 48(BX), R13
+	MOVQ R12, tiles-56(SP)
+	MOVQ R12, aheadTiles-80(SP)
+	MOVQ R13, rows-96(SP)
+	MOVQ AX, records-104(SP)
+	MOVQ AX, aheadRecords-112(SP)
+	MOVQ AX, DI
 	LEAQ (R11)(R11*2), R12
-	MOVQ R11, CX
-	SHLQ $4, CX
-	MOVQ CX, tile-24(SP)
-	MOVQ 24(BX), R13
-	MOVQ R13, blocks-8(SP)
-	MOVQ R13, ahead-16(SP)
-	MOVQ R13, CX
-	SHLQ $6, CX
-	MOVQ CX, line-32(SP)
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
-	MOVQ CX, aheadPanels-48(SP)
-	MOVQ 80(BX), CX
-	MOVQ CX, tiles-56(SP)
-	MOVQ CX, aheadTiles-64(SP)
-	MOVQ 56(BX), CX
-	MOVQ CX, dst-72(SP)
-	MOVQ 88(BX), R14
-	MOVQ 16(BX), AX
-	MOVQ 8(BX), DI
-	MOVQ 40(BX), SI
+	MOVQ 8(BX), CX
+	MOVQ CX, unit-8(SP)
+	MOVQ CX, aheadUnit-16(SP)
+	MOVQ AX, 104(BX)
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product16AMX_first:
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product16AMX_first
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ R13, aheadPanels-72(SP)
+	MOVQ 16(CX), R13
+	MOVQ R13, aheadBlocks-64(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 32(CX), SI
 	MOVQ SI, R15
-	LEAQ (SI)(R11*4), R8
-	LEAQ (R8)(R11*4), R9
-	LEAQ (R9)(R11*4), R10
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product16AMX_begin_first
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product16AMX_begin_first:
 	MOVQ $64, DX
 	VPBROADCASTD ·magic(SB), Z13
 	VPBROADCASTD ·unmagic(SB), Z12
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xe0 // TILEZERO T4
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R11*1), T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T2
-	ADDQ $256, DI
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xe0 // TDPBSSD T2, T0, T4
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xe8 // TILEZERO T5
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1f; BYTE $0x10; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 16(R15)(R11*1), T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T3
-	ADDQ $256, DI
-	DECQ ahead-16(SP)
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x01; BYTE $0x00; BYTE $0x00 // TILELOADD 256(DI)(DX*1), T3
+	ADDQ $768, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs16AMX_begin1
-runs16AMX_begin1_back:
+	JZ product16AMX_begin1
+product16AMX_begin1_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x63; BYTE $0x5e; BYTE $0xe9 // TDPBSSD T3, T1, T5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xf0 // TILEZERO T6
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R11*1), T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T2
-	ADDQ $256, DI
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x7a; BYTE $0x4b; BYTE $0xa4; BYTE $0x16; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T4, 0(R14)(DX*1)
+	LEAQ (SI)(R11*4), R8
+	LEAQ (R8)(R11*4), R9
+	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs16AMX_first_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product16AMX_first_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product16AMX_first_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs16AMX_first_begun
-runs16AMX_first_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product16AMX_first_begun
+product16AMX_first_add:
+	CMPQ rows-96(SP), $16
+	JLT product16AMX_first_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -3122,10 +5225,76 @@ runs16AMX_first_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs16AMX_first_begun:
-runs16AMX_step:
+	JMP product16AMX_first_begun
+product16AMX_first_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product16AMX_first_added
+	ADDQ BX, CX
+product16AMX_first_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product16AMX_first_begun:
+product16AMX_step:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xf0 // TDPBSSD T2, T0, T6
-	VMOVUPS (AX), Z15
+	VMOVUPS 512(AX), Z15
 	VCVTDQ2PS 0(R14), Z0
 	VMULPS.BCST 32(SI), Z15, Z4
 	VFMADD231PS Z4, Z0, Z16
@@ -3185,19 +5354,18 @@ runs16AMX_step:
 	VFMADD231PS Z6, Z2, Z30
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xf8 // TILEZERO T7
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1f; BYTE $0x10; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 16(R15)(R11*1), T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T3
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x01; BYTE $0x00; BYTE $0x00 // TILELOADD 256(DI)(DX*1), T3
 	VPADDD 960(R14), Z13, Z3
 	VADDPS Z12, Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
-	ADDQ $256, DI
-	DECQ ahead-16(SP)
+	ADDQ $768, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs16AMX_ahead0
-runs16AMX_ahead0_back:
-	ADDQ $128, AX
+	JZ product16AMX_ahead0
+product16AMX_ahead0_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x63; BYTE $0x5e; BYTE $0xf9 // TDPBSSD T3, T1, T7
-	VMOVUPS (AX), Z15
+	VMOVUPS 640(AX), Z15
 	VCVTDQ2PS 1024(R14), Z0
 	VMULPS.BCST 32(SI), Z15, Z4
 	VFMADD231PS Z4, Z0, Z16
@@ -3262,17 +5430,20 @@ runs16AMX_ahead0_back:
 	VADDPS Z12, Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
-	ADDQ $256, DI
-	ADDQ $128, AX
+	ADDQ $768, AX
 	ADDQ DX, SI
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product16AMX_next1_unpack
+product16AMX_next1_unpacked:
 	DECQ R13
-	JZ runs16AMX_next1
-runs16AMX_next1_back:
+	JZ product16AMX_next1
+product16AMX_next1_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xe0 // TDPBSSD T2, T0, T4
-	VMOVUPS (AX), Z15
+	VMOVUPS 512(AX), Z15
 	VCVTDQ2PS 0(R14), Z0
 	VMULPS.BCST 32(SI), Z15, Z4
 	VFMADD231PS Z4, Z0, Z16
@@ -3332,19 +5503,18 @@ runs16AMX_next1_back:
 	VFMADD231PS Z6, Z2, Z30
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xe8 // TILEZERO T5
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1f; BYTE $0x10; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 16(R15)(R11*1), T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T3
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x01; BYTE $0x00; BYTE $0x00 // TILELOADD 256(DI)(DX*1), T3
 	VPADDD 960(R14), Z13, Z3
 	VADDPS Z12, Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
-	ADDQ $256, DI
-	DECQ ahead-16(SP)
+	ADDQ $768, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs16AMX_ahead2
-runs16AMX_ahead2_back:
-	ADDQ $128, AX
+	JZ product16AMX_ahead2
+product16AMX_ahead2_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x63; BYTE $0x5e; BYTE $0xe9 // TDPBSSD T3, T1, T5
-	VMOVUPS (AX), Z15
+	VMOVUPS 640(AX), Z15
 	VCVTDQ2PS 1024(R14), Z0
 	VMULPS.BCST 32(SI), Z15, Z4
 	VFMADD231PS Z4, Z0, Z16
@@ -3409,55 +5579,90 @@ runs16AMX_ahead2_back:
 	VADDPS Z12, Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
 	VFMADD231PS Z7, Z3, Z31
-	ADDQ $256, DI
-	ADDQ $128, AX
+	ADDQ $768, AX
 	ADDQ DX, SI
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product16AMX_next3_unpack
+product16AMX_next3_unpacked:
 	DECQ R13
-	JZ runs16AMX_next3
-runs16AMX_next3_back:
-	JMP runs16AMX_step
-runs16AMX_begin1:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs16AMX_begin1_back
+	JZ product16AMX_next3
+product16AMX_next3_back:
+	JMP product16AMX_step
+product16AMX_begin1:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product16AMX_begin1_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product16AMX_begin1_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs16AMX_begin1_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs16AMX_begin1_back
-runs16AMX_ahead0:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs16AMX_ahead0_back
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product16AMX_begin1_back
+product16AMX_ahead0:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product16AMX_ahead0_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product16AMX_ahead0_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs16AMX_ahead0_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs16AMX_ahead0_back
-runs16AMX_next1:
-	MOVQ blocks-8(SP), R13
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product16AMX_ahead0_back
+product16AMX_next1_unpack:
+	MOVQ 0(BX), CX
+	CALL CX
+	JMP product16AMX_next1_unpacked
+product16AMX_next1:
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	MOVQ 64(BX), BX
+	MOVQ dst-88(SP), CX
+	MOVQ 40(BX), BX
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16AMX_next1_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -3489,81 +5694,202 @@ runs16AMX_next1:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	ADDQ $64, dst-72(SP)
-	SUBQ line-32(SP), SI
-	DECQ panels-40(SP)
-	JNZ runs16AMX_next1_sums
-	MOVQ c+0(FP), BX
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
+	JMP product16AMX_next1_stored
+product16AMX_next1_few:
+	VMOVUPS Z16, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z17, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z18, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z19, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z20, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z21, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z22, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z23, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z24, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z25, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z26, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z27, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z28, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z29, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z30, (CX)
+	DECQ R13
+	JZ product16AMX_next1_stored
+	ADDQ BX, CX
+product16AMX_next1_stored:
+	ADDQ $64, dst-88(SP)
+	MOVQ unit-8(SP), BX
+	MOVQ 16(BX), R13
+	MOVQ R13, CX
 	SHLQ $6, CX
-	SUBQ CX, dst-72(SP)
-	MOVQ 64(BX), CX
+	SUBQ CX, SI
+	DECQ panels-48(SP)
+	JNZ product16AMX_next1_sums
+	MOVQ 24(BX), CX
+	MOVQ CX, panels-48(SP)
+	SHLQ $6, CX
+	SUBQ CX, dst-88(SP)
+	MOVQ c+0(FP), BX
+	MOVQ 40(BX), CX
 	SHLQ $4, CX
-	ADDQ CX, dst-72(SP)
-	MOVQ 16(BX), AX
-	ADDQ tile-24(SP), SI
+	ADDQ CX, dst-88(SP)
+	MOVQ records-104(SP), AX
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, SI
+	SUBQ $16, rows-96(SP)
 	DECQ tiles-56(SP)
-	JZ runs16AMX_done
-runs16AMX_next1_sums:
+	JNZ product16AMX_next1_sums
+	DECQ 16(BX)
+	JZ product16AMX_done
+product16AMX_next1_rest:
+	CMPQ 120(BX), $0
+	JEQ product16AMX_next1_unit
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	JMP product16AMX_next1_rest
+product16AMX_next1_unit:
+	MOVQ 56(BX), CX
+	MOVQ CX, tiles-56(SP)
+	MOVQ 48(BX), CX
+	MOVQ CX, rows-96(SP)
+	MOVQ 80(BX), AX
+	SUBQ records-104(SP), AX
+	MOVQ AX, records-104(SP)
+	ADDQ $64, unit-8(SP)
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 16(CX), R13
+	MOVQ 32(CX), SI
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product16AMX_next1_begin
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product16AMX_next1_begin:
+product16AMX_next1_sums:
 	LEAQ (SI)(R11*4), R8
 	LEAQ (R8)(R11*4), R9
 	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs16AMX_next1_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product16AMX_next1_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product16AMX_next1_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs16AMX_next1_begun
-runs16AMX_next1_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product16AMX_next1_begun
+product16AMX_next1_add:
+	CMPQ rows-96(SP), $16
+	JLT product16AMX_next1_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -3595,30 +5921,115 @@ runs16AMX_next1_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs16AMX_next1_begun:
-	JMP runs16AMX_next1_back
-runs16AMX_ahead2:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs16AMX_ahead2_back
+	JMP product16AMX_next1_begun
+product16AMX_next1_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product16AMX_next1_added
+	ADDQ BX, CX
+product16AMX_next1_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product16AMX_next1_begun:
+	JMP product16AMX_next1_back
+product16AMX_ahead2:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product16AMX_ahead2_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product16AMX_ahead2_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs16AMX_ahead2_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs16AMX_ahead2_back
-runs16AMX_next3:
-	MOVQ blocks-8(SP), R13
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product16AMX_ahead2_back
+product16AMX_next3_unpack:
+	MOVQ 0(BX), CX
+	CALL CX
+	JMP product16AMX_next3_unpacked
+product16AMX_next3:
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	MOVQ 64(BX), BX
+	MOVQ dst-88(SP), CX
+	MOVQ 40(BX), BX
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16AMX_next3_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -3650,81 +6061,202 @@ runs16AMX_next3:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	ADDQ $64, dst-72(SP)
-	SUBQ line-32(SP), SI
-	DECQ panels-40(SP)
-	JNZ runs16AMX_next3_sums
-	MOVQ c+0(FP), BX
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
+	JMP product16AMX_next3_stored
+product16AMX_next3_few:
+	VMOVUPS Z16, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z17, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z18, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z19, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z20, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z21, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z22, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z23, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z24, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z25, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z26, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z27, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z28, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z29, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z30, (CX)
+	DECQ R13
+	JZ product16AMX_next3_stored
+	ADDQ BX, CX
+product16AMX_next3_stored:
+	ADDQ $64, dst-88(SP)
+	MOVQ unit-8(SP), BX
+	MOVQ 16(BX), R13
+	MOVQ R13, CX
 	SHLQ $6, CX
-	SUBQ CX, dst-72(SP)
-	MOVQ 64(BX), CX
+	SUBQ CX, SI
+	DECQ panels-48(SP)
+	JNZ product16AMX_next3_sums
+	MOVQ 24(BX), CX
+	MOVQ CX, panels-48(SP)
+	SHLQ $6, CX
+	SUBQ CX, dst-88(SP)
+	MOVQ c+0(FP), BX
+	MOVQ 40(BX), CX
 	SHLQ $4, CX
-	ADDQ CX, dst-72(SP)
-	MOVQ 16(BX), AX
-	ADDQ tile-24(SP), SI
+	ADDQ CX, dst-88(SP)
+	MOVQ records-104(SP), AX
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, SI
+	SUBQ $16, rows-96(SP)
 	DECQ tiles-56(SP)
-	JZ runs16AMX_done
-runs16AMX_next3_sums:
+	JNZ product16AMX_next3_sums
+	DECQ 16(BX)
+	JZ product16AMX_done
+product16AMX_next3_rest:
+	CMPQ 120(BX), $0
+	JEQ product16AMX_next3_unit
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	JMP product16AMX_next3_rest
+product16AMX_next3_unit:
+	MOVQ 56(BX), CX
+	MOVQ CX, tiles-56(SP)
+	MOVQ 48(BX), CX
+	MOVQ CX, rows-96(SP)
+	MOVQ 80(BX), AX
+	SUBQ records-104(SP), AX
+	MOVQ AX, records-104(SP)
+	ADDQ $64, unit-8(SP)
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 16(CX), R13
+	MOVQ 32(CX), SI
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product16AMX_next3_begin
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product16AMX_next3_begin:
+product16AMX_next3_sums:
 	LEAQ (SI)(R11*4), R8
 	LEAQ (R8)(R11*4), R9
 	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs16AMX_next3_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product16AMX_next3_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product16AMX_next3_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs16AMX_next3_begun
-runs16AMX_next3_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product16AMX_next3_begun
+product16AMX_next3_add:
+	CMPQ rows-96(SP), $16
+	JLT product16AMX_next3_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -3756,258 +6288,379 @@ runs16AMX_next3_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs16AMX_next3_begun:
-	JMP runs16AMX_next3_back
-runs16AMX_done:
+	JMP product16AMX_next3_begun
+product16AMX_next3_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product16AMX_next3_added
+	ADDQ BX, CX
+product16AMX_next3_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product16AMX_next3_begun:
+	JMP product16AMX_next3_back
+product16AMX_done:
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 // func unpack4sAMX
-TEXT ·unpack4sAMX(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 8(AX), DI
-	MOVQ 16(AX), SI
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), R8
-	MOVQ BX, R9
-	ADDQ $32, BX
-	VPBROADCASTD ·low4(SB), Z13
-	VPBROADCASTD ·zero4(SB), Z16
-unpack4sAMX_block:
-	PREFETCHT1 0(BX)(R8*1)
-	PREFETCHT1 64(BX)(R8*1)
-	PREFETCHT1 128(BX)(R8*1)
-	PREFETCHT1 192(BX)(R8*1)
-	PREFETCHT1 256(BX)(R8*1)
-	VPMOVSXBD 0(BX), Z15
+TEXT ·unpack4sAMX<>(SB), NOSPLIT, $0-0
+	MOVQ AX, 144(BX)
+	MOVQ R13, 152(BX)
+	MOVQ 88(BX), R13
+	MOVQ 136(BX), AX
+	MOVQ 104(BX), CX
+	PREFETCHT1 0(R13)(AX*1)
+	PREFETCHT1 64(R13)(AX*1)
+	PREFETCHT1 128(R13)(AX*1)
+	PREFETCHT1 192(R13)(AX*1)
+	PREFETCHT1 256(R13)(AX*1)
+	MOVQ 96(BX), AX
+	VPMOVSXBD 0(R13), Z15
 	VCVTDQ2PS Z15, Z15
-	VCVTPH2PS 0(R9), Z12
-	VMULPS Z12, Z15, Z15
-	VMOVUPS Z15, 0(SI)
-	VMOVDQU32 16(BX), Z0
+	VCVTPH2PS 0(AX), Z11
+	VMULPS Z11, Z15, Z15
+	VMOVUPS Z15, 512(CX)
+	VMOVDQU32 16(R13), Z0
 	VPSRLW $4, Z0, Z2
-	VPANDD Z13, Z0, Z0
-	VPANDD Z13, Z2, Z2
-	VMOVDQU32 80(BX), Z1
+	VPANDD.BCST ·low4(SB), Z0, Z0
+	VPANDD.BCST ·low4(SB), Z2, Z2
+	VMOVDQU32 80(R13), Z1
 	VPSRLW $4, Z1, Z3
-	VPANDD Z13, Z1, Z1
-	VPANDD Z13, Z3, Z3
-	VPSUBB Z16, Z0, Z0
-	VMOVDQU32 Z0, 0(DI)
-	VPSUBB Z16, Z1, Z1
-	VMOVDQU32 Z1, 64(DI)
-	VPSUBB Z16, Z2, Z2
-	VMOVDQU32 Z2, 128(DI)
-	VPSUBB Z16, Z3, Z3
-	VMOVDQU32 Z3, 192(DI)
-	VPMOVSXBD 144(BX), Z15
+	VPANDD.BCST ·low4(SB), Z1, Z1
+	VPANDD.BCST ·low4(SB), Z3, Z3
+	VPSUBB ·wideZero4(SB), Z0, Z0
+	VMOVDQU32 Z0, 0(CX)
+	VPSUBB ·wideZero4(SB), Z1, Z1
+	VMOVDQU32 Z1, 64(CX)
+	VPSUBB ·wideZero4(SB), Z2, Z2
+	VMOVDQU32 Z2, 128(CX)
+	VPSUBB ·wideZero4(SB), Z3, Z3
+	VMOVDQU32 Z3, 192(CX)
+	VPMOVSXBD 144(R13), Z15
 	VCVTDQ2PS Z15, Z15
-	VCVTPH2PS 0(R9), Z12
-	VMULPS Z12, Z15, Z15
-	VMOVUPS Z15, 128(SI)
-	VMOVDQU32 160(BX), Z0
+	VCVTPH2PS 0(AX), Z11
+	VMULPS Z11, Z15, Z15
+	VMOVUPS Z15, 640(CX)
+	VMOVDQU32 160(R13), Z0
 	VPSRLW $4, Z0, Z2
-	VPANDD Z13, Z0, Z0
-	VPANDD Z13, Z2, Z2
-	VMOVDQU32 224(BX), Z1
+	VPANDD.BCST ·low4(SB), Z0, Z0
+	VPANDD.BCST ·low4(SB), Z2, Z2
+	VMOVDQU32 224(R13), Z1
 	VPSRLW $4, Z1, Z3
-	VPANDD Z13, Z1, Z1
-	VPANDD Z13, Z3, Z3
-	VPSUBB Z16, Z0, Z0
-	VMOVDQU32 Z0, 256(DI)
-	VPSUBB Z16, Z1, Z1
-	VMOVDQU32 Z1, 320(DI)
-	VPSUBB Z16, Z2, Z2
-	VMOVDQU32 Z2, 384(DI)
-	VPSUBB Z16, Z3, Z3
-	VMOVDQU32 Z3, 448(DI)
-	ADDQ $288, BX
-	ADDQ $256, SI
-	ADDQ $512, DI
-	DECQ CX
-	JNZ unpack4sAMX_block
-	VZEROUPPER
+	VPANDD.BCST ·low4(SB), Z1, Z1
+	VPANDD.BCST ·low4(SB), Z3, Z3
+	VPSUBB ·wideZero4(SB), Z0, Z0
+	VMOVDQU32 Z0, 256(CX)
+	VPSUBB ·wideZero4(SB), Z1, Z1
+	VMOVDQU32 Z1, 320(CX)
+	VPSUBB ·wideZero4(SB), Z2, Z2
+	VMOVDQU32 Z2, 384(CX)
+	VPSUBB ·wideZero4(SB), Z3, Z3
+	VMOVDQU32 Z3, 448(CX)
+	ADDQ $288, 88(BX)
+	ADDQ $768, 104(BX)
+	DECQ 112(BX)
+	JNZ unpack4sAMX_end
+	DECQ 120(BX)
+	MOVQ 128(BX), CX
+	MOVQ CX, 112(BX)
+	IMUL3Q $288, CX, CX
+	SUBQ CX, 88(BX)
+	MOVQ 64(BX), CX
+	ADDQ CX, 88(BX)
+	ADDQ CX, 96(BX)
+unpack4sAMX_end:
+	MOVQ 144(BX), AX
+	MOVQ 152(BX), R13
 	RET
 
 // func unpack4tAMX
-TEXT ·unpack4tAMX(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 8(AX), DI
-	MOVQ 16(AX), SI
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), R8
-	MOVQ BX, R9
-	ADDQ $64, BX
-	VPBROADCASTD ·low4(SB), Z13
-unpack4tAMX_block:
-	PREFETCHT1 0(BX)(R8*1)
-	PREFETCHT1 64(BX)(R8*1)
-	PREFETCHT1 128(BX)(R8*1)
-	PREFETCHT1 192(BX)(R8*1)
-	PREFETCHT1 256(BX)(R8*1)
-	VPMOVSXBD 0(BX), Z15
+TEXT ·unpack4tAMX<>(SB), NOSPLIT, $0-0
+	MOVQ AX, 144(BX)
+	MOVQ R13, 152(BX)
+	MOVQ 88(BX), R13
+	MOVQ 136(BX), AX
+	MOVQ 104(BX), CX
+	PREFETCHT1 0(R13)(AX*1)
+	PREFETCHT1 64(R13)(AX*1)
+	PREFETCHT1 128(R13)(AX*1)
+	PREFETCHT1 192(R13)(AX*1)
+	PREFETCHT1 256(R13)(AX*1)
+	MOVQ 96(BX), AX
+	VPMOVSXBD 0(R13), Z15
 	VCVTDQ2PS Z15, Z15
-	VCVTPH2PS 0(R9), Z12
-	VMULPS Z12, Z15, Z15
-	VPMOVSXBD 16(BX), Z14
+	VCVTPH2PS 0(AX), Z11
+	VMULPS Z11, Z15, Z15
+	VPMOVSXBD 16(R13), Z14
 	VCVTDQ2PS Z14, Z14
-	VCVTPH2PS 32(R9), Z12
-	VMULPS Z12, Z14, Z14
-	VMOVUPS Z15, 0(SI)
-	VMOVUPS Z14, 64(SI)
-	VMOVDQU32 32(BX), Z0
+	VCVTPH2PS 32(AX), Z11
+	VMULPS Z11, Z14, Z14
+	VMOVUPS Z15, 512(CX)
+	VMOVUPS Z14, 576(CX)
+	VMOVDQU32 32(R13), Z0
 	VPSRLW $4, Z0, Z2
-	VPANDD Z13, Z0, Z0
-	VPANDD Z13, Z2, Z2
-	VMOVDQU32 96(BX), Z1
+	VPANDD.BCST ·low4(SB), Z0, Z0
+	VPANDD.BCST ·low4(SB), Z2, Z2
+	VMOVDQU32 96(R13), Z1
 	VPSRLW $4, Z1, Z3
-	VPANDD Z13, Z1, Z1
-	VPANDD Z13, Z3, Z3
-	VMOVDQU32 Z0, 0(DI)
-	VMOVDQU32 Z1, 64(DI)
-	VMOVDQU32 Z2, 128(DI)
-	VMOVDQU32 Z3, 192(DI)
-	VPMOVSXBD 160(BX), Z15
+	VPANDD.BCST ·low4(SB), Z1, Z1
+	VPANDD.BCST ·low4(SB), Z3, Z3
+	VMOVDQU32 Z0, 0(CX)
+	VMOVDQU32 Z1, 64(CX)
+	VMOVDQU32 Z2, 128(CX)
+	VMOVDQU32 Z3, 192(CX)
+	VPMOVSXBD 160(R13), Z15
 	VCVTDQ2PS Z15, Z15
-	VCVTPH2PS 0(R9), Z12
-	VMULPS Z12, Z15, Z15
-	VPMOVSXBD 176(BX), Z14
+	VCVTPH2PS 0(AX), Z11
+	VMULPS Z11, Z15, Z15
+	VPMOVSXBD 176(R13), Z14
 	VCVTDQ2PS Z14, Z14
-	VCVTPH2PS 32(R9), Z12
-	VMULPS Z12, Z14, Z14
-	VMOVUPS Z15, 128(SI)
-	VMOVUPS Z14, 192(SI)
-	VMOVDQU32 192(BX), Z0
+	VCVTPH2PS 32(AX), Z11
+	VMULPS Z11, Z14, Z14
+	VMOVUPS Z15, 640(CX)
+	VMOVUPS Z14, 704(CX)
+	VMOVDQU32 192(R13), Z0
 	VPSRLW $4, Z0, Z2
-	VPANDD Z13, Z0, Z0
-	VPANDD Z13, Z2, Z2
-	VMOVDQU32 256(BX), Z1
+	VPANDD.BCST ·low4(SB), Z0, Z0
+	VPANDD.BCST ·low4(SB), Z2, Z2
+	VMOVDQU32 256(R13), Z1
 	VPSRLW $4, Z1, Z3
-	VPANDD Z13, Z1, Z1
-	VPANDD Z13, Z3, Z3
-	VMOVDQU32 Z0, 256(DI)
-	VMOVDQU32 Z1, 320(DI)
-	VMOVDQU32 Z2, 384(DI)
-	VMOVDQU32 Z3, 448(DI)
-	ADDQ $320, BX
-	ADDQ $256, SI
-	ADDQ $512, DI
-	DECQ CX
-	JNZ unpack4tAMX_block
-	VZEROUPPER
+	VPANDD.BCST ·low4(SB), Z1, Z1
+	VPANDD.BCST ·low4(SB), Z3, Z3
+	VMOVDQU32 Z0, 256(CX)
+	VMOVDQU32 Z1, 320(CX)
+	VMOVDQU32 Z2, 384(CX)
+	VMOVDQU32 Z3, 448(CX)
+	ADDQ $320, 88(BX)
+	ADDQ $768, 104(BX)
+	DECQ 112(BX)
+	JNZ unpack4tAMX_end
+	DECQ 120(BX)
+	MOVQ 128(BX), CX
+	MOVQ CX, 112(BX)
+	IMUL3Q $320, CX, CX
+	SUBQ CX, 88(BX)
+	MOVQ 64(BX), CX
+	ADDQ CX, 88(BX)
+	ADDQ CX, 96(BX)
+unpack4tAMX_end:
+	MOVQ 144(BX), AX
+	MOVQ 152(BX), R13
 	RET
 
-// func runs16mAMX
-TEXT ·runs16mAMX(SB), NOSPLIT, $72-8
+// func product16mAMX
+TEXT ·product16mAMX(SB), NOSPLIT, $112-8
 	MOVQ c+0(FP), BX
 	LEAQ ·tileShapes16(SB), CX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (CX)
-	MOVQ 48(BX), R11
+	MOVQ 32(BX), R11
+	MOVQ 24(BX), R14
+	MOVQ 72(BX), AX
+	MOVQ 56(BX), R12
+	MOVQ 48(BX), R13
+	MOVQ R12, tiles-56(SP)
+	MOVQ R12, aheadTiles-80(SP)
+	MOVQ R13, rows-96(SP)
+	MOVQ AX, records-104(SP)
+	MOVQ AX, aheadRecords-112(SP)
+	MOVQ AX, DI
 	LEAQ (R11)(R11*2), R12
-	MOVQ R11, CX
-	SHLQ $4, CX
-	MOVQ CX, tile-24(SP)
-	MOVQ 24(BX), R13
-	MOVQ R13, blocks-8(SP)
-	MOVQ R13, ahead-16(SP)
-	MOVQ R13, CX
-	SHLQ $6, CX
-	MOVQ CX, line-32(SP)
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
-	MOVQ CX, aheadPanels-48(SP)
-	MOVQ 80(BX), CX
-	MOVQ CX, tiles-56(SP)
-	MOVQ CX, aheadTiles-64(SP)
-	MOVQ 56(BX), CX
-	MOVQ CX, dst-72(SP)
-	MOVQ 88(BX), R14
-	MOVQ 16(BX), AX
-	MOVQ 8(BX), DI
-	MOVQ 40(BX), SI
+	MOVQ 8(BX), CX
+	MOVQ CX, unit-8(SP)
+	MOVQ CX, aheadUnit-16(SP)
+	MOVQ AX, 104(BX)
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product16mAMX_first:
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product16mAMX_first
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ R13, aheadPanels-72(SP)
+	MOVQ 16(CX), R13
+	MOVQ R13, aheadBlocks-64(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 32(CX), SI
 	MOVQ SI, R15
-	LEAQ (SI)(R11*4), R8
-	LEAQ (R8)(R11*4), R9
-	LEAQ (R9)(R11*4), R10
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product16mAMX_begin_first
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product16mAMX_begin_first:
 	MOVQ $64, DX
 	VPBROADCASTD ·magic(SB), Z13
 	VPBROADCASTD ·unmagic(SB), Z12
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xe0 // TILEZERO T4
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R11*1), T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T2
-	ADDQ $256, DI
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xe0 // TDPBSSD T2, T0, T4
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xe8 // TILEZERO T5
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1f; BYTE $0x10; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 16(R15)(R11*1), T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T3
-	ADDQ $256, DI
-	DECQ ahead-16(SP)
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x01; BYTE $0x00; BYTE $0x00 // TILELOADD 256(DI)(DX*1), T3
+	ADDQ $768, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs16mAMX_begin1
-runs16mAMX_begin1_back:
+	JZ product16mAMX_begin1
+product16mAMX_begin1_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x63; BYTE $0x5e; BYTE $0xe9 // TDPBSSD T3, T1, T5
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xf0 // TILEZERO T6
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x84; BYTE $0x1f; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(R15)(R11*1), T0
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x94; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T2
-	ADDQ $256, DI
 	BYTE $0xc4; BYTE $0xc2; BYTE $0x7a; BYTE $0x4b; BYTE $0xa4; BYTE $0x16; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILESTORED T4, 0(R14)(DX*1)
+	LEAQ (SI)(R11*4), R8
+	LEAQ (R8)(R11*4), R9
+	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs16mAMX_first_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product16mAMX_first_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product16mAMX_first_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs16mAMX_first_begun
-runs16mAMX_first_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product16mAMX_first_begun
+product16mAMX_first_add:
+	CMPQ rows-96(SP), $16
+	JLT product16mAMX_first_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -4039,11 +6692,77 @@ runs16mAMX_first_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs16mAMX_first_begun:
-runs16mAMX_step:
+	JMP product16mAMX_first_begun
+product16mAMX_first_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product16mAMX_first_added
+	ADDQ BX, CX
+product16mAMX_first_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product16mAMX_first_begun:
+product16mAMX_step:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xf0 // TDPBSSD T2, T0, T6
-	VMOVUPS (AX), Z15
-	VMOVUPS 64(AX), Z14
+	VMOVUPS 512(AX), Z15
+	VMOVUPS 576(AX), Z14
 	VPADDD 0(R14), Z13, Z0
 	VADDPS Z12, Z0, Z0
 	VMULPS.BCST 32(SI), Z15, Z4
@@ -4167,7 +6886,7 @@ runs16mAMX_step:
 	VFNMADD231PS Z2, Z14, Z30
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xf8 // TILEZERO T7
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1f; BYTE $0x10; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 16(R15)(R11*1), T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T3
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x01; BYTE $0x00; BYTE $0x00 // TILELOADD 256(DI)(DX*1), T3
 	VPADDD 960(R14), Z13, Z3
 	VADDPS Z12, Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
@@ -4176,15 +6895,14 @@ runs16mAMX_step:
 	VCVTDQ2PS Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z3, Z3
 	VFNMADD231PS Z3, Z14, Z31
-	ADDQ $256, DI
-	DECQ ahead-16(SP)
+	ADDQ $768, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs16mAMX_ahead0
-runs16mAMX_ahead0_back:
-	ADDQ $128, AX
+	JZ product16mAMX_ahead0
+product16mAMX_ahead0_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x63; BYTE $0x5e; BYTE $0xf9 // TDPBSSD T3, T1, T7
-	VMOVUPS (AX), Z15
-	VMOVUPS 64(AX), Z14
+	VMOVUPS 640(AX), Z15
+	VMOVUPS 704(AX), Z14
 	VPADDD 1024(R14), Z13, Z0
 	VADDPS Z12, Z0, Z0
 	VMULPS.BCST 32(SI), Z15, Z4
@@ -4317,18 +7035,21 @@ runs16mAMX_ahead0_back:
 	VCVTDQ2PS Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z3, Z3
 	VFNMADD231PS Z3, Z14, Z31
-	ADDQ $256, DI
-	ADDQ $128, AX
+	ADDQ $768, AX
 	ADDQ DX, SI
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product16mAMX_next1_unpack
+product16mAMX_next1_unpacked:
 	DECQ R13
-	JZ runs16mAMX_next1
-runs16mAMX_next1_back:
+	JZ product16mAMX_next1
+product16mAMX_next1_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xe0 // TDPBSSD T2, T0, T4
-	VMOVUPS (AX), Z15
-	VMOVUPS 64(AX), Z14
+	VMOVUPS 512(AX), Z15
+	VMOVUPS 576(AX), Z14
 	VPADDD 0(R14), Z13, Z0
 	VADDPS Z12, Z0, Z0
 	VMULPS.BCST 32(SI), Z15, Z4
@@ -4452,7 +7173,7 @@ runs16mAMX_next1_back:
 	VFNMADD231PS Z2, Z14, Z30
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x49; BYTE $0xe8 // TILEZERO T5
 	BYTE $0xc4; BYTE $0x82; BYTE $0x7b; BYTE $0x4b; BYTE $0x8c; BYTE $0x1f; BYTE $0x10; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 16(R15)(R11*1), T1
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x00; BYTE $0x00; BYTE $0x00 // TILELOADD 0(DI)(DX*1), T3
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x7b; BYTE $0x4b; BYTE $0x9c; BYTE $0x17; BYTE $0x00; BYTE $0x01; BYTE $0x00; BYTE $0x00 // TILELOADD 256(DI)(DX*1), T3
 	VPADDD 960(R14), Z13, Z3
 	VADDPS Z12, Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z15, Z7
@@ -4461,15 +7182,14 @@ runs16mAMX_next1_back:
 	VCVTDQ2PS Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z3, Z3
 	VFNMADD231PS Z3, Z14, Z31
-	ADDQ $256, DI
-	DECQ ahead-16(SP)
+	ADDQ $768, DI
+	DECQ aheadBlocks-64(SP)
 	LEAQ 64(R15), R15
-	JZ runs16mAMX_ahead2
-runs16mAMX_ahead2_back:
-	ADDQ $128, AX
+	JZ product16mAMX_ahead2
+product16mAMX_ahead2_back:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x63; BYTE $0x5e; BYTE $0xe9 // TDPBSSD T3, T1, T5
-	VMOVUPS (AX), Z15
-	VMOVUPS 64(AX), Z14
+	VMOVUPS 640(AX), Z15
+	VMOVUPS 704(AX), Z14
 	VPADDD 1024(R14), Z13, Z0
 	VADDPS Z12, Z0, Z0
 	VMULPS.BCST 32(SI), Z15, Z4
@@ -4602,55 +7322,90 @@ runs16mAMX_ahead2_back:
 	VCVTDQ2PS Z3, Z3
 	VMULPS.BCST 32(R10)(R12*1), Z3, Z3
 	VFNMADD231PS Z3, Z14, Z31
-	ADDQ $256, DI
-	ADDQ $128, AX
+	ADDQ $768, AX
 	ADDQ DX, SI
 	ADDQ DX, R8
 	ADDQ DX, R9
 	ADDQ DX, R10
+	MOVQ c+0(FP), BX
+	CMPQ 120(BX), $0
+	JNE product16mAMX_next3_unpack
+product16mAMX_next3_unpacked:
 	DECQ R13
-	JZ runs16mAMX_next3
-runs16mAMX_next3_back:
-	JMP runs16mAMX_step
-runs16mAMX_begin1:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs16mAMX_begin1_back
+	JZ product16mAMX_next3
+product16mAMX_next3_back:
+	JMP product16mAMX_step
+product16mAMX_begin1:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product16mAMX_begin1_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product16mAMX_begin1_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs16mAMX_begin1_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs16mAMX_begin1_back
-runs16mAMX_ahead0:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs16mAMX_ahead0_back
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product16mAMX_begin1_back
+product16mAMX_ahead0:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product16mAMX_ahead0_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product16mAMX_ahead0_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs16mAMX_ahead0_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs16mAMX_ahead0_back
-runs16mAMX_next1:
-	MOVQ blocks-8(SP), R13
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product16mAMX_ahead0_back
+product16mAMX_next1_unpack:
+	MOVQ 0(BX), CX
+	CALL CX
+	JMP product16mAMX_next1_unpacked
+product16mAMX_next1:
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	MOVQ 64(BX), BX
+	MOVQ dst-88(SP), CX
+	MOVQ 40(BX), BX
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16mAMX_next1_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -4682,81 +7437,202 @@ runs16mAMX_next1:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	ADDQ $64, dst-72(SP)
-	SUBQ line-32(SP), SI
-	DECQ panels-40(SP)
-	JNZ runs16mAMX_next1_sums
-	MOVQ c+0(FP), BX
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
+	JMP product16mAMX_next1_stored
+product16mAMX_next1_few:
+	VMOVUPS Z16, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z17, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z18, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z19, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z20, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z21, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z22, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z23, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z24, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z25, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z26, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z27, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z28, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z29, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+	VMOVUPS Z30, (CX)
+	DECQ R13
+	JZ product16mAMX_next1_stored
+	ADDQ BX, CX
+product16mAMX_next1_stored:
+	ADDQ $64, dst-88(SP)
+	MOVQ unit-8(SP), BX
+	MOVQ 16(BX), R13
+	MOVQ R13, CX
 	SHLQ $6, CX
-	SUBQ CX, dst-72(SP)
-	MOVQ 64(BX), CX
+	SUBQ CX, SI
+	DECQ panels-48(SP)
+	JNZ product16mAMX_next1_sums
+	MOVQ 24(BX), CX
+	MOVQ CX, panels-48(SP)
+	SHLQ $6, CX
+	SUBQ CX, dst-88(SP)
+	MOVQ c+0(FP), BX
+	MOVQ 40(BX), CX
 	SHLQ $4, CX
-	ADDQ CX, dst-72(SP)
-	MOVQ 16(BX), AX
-	ADDQ tile-24(SP), SI
+	ADDQ CX, dst-88(SP)
+	MOVQ records-104(SP), AX
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, SI
+	SUBQ $16, rows-96(SP)
 	DECQ tiles-56(SP)
-	JZ runs16mAMX_done
-runs16mAMX_next1_sums:
+	JNZ product16mAMX_next1_sums
+	DECQ 16(BX)
+	JZ product16mAMX_done
+product16mAMX_next1_rest:
+	CMPQ 120(BX), $0
+	JEQ product16mAMX_next1_unit
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	JMP product16mAMX_next1_rest
+product16mAMX_next1_unit:
+	MOVQ 56(BX), CX
+	MOVQ CX, tiles-56(SP)
+	MOVQ 48(BX), CX
+	MOVQ CX, rows-96(SP)
+	MOVQ 80(BX), AX
+	SUBQ records-104(SP), AX
+	MOVQ AX, records-104(SP)
+	ADDQ $64, unit-8(SP)
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 16(CX), R13
+	MOVQ 32(CX), SI
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product16mAMX_next1_begin
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product16mAMX_next1_begin:
+product16mAMX_next1_sums:
 	LEAQ (SI)(R11*4), R8
 	LEAQ (R8)(R11*4), R9
 	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs16mAMX_next1_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product16mAMX_next1_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product16mAMX_next1_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs16mAMX_next1_begun
-runs16mAMX_next1_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product16mAMX_next1_begun
+product16mAMX_next1_add:
+	CMPQ rows-96(SP), $16
+	JLT product16mAMX_next1_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -4788,30 +7664,115 @@ runs16mAMX_next1_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs16mAMX_next1_begun:
-	JMP runs16mAMX_next1_back
-runs16mAMX_ahead2:
-	MOVQ blocks-8(SP), BX
-	MOVQ BX, ahead-16(SP)
-	SUBQ line-32(SP), R15
-	DECQ aheadPanels-48(SP)
-	JNZ runs16mAMX_ahead2_back
+	JMP product16mAMX_next1_begun
+product16mAMX_next1_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product16mAMX_next1_added
+	ADDQ BX, CX
+product16mAMX_next1_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product16mAMX_next1_begun:
+	JMP product16mAMX_next1_back
+product16mAMX_ahead2:
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	SHLQ $6, CX
+	SUBQ CX, R15
+	DECQ aheadPanels-72(SP)
+	JNZ product16mAMX_ahead2_back
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ aheadRecords-112(SP), DI
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, R15
+	DECQ aheadTiles-80(SP)
+	JNZ product16mAMX_ahead2_back
 	MOVQ c+0(FP), BX
-	MOVQ 72(BX), DI
-	MOVQ DI, aheadPanels-48(SP)
-	MOVQ 8(BX), DI
-	ADDQ tile-24(SP), R15
-	DECQ aheadTiles-64(SP)
-	JNZ runs16mAMX_ahead2_back
-	MOVQ 80(BX), R15
-	MOVQ R15, aheadTiles-64(SP)
-	MOVQ 40(BX), R15
-	JMP runs16mAMX_ahead2_back
-runs16mAMX_next3:
-	MOVQ blocks-8(SP), R13
+	MOVQ 56(BX), CX
+	MOVQ CX, aheadTiles-80(SP)
+	MOVQ 80(BX), DI
+	SUBQ aheadRecords-112(SP), DI
+	MOVQ DI, aheadRecords-112(SP)
+	ADDQ $64, aheadUnit-16(SP)
+	MOVQ aheadUnit-16(SP), BX
+	MOVQ 16(BX), CX
+	MOVQ CX, aheadBlocks-64(SP)
+	MOVQ 24(BX), CX
+	MOVQ CX, aheadPanels-72(SP)
+	MOVQ 32(BX), R15
+	JMP product16mAMX_ahead2_back
+product16mAMX_next3_unpack:
+	MOVQ 0(BX), CX
+	CALL CX
+	JMP product16mAMX_next3_unpacked
+product16mAMX_next3:
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	MOVQ 64(BX), BX
+	MOVQ dst-88(SP), CX
+	MOVQ 40(BX), BX
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16mAMX_next3_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -4843,81 +7804,202 @@ runs16mAMX_next3:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	ADDQ $64, dst-72(SP)
-	SUBQ line-32(SP), SI
-	DECQ panels-40(SP)
-	JNZ runs16mAMX_next3_sums
-	MOVQ c+0(FP), BX
-	MOVQ 72(BX), CX
-	MOVQ CX, panels-40(SP)
+	JMP product16mAMX_next3_stored
+product16mAMX_next3_few:
+	VMOVUPS Z16, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z17, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z18, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z19, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z20, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z21, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z22, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z23, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z24, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z25, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z26, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z27, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z28, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z29, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+	VMOVUPS Z30, (CX)
+	DECQ R13
+	JZ product16mAMX_next3_stored
+	ADDQ BX, CX
+product16mAMX_next3_stored:
+	ADDQ $64, dst-88(SP)
+	MOVQ unit-8(SP), BX
+	MOVQ 16(BX), R13
+	MOVQ R13, CX
 	SHLQ $6, CX
-	SUBQ CX, dst-72(SP)
-	MOVQ 64(BX), CX
+	SUBQ CX, SI
+	DECQ panels-48(SP)
+	JNZ product16mAMX_next3_sums
+	MOVQ 24(BX), CX
+	MOVQ CX, panels-48(SP)
+	SHLQ $6, CX
+	SUBQ CX, dst-88(SP)
+	MOVQ c+0(FP), BX
+	MOVQ 40(BX), CX
 	SHLQ $4, CX
-	ADDQ CX, dst-72(SP)
-	MOVQ 16(BX), AX
-	ADDQ tile-24(SP), SI
+	ADDQ CX, dst-88(SP)
+	MOVQ records-104(SP), AX
+	MOVQ R11, CX
+	SHLQ $4, CX
+	ADDQ CX, SI
+	SUBQ $16, rows-96(SP)
 	DECQ tiles-56(SP)
-	JZ runs16mAMX_done
-runs16mAMX_next3_sums:
+	JNZ product16mAMX_next3_sums
+	DECQ 16(BX)
+	JZ product16mAMX_done
+product16mAMX_next3_rest:
+	CMPQ 120(BX), $0
+	JEQ product16mAMX_next3_unit
+	MOVQ 0(BX), CX
+	CALL CX
+	MOVQ c+0(FP), BX
+	JMP product16mAMX_next3_rest
+product16mAMX_next3_unit:
+	MOVQ 56(BX), CX
+	MOVQ CX, tiles-56(SP)
+	MOVQ 48(BX), CX
+	MOVQ CX, rows-96(SP)
+	MOVQ 80(BX), AX
+	SUBQ records-104(SP), AX
+	MOVQ AX, records-104(SP)
+	ADDQ $64, unit-8(SP)
+	MOVQ unit-8(SP), CX
+	MOVQ 24(CX), R13
+	MOVQ R13, panels-48(SP)
+	MOVQ 40(CX), SI
+	MOVQ SI, dst-88(SP)
+	MOVQ 16(CX), R13
+	MOVQ 32(CX), SI
+	MOVQ c+0(FP), BX
+	CMPQ 16(BX), $1
+	JEQ product16mAMX_next3_begin
+	MOVQ 80(BX), CX
+	SUBQ records-104(SP), CX
+	MOVQ CX, 104(BX)
+	MOVQ unit-8(SP), CX
+	ADDQ $64, CX
+	MOVQ 0(CX), R12
+	MOVQ R12, 88(BX)
+	MOVQ 8(CX), R12
+	MOVQ R12, 96(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 112(BX)
+	MOVQ 16(CX), R12
+	MOVQ R12, 128(BX)
+	MOVQ 56(CX), R12
+	MOVQ R12, 136(BX)
+	MOVQ 24(CX), R12
+	MOVQ R12, 120(BX)
+	LEAQ (R11)(R11*2), R12
+product16mAMX_next3_begin:
+product16mAMX_next3_sums:
 	LEAQ (SI)(R11*4), R8
 	LEAQ (R8)(R11*4), R9
 	LEAQ (R9)(R11*4), R10
 	MOVQ c+0(FP), BX
-	MOVQ dst-72(SP), CX
-	CMPQ 96(BX), $0
-	MOVQ 64(BX), BX
-	JEQ runs16mAMX_next3_add
+	MOVQ 40(BX), BX
+	MOVQ unit-8(SP), CX
+	CMPQ 48(CX), $0
+	MOVQ dst-88(SP), CX
+	JEQ product16mAMX_next3_add
 	VPXORD Z16, Z16, Z16
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z17, Z17, Z17
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z18, Z18, Z18
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z19, Z19, Z19
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z20, Z20, Z20
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z21, Z21, Z21
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z22, Z22, Z22
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z23, Z23, Z23
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z24, Z24, Z24
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z25, Z25, Z25
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z26, Z26, Z26
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z27, Z27, Z27
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z28, Z28, Z28
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z29, Z29, Z29
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z30, Z30, Z30
-	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
-	ADDQ BX, CX
 	VPXORD Z31, Z31, Z31
+	CMPQ rows-96(SP), $16
+	JLT product16mAMX_next3_begun
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
-	JMP runs16mAMX_next3_begun
-runs16mAMX_next3_add:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product16mAMX_next3_begun
+product16mAMX_next3_add:
+	CMPQ rows-96(SP), $16
+	JLT product16mAMX_next3_addFew
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -4949,147 +8031,265 @@ runs16mAMX_next3_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-runs16mAMX_next3_begun:
-	JMP runs16mAMX_next3_back
-runs16mAMX_done:
+	JMP product16mAMX_next3_begun
+product16mAMX_next3_addFew:
+	MOVQ rows-96(SP), R13
+	VMOVUPS (CX), Z16
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z17
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z18
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z19
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z20
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z21
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z22
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z23
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z24
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z25
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z26
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z27
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z28
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z29
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+	VMOVUPS (CX), Z30
+	DECQ R13
+	JZ product16mAMX_next3_added
+	ADDQ BX, CX
+product16mAMX_next3_added:
+	MOVQ unit-8(SP), CX
+	MOVQ 16(CX), R13
+product16mAMX_next3_begun:
+	JMP product16mAMX_next3_back
+product16mAMX_done:
+	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
 	RET
 
 // func unpack8AMX
-TEXT ·unpack8AMX(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 8(AX), DI
-	MOVQ 16(AX), SI
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), R8
-unpack8AMX_block:
-	PREFETCHT1 0(BX)(R8*1)
-	PREFETCHT1 64(BX)(R8*1)
-	PREFETCHT1 128(BX)(R8*1)
-	PREFETCHT1 192(BX)(R8*1)
-	PREFETCHT1 256(BX)(R8*1)
-	PREFETCHT1 320(BX)(R8*1)
-	PREFETCHT1 384(BX)(R8*1)
-	PREFETCHT1 448(BX)(R8*1)
-	PREFETCHT1 512(BX)(R8*1)
-	VCVTPH2PS 0(BX), Z15
-	VMOVUPS Z15, 0(SI)
-	VMOVDQU32 32(BX), Z0
-	VMOVDQU32 Z0, 0(DI)
-	VMOVDQU32 96(BX), Z1
-	VMOVDQU32 Z1, 64(DI)
-	VMOVDQU32 160(BX), Z2
-	VMOVDQU32 Z2, 128(DI)
-	VMOVDQU32 224(BX), Z3
-	VMOVDQU32 Z3, 192(DI)
-	VMOVDQU32 288(BX), Z4
-	VMOVDQU32 Z4, 256(DI)
-	VMOVDQU32 352(BX), Z5
-	VMOVDQU32 Z5, 320(DI)
-	VMOVDQU32 416(BX), Z6
-	VMOVDQU32 Z6, 384(DI)
-	VMOVDQU32 480(BX), Z7
-	VMOVDQU32 Z7, 448(DI)
-	ADDQ $544, BX
-	ADDQ $128, SI
-	ADDQ $512, DI
-	DECQ CX
-	JNZ unpack8AMX_block
-	VZEROUPPER
+TEXT ·unpack8AMX<>(SB), NOSPLIT, $0-0
+	MOVQ AX, 144(BX)
+	MOVQ R13, 152(BX)
+	MOVQ 88(BX), R13
+	MOVQ 136(BX), AX
+	MOVQ 104(BX), CX
+	PREFETCHT1 0(R13)(AX*1)
+	PREFETCHT1 64(R13)(AX*1)
+	PREFETCHT1 128(R13)(AX*1)
+	PREFETCHT1 192(R13)(AX*1)
+	PREFETCHT1 256(R13)(AX*1)
+	PREFETCHT1 320(R13)(AX*1)
+	PREFETCHT1 384(R13)(AX*1)
+	PREFETCHT1 448(R13)(AX*1)
+	PREFETCHT1 512(R13)(AX*1)
+	MOVQ 96(BX), AX
+	VCVTPH2PS 0(R13), Z15
+	VMOVUPS Z15, 512(CX)
+	VMOVDQU32 32(R13), Z0
+	VMOVDQU32 Z0, 0(CX)
+	VMOVDQU32 96(R13), Z1
+	VMOVDQU32 Z1, 64(CX)
+	VMOVDQU32 160(R13), Z2
+	VMOVDQU32 Z2, 128(CX)
+	VMOVDQU32 224(R13), Z3
+	VMOVDQU32 Z3, 192(CX)
+	VMOVDQU32 288(R13), Z4
+	VMOVDQU32 Z4, 256(CX)
+	VMOVDQU32 352(R13), Z5
+	VMOVDQU32 Z5, 320(CX)
+	VMOVDQU32 416(R13), Z6
+	VMOVDQU32 Z6, 384(CX)
+	VMOVDQU32 480(R13), Z7
+	VMOVDQU32 Z7, 448(CX)
+	ADDQ $544, 88(BX)
+	ADDQ $640, 104(BX)
+	DECQ 112(BX)
+	JNZ unpack8AMX_end
+	DECQ 120(BX)
+	MOVQ 128(BX), CX
+	MOVQ CX, 112(BX)
+	IMUL3Q $544, CX, CX
+	SUBQ CX, 88(BX)
+	MOVQ 64(BX), CX
+	ADDQ CX, 88(BX)
+	ADDQ CX, 96(BX)
+unpack8AMX_end:
+	MOVQ 144(BX), AX
+	MOVQ 152(BX), R13
 	RET
 
 // func unpack8wAMX
-TEXT ·unpack8wAMX(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 8(AX), DI
-	MOVQ 16(AX), SI
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), R8
-unpack8wAMX_block:
-	PREFETCHT1 0(BX)(R8*1)
-	PREFETCHT1 64(BX)(R8*1)
-	PREFETCHT1 128(BX)(R8*1)
-	PREFETCHT1 192(BX)(R8*1)
-	PREFETCHT1 256(BX)(R8*1)
-	PREFETCHT1 320(BX)(R8*1)
-	PREFETCHT1 384(BX)(R8*1)
-	PREFETCHT1 448(BX)(R8*1)
-	PREFETCHT1 512(BX)(R8*1)
-	VMOVUPS 0(BX), Z15
-	VMOVUPS Z15, 0(SI)
-	VMOVDQU32 64(BX), Z0
-	VMOVDQU32 Z0, 0(DI)
-	VMOVDQU32 128(BX), Z1
-	VMOVDQU32 Z1, 64(DI)
-	VMOVDQU32 192(BX), Z2
-	VMOVDQU32 Z2, 128(DI)
-	VMOVDQU32 256(BX), Z3
-	VMOVDQU32 Z3, 192(DI)
-	VMOVDQU32 320(BX), Z4
-	VMOVDQU32 Z4, 256(DI)
-	VMOVDQU32 384(BX), Z5
-	VMOVDQU32 Z5, 320(DI)
-	VMOVDQU32 448(BX), Z6
-	VMOVDQU32 Z6, 384(DI)
-	VMOVDQU32 512(BX), Z7
-	VMOVDQU32 Z7, 448(DI)
-	ADDQ $576, BX
-	ADDQ $128, SI
-	ADDQ $512, DI
-	DECQ CX
-	JNZ unpack8wAMX_block
-	VZEROUPPER
+TEXT ·unpack8wAMX<>(SB), NOSPLIT, $0-0
+	MOVQ AX, 144(BX)
+	MOVQ R13, 152(BX)
+	MOVQ 88(BX), R13
+	MOVQ 136(BX), AX
+	MOVQ 104(BX), CX
+	PREFETCHT1 0(R13)(AX*1)
+	PREFETCHT1 64(R13)(AX*1)
+	PREFETCHT1 128(R13)(AX*1)
+	PREFETCHT1 192(R13)(AX*1)
+	PREFETCHT1 256(R13)(AX*1)
+	PREFETCHT1 320(R13)(AX*1)
+	PREFETCHT1 384(R13)(AX*1)
+	PREFETCHT1 448(R13)(AX*1)
+	PREFETCHT1 512(R13)(AX*1)
+	MOVQ 96(BX), AX
+	VMOVUPS 0(R13), Z15
+	VMOVUPS Z15, 512(CX)
+	VMOVDQU32 64(R13), Z0
+	VMOVDQU32 Z0, 0(CX)
+	VMOVDQU32 128(R13), Z1
+	VMOVDQU32 Z1, 64(CX)
+	VMOVDQU32 192(R13), Z2
+	VMOVDQU32 Z2, 128(CX)
+	VMOVDQU32 256(R13), Z3
+	VMOVDQU32 Z3, 192(CX)
+	VMOVDQU32 320(R13), Z4
+	VMOVDQU32 Z4, 256(CX)
+	VMOVDQU32 384(R13), Z5
+	VMOVDQU32 Z5, 320(CX)
+	VMOVDQU32 448(R13), Z6
+	VMOVDQU32 Z6, 384(CX)
+	VMOVDQU32 512(R13), Z7
+	VMOVDQU32 Z7, 448(CX)
+	ADDQ $576, 88(BX)
+	ADDQ $640, 104(BX)
+	DECQ 112(BX)
+	JNZ unpack8wAMX_end
+	DECQ 120(BX)
+	MOVQ 128(BX), CX
+	MOVQ CX, 112(BX)
+	IMUL3Q $576, CX, CX
+	SUBQ CX, 88(BX)
+	MOVQ 64(BX), CX
+	ADDQ CX, 88(BX)
+	ADDQ CX, 96(BX)
+unpack8wAMX_end:
+	MOVQ 144(BX), AX
+	MOVQ 152(BX), R13
 	RET
 
 // func unpack8xAMX
-TEXT ·unpack8xAMX(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
-	MOVQ 0(AX), BX
-	MOVQ 8(AX), DI
-	MOVQ 16(AX), SI
-	MOVQ 24(AX), CX
-	MOVQ 32(AX), R8
-	MOVQ BX, R9
-	ADDQ $32, BX
-unpack8xAMX_block:
-	PREFETCHT1 0(BX)(R8*1)
-	PREFETCHT1 64(BX)(R8*1)
-	PREFETCHT1 128(BX)(R8*1)
-	PREFETCHT1 192(BX)(R8*1)
-	PREFETCHT1 256(BX)(R8*1)
-	PREFETCHT1 320(BX)(R8*1)
-	PREFETCHT1 384(BX)(R8*1)
-	PREFETCHT1 448(BX)(R8*1)
-	PREFETCHT1 512(BX)(R8*1)
-	VPMOVSXBD 0(BX), Z15
+TEXT ·unpack8xAMX<>(SB), NOSPLIT, $0-0
+	MOVQ AX, 144(BX)
+	MOVQ R13, 152(BX)
+	MOVQ 88(BX), R13
+	MOVQ 136(BX), AX
+	MOVQ 104(BX), CX
+	PREFETCHT1 0(R13)(AX*1)
+	PREFETCHT1 64(R13)(AX*1)
+	PREFETCHT1 128(R13)(AX*1)
+	PREFETCHT1 192(R13)(AX*1)
+	PREFETCHT1 256(R13)(AX*1)
+	PREFETCHT1 320(R13)(AX*1)
+	PREFETCHT1 384(R13)(AX*1)
+	PREFETCHT1 448(R13)(AX*1)
+	PREFETCHT1 512(R13)(AX*1)
+	MOVQ 96(BX), AX
+	VPMOVSXBD 0(R13), Z15
 	VCVTDQ2PS Z15, Z15
-	VCVTPH2PS 0(R9), Z12
-	VMULPS Z12, Z15, Z15
-	VMOVUPS Z15, 0(SI)
-	VMOVDQU32 16(BX), Z0
-	VMOVDQU32 Z0, 0(DI)
-	VMOVDQU32 80(BX), Z1
-	VMOVDQU32 Z1, 64(DI)
-	VMOVDQU32 144(BX), Z2
-	VMOVDQU32 Z2, 128(DI)
-	VMOVDQU32 208(BX), Z3
-	VMOVDQU32 Z3, 192(DI)
-	VMOVDQU32 272(BX), Z4
-	VMOVDQU32 Z4, 256(DI)
-	VMOVDQU32 336(BX), Z5
-	VMOVDQU32 Z5, 320(DI)
-	VMOVDQU32 400(BX), Z6
-	VMOVDQU32 Z6, 384(DI)
-	VMOVDQU32 464(BX), Z7
-	VMOVDQU32 Z7, 448(DI)
-	ADDQ $528, BX
-	ADDQ $128, SI
-	ADDQ $512, DI
-	DECQ CX
-	JNZ unpack8xAMX_block
-	VZEROUPPER
+	VCVTPH2PS 0(AX), Z11
+	VMULPS Z11, Z15, Z15
+	VMOVUPS Z15, 512(CX)
+	VMOVDQU32 16(R13), Z0
+	VMOVDQU32 Z0, 0(CX)
+	VMOVDQU32 80(R13), Z1
+	VMOVDQU32 Z1, 64(CX)
+	VMOVDQU32 144(R13), Z2
+	VMOVDQU32 Z2, 128(CX)
+	VMOVDQU32 208(R13), Z3
+	VMOVDQU32 Z3, 192(CX)
+	VMOVDQU32 272(R13), Z4
+	VMOVDQU32 Z4, 256(CX)
+	VMOVDQU32 336(R13), Z5
+	VMOVDQU32 Z5, 320(CX)
+	VMOVDQU32 400(R13), Z6
+	VMOVDQU32 Z6, 384(CX)
+	VMOVDQU32 464(R13), Z7
+	VMOVDQU32 Z7, 448(CX)
+	ADDQ $528, 88(BX)
+	ADDQ $640, 104(BX)
+	DECQ 112(BX)
+	JNZ unpack8xAMX_end
+	DECQ 120(BX)
+	MOVQ 128(BX), CX
+	MOVQ CX, 112(BX)
+	IMUL3Q $528, CX, CX
+	SUBQ CX, 88(BX)
+	MOVQ 64(BX), CX
+	ADDQ CX, 88(BX)
+	ADDQ CX, 96(BX)
+unpack8xAMX_end:
+	MOVQ 144(BX), AX
+	MOVQ 152(BX), R13
+	RET
+
+// func unpackersAMX
+TEXT ·unpackersAMX(SB), NOSPLIT, $0-8
+	MOVQ to+0(FP), AX
+	LEAQ ·unpack4zAMX<>(SB), CX
+	MOVQ CX, 0(AX)
+	LEAQ ·unpack4mAMX<>(SB), CX
+	MOVQ CX, 8(AX)
+	LEAQ ·unpack4kAMX<>(SB), CX
+	MOVQ CX, 16(AX)
+	LEAQ ·unpack5zAMX<>(SB), CX
+	MOVQ CX, 24(AX)
+	LEAQ ·unpack5mAMX<>(SB), CX
+	MOVQ CX, 32(AX)
+	LEAQ ·unpack5kAMX<>(SB), CX
+	MOVQ CX, 40(AX)
+	LEAQ ·unpack6sAMX<>(SB), CX
+	MOVQ CX, 48(AX)
+	LEAQ ·unpack4sAMX<>(SB), CX
+	MOVQ CX, 56(AX)
+	LEAQ ·unpack4tAMX<>(SB), CX
+	MOVQ CX, 64(AX)
+	LEAQ ·unpack8AMX<>(SB), CX
+	MOVQ CX, 72(AX)
+	LEAQ ·unpack8wAMX<>(SB), CX
+	MOVQ CX, 80(AX)
+	LEAQ ·unpack8xAMX<>(SB), CX
+	MOVQ CX, 88(AX)
 	RET
 DATA ·half16+0(SB)/4, $0x00000080
 DATA ·half16+4(SB)/4, $0x00000080
@@ -6526,9 +9726,4 @@ mix_tiles_row:
 	JG mix_tiles
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	VZEROUPPER
-	RET
-
-// func releaseAMX
-TEXT ·releaseAMX(SB), NOSPLIT, $0-0
-	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
 	RET

@@ -24,8 +24,8 @@ const (
 	// partBytes bounds the weights of a part, which every tile of its rows reads again: half of a 2 MiB
 	// second-level cache.
 	partBytes = 1 << 20
-	// partRows bounds the input rows of a part: parts that follow each other share their weights.
-	partRows = 64
+	// mostPartRows bounds the input rows of a part: parts that follow each other share their weights.
+	mostPartRows = 64
 	// A worker has about this many parts of a product, since the others wait for the last one to end; fewer, but not fewer than the
 	// least, where parts would be shorter than a few microseconds: of so many bytes of weights, or so many multiplications.
 	partsMost, partsLeast = 32, 8
@@ -36,7 +36,7 @@ const (
 type product struct {
 	jobs    []Job
 	bands   int // of rows, a worker each, whose parts stand side by side; 1: parts go by weights
-	perPart int // panels, of one job, each with partRows rows at most
+	perPart int // panels, of one job, each with partRows() rows at most
 	scratch []tile
 	calls   []dotCall
 	copies  []panelCopy // of matrices that are not packed yet
@@ -47,7 +47,7 @@ const maxRows = 32
 
 // tile is a kernel's scratch: sums of rows, and behind them what tiles of AMX want unpacked, or scales that registers of
 // AVX2 lack room for.
-type tile [maxRows*2*panelRows + 8192]float32
+type tile [maxRows*2*panelRows + 12288]float32
 
 // dotCall is what a kernel is given: some input rows against neighbouring panels. Strides are in bytes.
 type dotCall struct {
@@ -68,7 +68,7 @@ type dotCall struct {
 func (p *Pool) MatMul(jobs []Job) {
 	t := &p.product
 	t.jobs = jobs
-	units, most, work := 0, 0, 0 // of a panel and partRows rows; bytes and multiplications of the largest
+	units, most, work := 0, 0, 0 // of a panel and partRows() rows; bytes and multiplications of the largest
 	for i := range jobs {
 		j := &jobs[i]
 		if j.W.Cols != j.In.Cols {
@@ -81,7 +81,7 @@ func (p *Pool) MatMul(jobs []Job) {
 		}
 		units += j.W.panels() * j.chunks()
 		most = max(most, j.W.panelBytes)
-		work = max(work, panelRows*j.W.Cols*min(j.rows(), partRows))
+		work = max(work, panelRows*j.W.Cols*min(j.rows(), mostPartRows))
 	}
 	if units == 0 {
 		return
@@ -106,8 +106,11 @@ func perPart(units, threads, bytes, work int) int {
 
 func (m *Matrix) panels() int { return (m.Rows + panelRows - 1) / panelRows }
 
-// chunks is how many runs of partRows rows a job has.
-func (j *Job) chunks() int { return (j.rows() + partRows - 1) / partRows }
+// chunks is how many runs of partRows() rows a job has.
+func (j *Job) chunks() int { return (j.rows() + mostPartRows - 1) / mostPartRows }
+
+// partRows is how many rows a part has, but for the last: about as many, since few rows take more time each, in whole tiles.
+func (j *Job) partRows() int { return ((j.rows()+j.chunks()-1)/j.chunks() + 15) &^ 15 }
 
 // bands is how many bands of rows suit the jobs. Where all workers have rows enough, each keeps to its own from phase to phase, so that
 // they are in its core's caches; then all read all weights, which must not be more than what the rows are.
@@ -151,10 +154,10 @@ func (t *product) Part(part, worker int) {
 			first, end := t.before(j, b), t.before(j, b+1)
 			n := t.groups(j) * (end - first)
 			if part < n {
-				panel, row := part/(end-first)*t.perPart, (first+part%(end-first))*partRows
+				panel, row := part/(end-first)*t.perPart, (first+part%(end-first))*j.partRows()
 				to := min(panel+t.perPart, j.W.panels())
 				w := j.W.open(panel, to, &t.copies[worker])
-				j.compute(w, to, row, min(row+partRows, j.rows()), &t.scratch[worker], &t.calls[worker])
+				j.compute(w, to, row, min(row+j.partRows(), j.rows()), &t.scratch[worker], &t.calls[worker])
 				return
 			}
 			part -= n

@@ -72,7 +72,7 @@ func TestBandsOfRows(t *testing.T) {
 	rng := rand.New(rand.NewPCG(43, 44))
 	const cols = 64
 	wide, narrow := mustPack(t, nil, dtype.Q8_0, 150, cols, randomWeights(rng, dtype.Q8_0, 150, cols)), mustPack(t, nil, dtype.Q4_0, 16, cols, randomWeights(rng, dtype.Q4_0, 16, cols))
-	for _, n := range []int{3 * partRows, 4 * partRows, 9*partRows + 5, 12 * partRows} {
+	for _, n := range []int{3 * mostPartRows, 4 * mostPartRows, 9*mostPartRows + 5, 12 * mostPartRows} {
 		x := randomFloats(rng, n*cols)
 		var want [2][]float32
 		for _, threads := range []int{1, 2, 3} {
@@ -81,7 +81,7 @@ func TestBandsOfRows(t *testing.T) {
 			p.Set(&in, x, n, cols)
 			got := [2][]float32{make([]float32, n*150), make([]float32, n*16)}
 			p.MatMul([]Job{{W: wide, In: &in, Dst: got[0], Stride: 150}, {W: narrow, In: &in, Dst: got[1], Stride: 16}})
-			if banded := threads > 1 && n >= 2*threads*partRows; banded != (p.product.bands > 1) {
+			if banded := threads > 1 && n >= 2*threads*mostPartRows; banded != (p.product.bands > 1) {
 				t.Errorf("%d rows, %d workers: %d bands", n, threads, p.product.bands)
 			}
 			for b := range p.product.bands {

@@ -2,69 +2,109 @@ package main
 
 import "fmt"
 
-// Products of tiles take two kernels: unpackXAMX leaves a run of a panel, 8 blocks or what is left, in scratch as a tile wants it, with
-// its scales; runsAMX multiplies the runs of a few panels with 16 input rows or a multiple of it and adds them to dst. Both are given
-// a kernel.tileCall. runsAMX leaves tiles in use, for releaseAMX.
+// Products of tiles take two kernels: unpackXAMX leaves a block of a panel in a record, as a tile wants it, with its scales behind; productAMX
+// goes through units, each a run of blocks of a few panels, and multiplies them with all input rows, 16 a tile. Between a unit's steps it has
+// the next one's blocks unpacked, so that the unit for tiles never waits for that. Both are given a kernel.tileCall.
 //
-//	codes    [panels][blocks][32/group][group/4][16][4] int8, around zero
-//	scales   [panels][blocks][32/group][2][16] float32: scale, offset
+//	record   [32/group][group/4][16][4] int8 codes, around zero; [32/group][2][16] float32 scale, offset
 //	products [2][16 rows][16] int32
 
-// unpackAMX: BX the next group, R9 its header, DI codes, SI scales, CX blocks left, R8 how far ahead weights are asked for.
+// record is how many bytes a block takes.
+func (f form) record() int { return 512 + 128*32/f.group }
+
+// Where kernel.tileCall has what.
+const (
+	callUnpack    = 0
+	callUnit      = 8
+	callUnits     = 16
+	callProducts  = 24
+	callXStride   = 32
+	callDstStride = 40
+	callRows      = 48
+	callTiles     = 56
+	callSize      = 64
+	callRecords   = 72 // first of two buffers of records
+	callBoth      = 80 // sum of both's addresses
+
+	// Of unpacking.
+	callW      = 88  // next group
+	callHeader = 96  // its header
+	callTo     = 104 // next record
+	callBlocks = 112 // left of the panel's run
+	callPanels = 120 // left of the unit; 0: all is unpacked
+	callRun    = 128 // blocks of the unit
+	callAhead  = 136
+	callKeepA  = 144 // registers meanwhile
+	callKeepR  = 152
+
+	// Of a unit.
+	unitW      = 0
+	unitHeader = 8
+	unitBlocks = 16
+	unitPanels = 24
+	unitX      = 32
+	unitDst    = 40
+	unitFresh  = 48
+	unitAhead  = 56
+	unitBytes  = 64
+)
+
+// unpackAMX: BX the call, R13 the next group, AX its header, CX the record. It keeps all but BX and CX, and of vectors Z12, Z13 and those from Z16 on.
 func unpackAMX(f form) {
 	name := "unpack" + f.name + "AMX"
-	text(name, 8)
-	p("MOVQ c+0(FP), AX")
-	for i, reg := range []string{"BX", "DI", "SI", "CX", "R8"} {
-		p("MOVQ %d(AX), %s", 8*i, reg)
+	fmt.Fprintf(&out, "\n// func %s\nTEXT ·%s<>(SB), NOSPLIT, $0-0\n", name, name)
+	p("MOVQ AX, %d(BX)", callKeepA)
+	p("MOVQ R13, %d(BX)", callKeepR)
+	p("MOVQ %d(BX), R13", callW)
+	p("MOVQ %d(BX), AX", callAhead)
+	p("MOVQ %d(BX), CX", callTo)
+	bytes := f.groupBytes() * 32 / f.group
+	for line := 0; line < bytes; line += lineBytes {
+		p("PREFETCHT1 %d(R13)(AX*1)", line)
 	}
-	if f.header() > 0 {
-		p("MOVQ BX, R9")
-		p("ADDQ $%d, BX", f.header())
-	}
-	if f.bits < 8 {
-		p("VPBROADCASTD ·low4(SB), Z13")
-		if f.zero > 0 {
-			p("VPBROADCASTD ·zero%d(SB), Z16", f.zero)
-		}
-	}
-	label("%s_block", name)
-	for line := 0; line < f.groupBytes()*32/f.group; line += lineBytes {
-		p("PREFETCHT1 %d(BX)(R8*1)", line)
-	}
+	p("MOVQ %d(BX), AX", callHeader)
 	plain := f
 	plain.zero = 0 // codes as they are
 	for sub := range 32 / f.group {
 		base := sub * f.groupBytes()
-		f.scales("Z", place{"BX", "R9"}, base, 0, 15, 12)
-		p("VMOVUPS Z15, %d(SI)", 128*sub)
+		f.scales("Z", place{"R13", "AX"}, base, 0, 15, 11)
+		p("VMOVUPS Z15, %d(CX)", 512+128*sub)
 		if f.offset {
-			p("VMOVUPS Z14, %d(SI)", 128*sub+64)
+			p("VMOVUPS Z14, %d(CX)", 512+128*sub+64)
 		}
 		if f.bits < 8 {
-			unpack(plain, "BX", base+f.codesAt(), 0)
+			unpackWith(plain, "R13", base+f.codesAt(), 0, "VPANDD.BCST ·low4(SB)", 14)
 		}
 		for v := range f.group / 4 {
 			if f.bits == 8 {
-				p("VMOVDQU32 %d(BX), Z%d", base+f.codesAt()+64*v, v)
+				p("VMOVDQU32 %d(R13), Z%d", base+f.codesAt()+64*v, v)
 			}
 			if f.zero > 0 {
-				p("VPSUBB Z16, Z%d, Z%d", v, v)
+				p("VPSUBB ·wideZero%d(SB), Z%d, Z%d", f.zero, v, v)
 			}
-			p("VMOVDQU32 Z%d, %d(DI)", v, 16*f.group*sub+64*v)
+			p("VMOVDQU32 Z%d, %d(CX)", v, 16*f.group*sub+64*v)
 		}
 	}
-	p("ADDQ $%d, BX", f.groupBytes()*32/f.group)
-	p("ADDQ $%d, SI", 128*32/f.group)
-	p("ADDQ $512, DI")
-	p("DECQ CX")
-	p("JNZ %s_block", name)
-	p("VZEROUPPER")
+	p("ADDQ $%d, %d(BX)", bytes, callW)
+	p("ADDQ $%d, %d(BX)", f.record(), callTo)
+	p("DECQ %d(BX)", callBlocks)
+	p("JNZ %s_end", name)
+	p("DECQ %d(BX)", callPanels) // the next panel's run is a panel further than this one's
+	p("MOVQ %d(BX), CX", callRun)
+	p("MOVQ CX, %d(BX)", callBlocks)
+	p("IMUL3Q $%d, CX, CX", bytes)
+	p("SUBQ CX, %d(BX)", callW)
+	p("MOVQ %d(BX), CX", callSize)
+	p("ADDQ CX, %d(BX)", callW)
+	p("ADDQ CX, %d(BX)", callHeader)
+	label("%s_end", name)
+	p("MOVQ %d(BX), AX", callKeepA)
+	p("MOVQ %d(BX), R13", callKeepR)
 	p("RET")
 }
 
-// runsAMX goes through the groups of a run, of all panels' runs, of all tiles of 16 rows, in steps of one group. A tile's products
-// leave it through memory only, which takes long, so a step loads what the third step behind it multiplies, multiplies for the second,
+// productAMX goes through the groups of a run, of all panels' runs, of all tiles of 16 rows, of all units, in steps of one group. A tile's
+// products leave it through memory only, which takes long, so a step loads what the third step behind it multiplies, multiplies for the second,
 // stores the products of the next one, and scales and adds its own: what it waits for was begun long before.
 //
 // While tiles are busy, the processor (Sapphire Rapids, Granite Rapids) has one unit for multiplications of floats in place of two, but
@@ -72,44 +112,42 @@ func unpackAMX(f form) {
 //
 // Registers:
 //
-//	AX scales   SI, R8, R9, R10 rows 0, 4, 8, 12 at the step's block   R11, R12 row strides   DX 64   R13 blocks left of the run
-//	R15, DI rows and codes of the third step behind   R14 products   BX, CX for the moment
+//	AX record   SI, R8, R9, R10 rows 0, 4, 8, 12 at the step's block   R11, R12 row strides   DX 64   R13 blocks left of the run
+//	R15, DI rows and record of the third step behind   R14 products   BX, CX for the moment
 //	Z15, Z14 scale, offset   Z13, Z12 magic, as integer and negative   Z16+r sums of row r
 //
 // Tiles 0, 1 are rows, 2, 3 codes, 4 to 7 products, of every second and every fourth step.
-func runsAMX(f form) {
-	name := "runs" + runsName(f) + "AMX"
-	frame(name, 72)
+func productAMX(f form) {
+	name := "product" + shapeName(f) + "AMX"
+	frame(name, 112)
 	p("MOVQ c+0(FP), BX")
 	p("LEAQ ·tileShapes%d(SB), CX", f.group)
 	tileConfig()
-	p("MOVQ %d(BX), R11", callXStride)
-	p("LEAQ (R11)(R11*2), R12")
-	p("MOVQ R11, CX")
-	p("SHLQ $4, CX")
-	p("MOVQ CX, tile-24(SP)")
-	p("MOVQ %d(BX), R13", callBlocks)
-	p("MOVQ R13, blocks-8(SP)")
-	p("MOVQ R13, ahead-16(SP)") // blocks left of the run that the third step behind is in
-	p("MOVQ R13, CX")
-	p("SHLQ $6, CX")
-	p("MOVQ CX, line-32(SP)")
-	p("MOVQ %d(BX), CX", callPanels)
-	p("MOVQ CX, panels-40(SP)")
-	p("MOVQ CX, aheadPanels-48(SP)")
-	p("MOVQ %d(BX), CX", callTiles)
-	p("MOVQ CX, tiles-56(SP)")
-	p("MOVQ CX, aheadTiles-64(SP)")
-	p("MOVQ %d(BX), CX", callDst)
-	p("MOVQ CX, dst-72(SP)")
-	p("MOVQ %d(BX), R14", callProducts)
-	p("MOVQ %d(BX), AX", callScales)
-	p("MOVQ %d(BX), DI", callCodes)
-	p("MOVQ %d(BX), SI", callX)
-	p("MOVQ SI, R15")
-	for b := 1; b < len(bases); b++ {
-		p("LEAQ (%s)(R11*4), %s", bases[b-1], bases[b])
+	for _, move := range [][2]any{{callXStride, "R11"}, {callProducts, "R14"}, {callRecords, "AX"}, {callTiles, "R12"}, {callRows, "R13"}} {
+		p("MOVQ %d(BX), %s", move[0], move[1])
 	}
+	p("MOVQ R12, tiles-56(SP)")
+	p("MOVQ R12, aheadTiles-80(SP)")
+	p("MOVQ R13, rows-96(SP)")
+	p("MOVQ AX, records-104(SP)")
+	p("MOVQ AX, aheadRecords-112(SP)")
+	p("MOVQ AX, DI")
+	p("LEAQ (R11)(R11*2), R12")
+	p("MOVQ %d(BX), CX", callUnit)
+	p("MOVQ CX, unit-8(SP)")
+	p("MOVQ CX, aheadUnit-16(SP)")
+	unpackUnit(name+"_first", "CX", "AX")
+	p("MOVQ unit-8(SP), CX")
+	p("MOVQ %d(CX), R13", unitPanels)
+	p("MOVQ R13, panels-48(SP)")
+	p("MOVQ R13, aheadPanels-72(SP)")
+	p("MOVQ %d(CX), R13", unitBlocks)
+	p("MOVQ R13, aheadBlocks-64(SP)")
+	p("MOVQ %d(CX), SI", unitDst)
+	p("MOVQ SI, dst-88(SP)")
+	p("MOVQ %d(CX), SI", unitX)
+	p("MOVQ SI, R15")
+	beginUnpacking(name + "_begin_first")
 	p("MOVQ $64, DX")
 	p("VPBROADCASTD ·magic(SB), Z13")
 	p("VPBROADCASTD ·unmagic(SB), Z12")
@@ -135,6 +173,7 @@ func runsAMX(f form) {
 		do()
 	}
 	label("%s_done", name)
+	tileRelease()
 	p("VZEROUPPER")
 	p("RET")
 }
@@ -142,23 +181,8 @@ func runsAMX(f form) {
 // lag is how many steps behind a step the one is whose rows and codes it loads.
 const lag = 3
 
-// Where kernel.tileCall has what.
-const (
-	callCodes     = 8
-	callScales    = 16
-	callBlocks    = 24
-	callX         = 40
-	callXStride   = 48
-	callDst       = 56
-	callDstStride = 64
-	callPanels    = 72
-	callTiles     = 80
-	callProducts  = 88
-	callFresh     = 96
-)
-
-// runsName is that of the kernel for runs of a form: forms differ in how they are packed, but hardly behind unpackAMX.
-func runsName(f form) string {
+// shapeName is that of the kernel for products of a form: forms differ in how they are packed, but hardly behind unpackAMX.
+func shapeName(f form) string {
 	name := fmt.Sprint(f.group)
 	if f.offset {
 		name += "m"
@@ -175,7 +199,7 @@ func (f form) endsBlock(step int) bool { return f.inBlock(step) == 32/f.group-1 
 func loadAMX(f form, step int) {
 	tileZero(4 + step%4)
 	tileLoad(step%2, "R15", "R11", f.group*f.inBlock(step))
-	tileLoad(2+step%2, "DI", "DX", 0)
+	tileLoad(2+step%2, "DI", "DX", 16*f.group*f.inBlock(step))
 }
 
 func multiplyAMX(step int) { tileDot(4+step%4, step%2, 2+step%2) }
@@ -183,9 +207,10 @@ func multiplyAMX(step int) { tileDot(4+step%4, step%2, 2+step%2) }
 // stepAMX: instructions of tiles hold up others for longer where they stand together.
 func stepAMX(f form, step int) {
 	multiplyAMX(step + lag - 1)
-	p("VMOVUPS (AX), Z15")
+	scales := 512 + 128*f.inBlock(step)
+	p("VMOVUPS %d(AX), Z15", scales)
 	if f.offset {
-		p("VMOVUPS 64(AX), Z14")
+		p("VMOVUPS %d(AX), Z14", scales+64)
 	}
 	for r := range 16 {
 		if r == 4 {
@@ -208,108 +233,235 @@ func stepAMX(f form, step int) {
 }
 
 // aheadAMX goes on to the next group of codes and of rows for products, and returns what is done where a run ends: the next panel's
-// follows, for the same rows; after the last panel the first, for the next 16 rows; after these, whose products nobody wants, all
-// begins again.
+// follows, for the same rows; after the last panel the first, for the next 16 rows; after these the next unit. Behind the last one stands
+// another, whose products nobody wants.
 func aheadAMX(name string, f form, step int) func() {
-	p("ADDQ $%d, DI", 16*f.group)
 	if !f.endsBlock(step) {
 		return func() {}
 	}
-	p("DECQ ahead-16(SP)")
+	p("ADDQ $%d, DI", f.record())
+	p("DECQ aheadBlocks-64(SP)")
 	p("LEAQ 64(R15), R15") // leaves the flags
 	p("JZ %s", name)
 	label("%s_back", name)
 	return func() {
 		label("%s", name)
-		p("MOVQ blocks-8(SP), BX")
-		p("MOVQ BX, ahead-16(SP)")
-		p("SUBQ line-32(SP), R15")
-		p("DECQ aheadPanels-48(SP)")
+		p("MOVQ aheadUnit-16(SP), BX")
+		p("MOVQ %d(BX), CX", unitBlocks)
+		p("MOVQ CX, aheadBlocks-64(SP)")
+		p("SHLQ $6, CX")
+		p("SUBQ CX, R15")
+		p("DECQ aheadPanels-72(SP)")
+		p("JNZ %s_back", name)
+		p("MOVQ %d(BX), CX", unitPanels)
+		p("MOVQ CX, aheadPanels-72(SP)")
+		p("MOVQ aheadRecords-112(SP), DI")
+		p("MOVQ R11, CX")
+		p("SHLQ $4, CX")
+		p("ADDQ CX, R15")
+		p("DECQ aheadTiles-80(SP)")
 		p("JNZ %s_back", name)
 		p("MOVQ c+0(FP), BX")
-		p("MOVQ %d(BX), DI", callPanels)
-		p("MOVQ DI, aheadPanels-48(SP)")
-		p("MOVQ %d(BX), DI", callCodes)
-		p("ADDQ tile-24(SP), R15")
-		p("DECQ aheadTiles-64(SP)")
-		p("JNZ %s_back", name)
-		p("MOVQ %d(BX), R15", callTiles)
-		p("MOVQ R15, aheadTiles-64(SP)")
-		p("MOVQ %d(BX), R15", callX)
+		p("MOVQ %d(BX), CX", callTiles)
+		p("MOVQ CX, aheadTiles-80(SP)")
+		p("MOVQ %d(BX), DI", callBoth)
+		p("SUBQ aheadRecords-112(SP), DI")
+		p("MOVQ DI, aheadRecords-112(SP)")
+		p("ADDQ $%d, aheadUnit-16(SP)", unitBytes)
+		p("MOVQ aheadUnit-16(SP), BX")
+		p("MOVQ %d(BX), CX", unitBlocks)
+		p("MOVQ CX, aheadBlocks-64(SP)")
+		p("MOVQ %d(BX), CX", unitPanels)
+		p("MOVQ CX, aheadPanels-72(SP)")
+		p("MOVQ %d(BX), R15", unitX)
 		p("JMP %s_back", name)
 	}
 }
 
-// nextAMX goes on to the next step, and returns what is done where a run ends: its sums go to dst.
+// nextAMX goes on to the next step, has a block unpacked if some are left, and returns what is done where a run ends: its sums go to dst.
 func nextAMX(name, kernel string, f form, step int) func() {
-	p("ADDQ $128, AX")
 	if !f.endsBlock(step) {
 		return func() {}
 	}
+	p("ADDQ $%d, AX", f.record())
 	for _, base := range bases {
 		p("ADDQ DX, %s", base)
 	}
+	p("MOVQ c+0(FP), BX")
+	p("CMPQ %d(BX), $0", callPanels)
+	p("JNE %s_unpack", name)
+	label("%s_unpacked", name)
 	p("DECQ R13")
 	p("JZ %s", name)
 	label("%s_back", name)
 	return func() {
+		label("%s_unpack", name)
+		p("MOVQ %d(BX), CX", callUnpack)
+		p("CALL CX")
+		p("JMP %s_unpacked", name)
+
 		label("%s", name)
-		p("MOVQ blocks-8(SP), R13")
-		p("MOVQ c+0(FP), BX")
-		p("MOVQ dst-72(SP), CX")
-		p("MOVQ %d(BX), BX", callDstStride)
-		for r := range 16 {
-			p("VMOVUPS Z%d, (CX)", 16+r)
-			if r < 15 {
-				p("ADDQ BX, CX")
-			}
-		}
-		p("ADDQ $64, dst-72(SP)")
-		p("SUBQ line-32(SP), SI")
-		p("DECQ panels-40(SP)")
-		p("JNZ %s_sums", name)
-		p("MOVQ c+0(FP), BX")
-		p("MOVQ %d(BX), CX", callPanels)
-		p("MOVQ CX, panels-40(SP)")
+		storeTileSums(name)
+		p("ADDQ $64, dst-88(SP)")
+		p("MOVQ unit-8(SP), BX")
+		p("MOVQ %d(BX), R13", unitBlocks)
+		p("MOVQ R13, CX")
 		p("SHLQ $6, CX")
-		p("SUBQ CX, dst-72(SP)")
+		p("SUBQ CX, SI")
+		p("DECQ panels-48(SP)")
+		p("JNZ %s_sums", name)
+		p("MOVQ %d(BX), CX", unitPanels)
+		p("MOVQ CX, panels-48(SP)")
+		p("SHLQ $6, CX")
+		p("SUBQ CX, dst-88(SP)")
+		p("MOVQ c+0(FP), BX")
 		p("MOVQ %d(BX), CX", callDstStride)
 		p("SHLQ $4, CX")
-		p("ADDQ CX, dst-72(SP)")
-		p("MOVQ %d(BX), AX", callScales)
-		p("ADDQ tile-24(SP), SI")
+		p("ADDQ CX, dst-88(SP)")
+		p("MOVQ records-104(SP), AX")
+		p("MOVQ R11, CX")
+		p("SHLQ $4, CX")
+		p("ADDQ CX, SI")
+		p("SUBQ $16, rows-96(SP)")
 		p("DECQ tiles-56(SP)")
-		p("JZ %s_done", kernel)
+		p("JNZ %s_sums", name)
+		nextUnit(name, kernel)
 		label("%s_sums", name)
-		for b := 1; b < len(bases); b++ {
-			p("LEAQ (%s)(R11*4), %s", bases[b-1], bases[b])
-		}
 		sumsAMX(name)
 		p("JMP %s_back", name)
 	}
 }
 
-// sumsAMX begins the sums of 16 rows, at zero or at what dst has. Lines of dst that nobody wrote yet are asked for: stores that wait
-// for them would hold up those of tiles.
-func sumsAMX(name string) {
+// nextUnit begins the next unit, whose blocks are unpacked by then, or at once.
+func nextUnit(name, kernel string) {
+	p("DECQ %d(BX)", callUnits)
+	p("JZ %s_done", kernel)
+	label("%s_rest", name)
+	p("CMPQ %d(BX), $0", callPanels)
+	p("JEQ %s_unit", name)
+	p("MOVQ %d(BX), CX", callUnpack)
+	p("CALL CX")
 	p("MOVQ c+0(FP), BX")
-	p("MOVQ dst-72(SP), CX")
-	p("CMPQ %d(BX), $0", callFresh)
+	p("JMP %s_rest", name)
+	label("%s_unit", name)
+	p("MOVQ %d(BX), CX", callTiles)
+	p("MOVQ CX, tiles-56(SP)")
+	p("MOVQ %d(BX), CX", callRows)
+	p("MOVQ CX, rows-96(SP)")
+	p("MOVQ %d(BX), AX", callBoth)
+	p("SUBQ records-104(SP), AX")
+	p("MOVQ AX, records-104(SP)")
+	p("ADDQ $%d, unit-8(SP)", unitBytes)
+	p("MOVQ unit-8(SP), CX")
+	p("MOVQ %d(CX), R13", unitPanels)
+	p("MOVQ R13, panels-48(SP)")
+	p("MOVQ %d(CX), SI", unitDst)
+	p("MOVQ SI, dst-88(SP)")
+	p("MOVQ %d(CX), R13", unitBlocks)
+	p("MOVQ %d(CX), SI", unitX)
+	beginUnpacking(name + "_begin")
+}
+
+// beginUnpacking turns to the unit behind that in hand, if there is one.
+func beginUnpacking(name string) {
+	p("MOVQ c+0(FP), BX")
+	p("CMPQ %d(BX), $1", callUnits)
+	p("JEQ %s", name)
+	p("MOVQ %d(BX), CX", callBoth)
+	p("SUBQ records-104(SP), CX")
+	p("MOVQ CX, %d(BX)", callTo)
+	p("MOVQ unit-8(SP), CX")
+	p("ADDQ $%d, CX", unitBytes)
+	toUnpack("CX")
+	label("%s", name)
+}
+
+// toUnpack makes a unit the one that is unpacked, in the call at BX.
+func toUnpack(unit string) {
+	for _, move := range [][2]int{{unitW, callW}, {unitHeader, callHeader}, {unitBlocks, callBlocks}, {unitBlocks, callRun}, {unitAhead, callAhead}, {unitPanels, callPanels}} {
+		p("MOVQ %d(%s), R12", move[0], unit)
+		p("MOVQ R12, %d(BX)", move[1])
+	}
+	p("LEAQ (R11)(R11*2), R12")
+}
+
+// unpackUnit unpacks a unit at once.
+func unpackUnit(name, unit, to string) {
+	p("MOVQ %s, %d(BX)", to, callTo)
+	toUnpack(unit)
+	label("%s", name)
+	p("MOVQ %d(BX), CX", callUnpack)
+	p("CALL CX")
+	p("MOVQ c+0(FP), BX")
+	p("CMPQ %d(BX), $0", callPanels)
+	p("JNE %s", name)
+}
+
+// storeTileSums writes those of 16 rows, or of so many as are left.
+func storeTileSums(name string) {
+	p("MOVQ c+0(FP), BX")
+	p("MOVQ dst-88(SP), CX")
 	p("MOVQ %d(BX), BX", callDstStride)
+	p("MOVQ rows-96(SP), R13")
+	p("CMPQ R13, $16")
+	p("JLT %s_few", name)
+	eachRow("CX", func(r int) { p("VMOVUPS Z%d, (CX)", 16+r) })
+	p("JMP %s_stored", name)
+	label("%s_few", name)
+	for r := range 15 {
+		p("VMOVUPS Z%d, (CX)", 16+r)
+		p("DECQ R13")
+		p("JZ %s_stored", name)
+		p("ADDQ BX, CX")
+	}
+	label("%s_stored", name)
+}
+
+// eachRow goes from row to row of dst, BX bytes apart.
+func eachRow(at string, do func(r int)) {
+	for r := range 16 {
+		do(r)
+		if r < 15 {
+			p("ADDQ BX, %s", at)
+		}
+	}
+}
+
+// sumsAMX begins the sums of 16 rows, at zero or at what dst has, where it has them. Lines of dst that nobody wrote yet are asked for: stores
+// that wait for them would hold up those of tiles.
+func sumsAMX(name string) {
+	for b := 1; b < len(bases); b++ {
+		p("LEAQ (%s)(R11*4), %s", bases[b-1], bases[b])
+	}
+	p("MOVQ c+0(FP), BX")
+	p("MOVQ %d(BX), BX", callDstStride)
+	p("MOVQ unit-8(SP), CX")
+	p("CMPQ %d(CX), $0", unitFresh)
+	p("MOVQ dst-88(SP), CX")
 	p("JEQ %s_add", name)
 	for r := range 16 {
 		p("VPXORD Z%d, Z%d, Z%d", 16+r, 16+r, 16+r)
-		prefetchWrite("CX", 0)
-		p("ADDQ BX, CX")
 	}
+	p("CMPQ rows-96(SP), $16")
+	p("JLT %s_begun", name)
+	eachRow("CX", func(int) { prefetchWrite("CX", 0) })
 	p("JMP %s_begun", name)
 	label("%s_add", name)
-	for r := range 16 {
+	p("CMPQ rows-96(SP), $16")
+	p("JLT %s_addFew", name)
+	eachRow("CX", func(r int) { p("VMOVUPS (CX), Z%d", 16+r) })
+	p("JMP %s_begun", name)
+	label("%s_addFew", name)
+	p("MOVQ rows-96(SP), R13")
+	for r := range 15 {
 		p("VMOVUPS (CX), Z%d", 16+r)
-		if r < 15 {
-			p("ADDQ BX, CX")
-		}
+		p("DECQ R13")
+		p("JZ %s_added", name)
+		p("ADDQ BX, CX")
 	}
+	label("%s_added", name)
+	p("MOVQ unit-8(SP), CX")
+	p("MOVQ %d(CX), R13", unitBlocks)
 	label("%s_begun", name)
 }
 
@@ -386,7 +538,7 @@ func tileShape(group int) {
 func tiles() {
 	out.WriteString("// Code generated by _gen; DO NOT EDIT.\n\n//go:build amd64 && !purego\n\n#include \"textflag.h\"\n\n")
 	for _, zero := range []uint32{4, 8, 16, 32} {
-		constant(fmt.Sprintf("zero%d", zero), zero*0x01010101)
+		wide(fmt.Sprintf("wideZero%d", zero), zero*0x01010101)
 	}
 	constant("magic", 0x4b400000) // 1.5·2²³
 	constant("unmagic", 0xcb400000)
@@ -395,13 +547,17 @@ func tiles() {
 	have := map[string]bool{}
 	for _, f := range forms {
 		unpackAMX(f)
-		if name := runsName(f); !have[name] {
+		if name := shapeName(f); !have[name] {
 			have[name] = true
-			runsAMX(f)
+			productAMX(f)
 		}
 	}
-	intAttention()
-	text("releaseAMX", 0)
-	tileRelease()
+	text("unpackersAMX", 8)
+	p("MOVQ to+0(FP), AX")
+	for i, f := range forms {
+		p("LEAQ ·unpack%sAMX<>(SB), CX", f.name)
+		p("MOVQ CX, %d(AX)", 8*i)
+	}
 	p("RET")
+	intAttention()
 }

@@ -14,7 +14,7 @@ func efforts() string {
 	name := ""
 	for line := range strings.Lines(out.String()) {
 		line = strings.TrimSpace(line)
-		if after, ok := strings.CutPrefix(line, "TEXT ·"); ok {
+		if after, ok := strings.CutPrefix(strings.Replace(line, "<>", "", 1), "TEXT ·"); ok {
 			name, _, _ = strings.Cut(after, "(")
 		}
 		functions[name] = append(functions[name], line)
@@ -36,7 +36,7 @@ func efforts() string {
 				e = count(name, functions[name], 2)
 				e.one = e.tile + e.row
 			case "AMX":
-				e = countTiles(f, functions["unpack"+f.name+unit], functions["runs"+runsName(f)+unit])
+				e = countTiles(f, functions["unpack"+f.name+unit], functions["product"+shapeName(f)+unit])
 			}
 			fmt.Fprintf(&b, "kind%s: {%g, %g, %g},\n", f.name, e.one, e.tile, e.row)
 		}
@@ -85,8 +85,8 @@ func count(name string, lines []string, panels int) (e effort) {
 	panic(name + " has no loop")
 }
 
-// countTiles adds up both kernels of a form: unpack's for a block, runs' for its groups and 16 rows.
-func countTiles(f form, unpack, runs []string) (e effort) {
+// countTiles adds up both kernels of a form: unpack's for a block, product's for its groups and 16 rows.
+func countTiles(f form, unpack, product []string) (e effort) {
 	for _, line := range unpack {
 		op, rest, _ := strings.Cut(line, " ")
 		if computes(op, rest) {
@@ -94,7 +94,7 @@ func countTiles(f form, unpack, runs []string) (e effort) {
 		}
 	}
 	steps := 0 // of 16 rows
-	for _, line := range runs {
+	for _, line := range product {
 		op, rest, _ := strings.Cut(line, " ")
 		switch {
 		case strings.Contains(line, "// TDPBSSD"):

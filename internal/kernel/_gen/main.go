@@ -282,7 +282,10 @@ func dotAVX512(f form, rows int) {
 
 // unpack leaves unsigned codes in registers from first on, with their zero at 128 where the bias is of n128
 // or n16. Z13 has the mask; Z8 to Z12 are spoiled.
-func unpack(f form, w string, codes, first int) {
+func unpack(f form, w string, codes, first int) { unpackWith(f, w, codes, first, "VPANDD Z13", 12) }
+
+// unpackWith takes the four lower bits by an instruction's beginning, and spoils a register.
+func unpackWith(f form, w string, codes, first int, low4 string, spoiled int) {
 	vectors := f.group / 4
 	if f.bits == 8 {
 		for v := range vectors {
@@ -294,19 +297,19 @@ func unpack(f form, w string, codes, first int) {
 		lo, hi := first+v, first+v+vectors/2
 		p("VMOVDQU32 %d(%s), Z%d", codes+64*v, w, lo)
 		p("VPSRLW $4, Z%d, Z%d", lo, hi)
-		p("VPANDD Z13, Z%d, Z%d", lo, lo)
-		p("VPANDD Z13, Z%d, Z%d", hi, hi)
+		p("%s, Z%d, Z%d", low4, lo, lo)
+		p("%s, Z%d, Z%d", low4, hi, hi)
 	}
 	if f.bits > 4 {
 		for v := range vectors {
 			vector, bit := f.plane(v)
 			if bit == 0 {
-				p("VMOVDQU32 %d(%s), Z12", codes+64*(vectors/2+vector), w)
+				p("VMOVDQU32 %d(%s), Z%d", codes+64*(vectors/2+vector), w, spoiled)
 			}
-			from := 12
+			from := spoiled
 			if bit != 4 {
 				from = 8 + v%4
-				toFourth("Z", bit, 12, from)
+				toFourth("Z", bit, spoiled, from)
 			}
 			p("VPTERNLOGD.BCST $0xf8, ·upper%d(SB), Z%d, Z%d", f.bits, from, first+v) // |= from & upper
 		}
