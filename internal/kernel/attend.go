@@ -261,12 +261,13 @@ func (a *Attention) begin(p *piece, t *attendScratch) {
 	for r := range p.to - p.from {
 		q := a.Q[((p.span.Start+p.from+r)*a.Heads+p.first)*dim:]
 		for h := range p.kvHeads {
-			copy(t.q[h*p.queries()*dim+r*width:][:width], q[h*width:])
+			if from := q[h*width:][:width]; a.Layout.Type == CacheI16 {
+				t.ints.take(h*p.queries()+r*p.many, from, dim, a.Scale)
+			} else {
+				copy(t.q[h*p.queries()*dim+r*width:][:width], from)
+				Scale(t.q[h*p.queries()*dim+r*width:][:width], a.Scale)
+			}
 		}
-	}
-	Scale(t.q[:n*dim], a.Scale)
-	if a.Layout.Type == CacheI16 {
-		t.ints.take(t.q[:n*dim], dim)
 	}
 	t.whole = false
 	clear(t.acc[:n*dim])

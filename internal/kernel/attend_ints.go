@@ -141,12 +141,12 @@ func newIntScratch(n, dim int) intScratch {
 		top: make([]float32, n), inverse: make([]float32, n), products: make([]byte, 4096)}
 }
 
-// take makes integers of queries.
-func (t *intScratch) take(q []float32, dim int) {
+// take makes integers of queries, from the first on, whose scores are scaled.
+func (t *intScratch) take(first int, q []float32, dim int, scale float32) {
 	for i := range len(q) / dim {
-		row := t.q[2*i*dim:][:2*dim]
+		row := t.q[2*(first+i)*dim:][:2*dim]
 		s := split16Row(row[:dim], row[dim:], q[i*dim:][:dim])
-		t.scale[i], t.bias[i] = 256*s.scale, [2]int32{-128 * s.high, -128 * (s.high + s.low)}
+		t.scale[first+i], t.bias[first+i] = 256*scale*s.scale, [2]int32{-128 * s.high, -128 * (s.high + s.low)}
 	}
 }
 

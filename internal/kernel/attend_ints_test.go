@@ -28,7 +28,7 @@ func newIntState(rng *rand.Rand, n, dim int) *intState {
 	}
 	s := &intState{ints: newIntScratch(n, dim), score: make([]float32, n*maxBlock), acc: spread(rng, n*dim), shrink: spread(rng, n), mask: make([]uint32, n),
 		k: arena[:len(arena)/2], v: arena[len(arena)/2:]}
-	s.ints.take(spread(rng, n*dim), dim)
+	s.ints.take(0, spread(rng, n*dim), dim, 1)
 	for i := range s.mask {
 		s.mask[i] = maskOf(rng.IntN(20), rng.IntN(33)) // some are empty
 	}

@@ -229,7 +229,7 @@ func BenchmarkPrompt(b *testing.B) {
 			defer pool.Close()
 			rng := rand.New(rand.NewPCG(1, 1))
 			const rows = 512
-			l := CacheLayout{KVHeads: c.kv, HeadDim: c.dim, BlockTokens: maxBlock}
+			l := NewCacheLayout(c.kv, c.dim, maxBlock, CacheF16)
 			span := Span{Rows: rows}
 			arena := mustAllocate(b, rows/maxBlock*l.BlockBytes())
 			for i := range rows {
