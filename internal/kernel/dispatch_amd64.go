@@ -46,10 +46,11 @@ func (f *form) tileRows(left int) int {
 	if n := inTiles(left); n > 0 {
 		return n
 	}
-	if left >= 4 {
-		return min(left, maxRows) &^ 3
+	n := min(left, maxRows)
+	if n%4 == 3 { // three take no longer than four, but longer in two calls
+		return n
 	}
-	return min(left, 2)
+	return max(n&^3, n&3)
 }
 
 // dotAVX2 takes one row, or several in pairs.
@@ -79,9 +80,9 @@ func dot(f *form, c *dotCall, n int) {
 	}
 }
 
-// dotAVX512 takes panels by pairs where there are rows enough to be worth it, and the rest in tiles.
+// dotAVX512 takes panels by pairs where there are rows enough to be worth it, or another number than a tile has, and the rest in tiles.
 func dotAVX512(f *form, c *dotCall, n int) {
-	if pairs := c.panels &^ 1; n >= 8 && pairs > 0 {
+	if pairs := c.panels &^ 1; n > 2 && n != 4 && pairs > 0 {
 		left := c.panels - pairs
 		c.panels, c.ahead = pairs, fetchAhead(2*c.size)
 		pairsAVX512(f.kind)(c)

@@ -3,8 +3,8 @@ package main
 import "fmt"
 
 // pairsAVX512 takes panels two by two, so that an input number fetched and spread serves both: with one
-// panel loads are as scarce as arithmetic. Sums stand in memory, so that any number of rows, a multiple
-// of 4, uses what was unpacked once. Weights are asked for a whole pair before their use: two streams a fixed
+// panel loads are as scarce as arithmetic. Sums stand in memory, so that any number of rows uses what was unpacked once; the last quad
+// may go on behind the batch, see kernel.Input, whose sums nobody stores. Weights are asked for a whole pair before their use: two streams a fixed
 // number of bytes ahead would leave the beginning of every second panel to be waited for.
 //
 //	BX, R9 panels A, B   R15, R10 their headers   R8 row 0 at the block   SI rows of the quad, R11, R12 strides
