@@ -11,11 +11,27 @@ import (
 
 // The choice is made once, at start, and never changes: package state that is constant in effect.
 var (
-	useAVX2   = hasAVX2() && trial(dotAVX2)
-	useAVX512 = useAVX2 && hasAVX512() && trial(dotAVX512)
-	useTiles  = useAVX512 && hasTiles() && tryForms(dotTilesAlone, 256, tileHeight) == "" && tilesPay()
+	tried     = trials(candidates()...)
+	useAVX2   = tried[0]
+	useAVX512 = useAVX2 && tried[1]
+	useTiles  = useAVX512 && tried[2] && tilesPay()
 	useInts   = useAVX512 && hasInts()
 )
+
+// candidates are the kernels of AVX2, AVX-512 and AMX, or nil where the processor does not claim to have it.
+func candidates() []dotKernels {
+	var all [3]dotKernels
+	if hasAVX2() {
+		all[0] = dotAVX2
+	}
+	if hasAVX512() {
+		all[1] = dotAVX512
+	}
+	if hasTiles() {
+		all[2] = dotTilesAlone
+	}
+	return all[:]
+}
 
 func hasAVX2() bool { return cpu.X86.HasAVX2 && cpu.X86.HasFMA && hasF16C() }
 

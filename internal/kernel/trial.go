@@ -10,14 +10,33 @@ import (
 	"github.com/galerne-ai/galerne/internal/dtype"
 )
 
+// dotKernels compute n rows against whole panels.
+type dotKernels func(f *form, c *dotCall, n int)
+
 // trial runs every quantized form once and compares bits with generic Go, since machines advertise
 // what they do not do.
-func trial(run func(f *form, c *dotCall, n int)) bool {
-	return tryForms(run, 256, 1, 2, 3, 4, 5, 8, 12, 16) == ""
+func trial(run dotKernels) bool { return trials(run)[0] }
+
+// trials does so with all that are not nil, which share generic Go's numbers: these take the time.
+func trials(runs ...dotKernels) (passed []bool) {
+	for _, fault := range tryAll(runs, 256, 1, 2, 3, 4, 5, 8, 12, 16) {
+		passed = append(passed, fault == "")
+	}
+	return passed
 }
 
 // tryForms compares every quantized form that so many columns suit, in all these numbers of rows, and says what differs.
-func tryForms(run func(f *form, c *dotCall, n int), cols int, rows ...int) (fault string) {
+func tryForms(run dotKernels, cols int, rows ...int) (fault string) {
+	return tryAll([]dotKernels{run}, cols, rows...)[0]
+}
+
+func tryAll(runs []dotKernels, cols int, rows ...int) (faults []string) {
+	faults = make([]string, len(runs))
+	for i, run := range runs {
+		if run == nil {
+			faults[i] = "not tried"
+		}
+	}
 	const panels = 3
 	most := slices.Max(rows)
 	random := lcg(1)
@@ -51,18 +70,23 @@ func tryForms(run func(f *form, c *dotCall, n int), cols int, rows ...int) (faul
 		c := trialCall(w, panels, &in, want, &sums)
 		again := c
 		dotGeneric(&f, &again, most)
-		for _, n := range rows {
-			clear(got)
-			again = c
-			again.dst, again.rows = unsafe.Pointer(&got[0]), uintptr(n)
-			run(&f, &again, n)
-			end := n * panels * panelRows
-			if !slices.Equal(got[:end], want[:end]) || slices.ContainsFunc(got[end:], func(v float32) bool { return v != 0 }) {
-				return fmt.Sprintf("%s, %d rows of %d columns", t, n, cols)
+		for i, run := range runs {
+			for _, n := range rows {
+				if faults[i] != "" {
+					break
+				}
+				clear(got)
+				again = c
+				again.dst, again.rows = unsafe.Pointer(&got[0]), uintptr(n)
+				run(&f, &again, n)
+				end := n * panels * panelRows
+				if !slices.Equal(got[:end], want[:end]) || slices.ContainsFunc(got[end:], func(v float32) bool { return v != 0 }) {
+					faults[i] = fmt.Sprintf("%s, %d rows of %d columns", t, n, cols)
+				}
 			}
 		}
 	}
-	return ""
+	return faults
 }
 
 // trialCall is some panels against all rows of the input; dst is [rows][panels][panelRows].
