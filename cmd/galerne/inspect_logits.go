@@ -185,7 +185,7 @@ func (a *app) openNetwork(name string, pool *kernel.Pool, tokens int) (*openNetw
 	for i := range n.table {
 		n.table[i] = int32(i)
 	}
-	layout := kernel.CacheLayout{KVHeads: c.KVHeads, HeadDim: c.HeadDim, BlockTokens: blockTokens}
+	layout := kernel.NewCacheLayout(c.KVHeads, c.HeadDim, blockTokens, kernel.CacheF16)
 	if n.cache, err = kv.NewCache(layout, c.Layers, len(n.table)); err != nil {
 		network.Close()
 		return nil, err

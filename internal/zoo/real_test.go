@@ -44,7 +44,7 @@ func open(t testing.TB, path string, threads int) (*runner, *weights.File) {
 func newRunner(t testing.TB, net *Network, pool *kernel.Pool) *runner {
 	t.Helper()
 	c := net.Config
-	layout := kernel.CacheLayout{KVHeads: c.KVHeads, HeadDim: c.HeadDim, BlockTokens: 32}
+	layout := kernel.NewCacheLayout(c.KVHeads, c.HeadDim, 32, kernel.CacheF16)
 	r := &runner{t: t, net: net, pool: pool}
 	for i := range 32 {
 		r.table = append(r.table, int32((i*7+3)%32)) // any order

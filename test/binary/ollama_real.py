@@ -54,8 +54,8 @@ def test_answers_fit_their_schema():
 
 
 def test_raw_prompts_and_what_is_filled_in():
-    r = client.generate(CODER, "<|im_start|>user\nSay yes.<|im_end|>\n<|im_start|>assistant\n", raw=True, options=COLD)
-    assert "yes" in r.response.lower() and r.context is None, r
+    r = client.generate(CODER, "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n", raw=True, options=COLD)
+    assert "Paris" in r.response and r.context is None, r
     assert "a + b" in client.generate(CODER, "def add(a, b):\n    return ", suffix="\n", options={**COLD, "num_predict": 8}).response
 
 
