@@ -58,15 +58,15 @@ const widenFrom = 12
 
 // attendScratch is the running state of a tile: n queries are rows times the heads of a group.
 type attendScratch struct {
-	q, acc       []float32 // [n][HeadDim]; q is scaled
-	ints         intScratch
-	sum          []float32 // [n][16], in interleaved parts
-	score        []float32 // [n][maxBlock]
-	most, shrink []float32 // [n]; shrink goes on to a multiple of 16
-	mask         []uint32  // [n] slots of the block that the query reads
-	whole        bool      // all of them, for all queries
-	k            []float32 // [HeadDim][BlockTokens] and
-	v            []float32 // [BlockTokens][HeadDim] of the block at hand, where they are widened for all queries
+	q, acc       []float32  // [n][HeadDim]; q is scaled
+	ints         intScratch // in place of q, k and v, of integers
+	sum          []float32  // [n][16], in interleaved parts
+	score        []float32  // [n][maxBlock]
+	most, shrink []float32  // [n]; shrink goes on to a multiple of 16
+	mask         []uint32   // [n] slots of the block that the query reads
+	whole        bool       // all of them, for all queries
+	k            []float32  // [HeadDim][BlockTokens] and
+	v            []float32  // [BlockTokens][HeadDim] of the block at hand, where they are widened for all queries
 	call         attendCall
 }
 
@@ -131,12 +131,14 @@ func (a *Attention) newScratch() attendScratch {
 	n := max(a.group(), a.tileFloats()/l.HeadDim) // the most queries of a piece
 	wide := l.BlockTokens * l.HeadDim
 	t := attendScratch{
-		q: make([]float32, n*l.HeadDim), acc: make([]float32, n*l.HeadDim), sum: make([]float32, n*16),
+		acc: make([]float32, n*l.HeadDim), sum: make([]float32, n*16),
 		score: make([]float32, n*maxBlock), most: make([]float32, n), shrink: make([]float32, (n+15)/16*16),
-		mask: make([]uint32, n), k: make([]float32, wide), v: make([]float32, wide),
+		mask: make([]uint32, n),
 	}
 	if l.Type == CacheI16 {
 		t.ints = newIntScratch(n, l.HeadDim)
+	} else {
+		t.q, t.k, t.v = make([]float32, n*l.HeadDim), make([]float32, wide), make([]float32, wide)
 	}
 	t.call = attendCall{sum: unsafe.Pointer(&t.sum[0]), most: unsafe.Pointer(&t.most[0]), mask: unsafe.Pointer(&t.mask[0]),
 		dim: uintptr(l.HeadDim), block: uintptr(l.BlockTokens)}

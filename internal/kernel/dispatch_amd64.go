@@ -28,7 +28,7 @@ func candidates() []dotKernels {
 		all[1] = dotAVX512
 	}
 	if hasTiles() {
-		all[2] = dotTilesAlone
+		all[2] = dotTiles
 	}
 	return all[:]
 }
@@ -85,7 +85,7 @@ func dot(f *form, c *dotCall, n int) {
 	switch {
 	case f.bits == 0 && useAVX2:
 		dotFloats(f, c, n)
-	case useTiles:
+	case useTiles && n >= tileLeast:
 		dotTiles(f, c, n)
 	case useAVX512:
 		dotAVX512(f, c, n)

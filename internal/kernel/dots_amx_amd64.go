@@ -89,7 +89,7 @@ func tilesPay() bool {
 	}
 	least := [...]time.Duration{time.Hour, time.Hour}
 	for range 16 { // in turn, so that a busy moment strikes both
-		for i, run := range [...]func(*form, *dotCall, int){dotTilesAlone, vectors} {
+		for i, run := range [...]func(*form, *dotCall, int){dotTiles, vectors} {
 			again := c
 			from := time.Now()
 			run(&f, &again, tileMost)
@@ -107,17 +107,8 @@ func inTiles(left int) int {
 	return min(left, tileMost)
 }
 
-// dotTiles takes up to tileMost rows, of which tiles may not suit so few, or not the product.
+// dotTiles takes from 1 to tileMost rows.
 func dotTiles(f *form, c *dotCall, n int) {
-	if n < tileLeast {
-		dotAVX512(f, c, n)
-		return
-	}
-	dotTilesAlone(f, c, n)
-}
-
-// dotTilesAlone takes from 1 to tileMost rows.
-func dotTilesAlone(f *form, c *dotCall, n int) {
 	if !tileProduct(f, c, n, unpackers[f.kind], productAMX(f)) {
 		dotAVX512(f, c, n)
 	}

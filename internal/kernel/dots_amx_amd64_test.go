@@ -15,11 +15,11 @@ func TestTilesMatchGenericBits(t *testing.T) {
 		t.Skip("NOT TESTED: this machine has no AMX, or its system does not permit it")
 	}
 	for _, cols := range []int{32, 64, 96, 256, 288, 480, 512, 1280} {
-		if fault := tryForms(dotTilesAlone, cols, 1, 7, 16, 17, 32, 47, 48, 61, tileMost); fault != "" {
+		if fault := tryForms(dotTiles, cols, 1, 7, 16, 17, 32, 47, 48, 61, tileMost); fault != "" {
 			t.Errorf("AMX differs from generic Go: %s", fault)
 		}
 	}
-	if fault := tryForms(dotTilesAlone, 256*(tileUnits/3+1), 1, 16); fault != "" {
+	if fault := tryForms(dotTiles, 256*(tileUnits/3+1), 1, 16); fault != "" {
 		t.Errorf("AMX differs from generic Go: %s", fault)
 	}
 }

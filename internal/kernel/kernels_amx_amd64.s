@@ -233,8 +233,8 @@ product32AMX_first:
 	MOVQ 24(CX), R13
 	MOVQ R13, panels-48(SP)
 	MOVQ R13, aheadPanels-72(SP)
-	MOVQ 16(CX), R13
-	MOVQ R13, aheadBlocks-64(SP)
+	MOVQ 16(CX), SI
+	MOVQ SI, aheadBlocks-64(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
 	MOVQ 32(CX), SI
@@ -316,8 +316,9 @@ product32AMX_begin2_back:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product32AMX_first_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_first_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -349,10 +350,74 @@ product32AMX_begin2_back:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32AMX_first_ask_done
+product32AMX_first_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_first_ask_done
+	ADDQ BX, CX
+product32AMX_first_ask_done:
 	JMP product32AMX_first_begun
 product32AMX_first_add:
-	CMPQ rows-96(SP), $16
-	JLT product32AMX_first_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_first_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -384,73 +449,72 @@ product32AMX_first_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product32AMX_first_begun
-product32AMX_first_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product32AMX_first_load_done
+product32AMX_first_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product32AMX_first_added
+	JZ product32AMX_first_load_done
 	ADDQ BX, CX
-product32AMX_first_added:
+product32AMX_first_load_done:
+product32AMX_first_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product32AMX_first_begun:
 product32AMX_step:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xf0 // TDPBSSD T2, T0, T6
 	VMOVUPS 512(AX), Z15
@@ -908,14 +972,15 @@ product32AMX_ahead0:
 product32AMX_next0_unpack:
 	MOVQ 0(BX), CX
 	CALL CX
+	MOVQ c+0(FP), BX
 	JMP product32AMX_next0_unpacked
 product32AMX_next0:
 	MOVQ c+0(FP), BX
-	MOVQ dst-88(SP), CX
 	MOVQ 40(BX), BX
+	MOVQ dst-88(SP), CX
 	MOVQ rows-96(SP), R13
 	CMPQ R13, $16
-	JLT product32AMX_next0_few
+	JLT product32AMX_next0_store_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -947,73 +1012,72 @@ product32AMX_next0:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	JMP product32AMX_next0_stored
-product32AMX_next0_few:
+	JMP product32AMX_next0_store_done
+product32AMX_next0_store_few:
 	VMOVUPS Z16, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z18, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z19, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z20, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z21, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z22, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z23, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z24, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z25, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z26, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z27, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z28, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z29, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z30, (CX)
 	DECQ R13
-	JZ product32AMX_next0_stored
+	JZ product32AMX_next0_store_done
 	ADDQ BX, CX
-product32AMX_next0_stored:
+product32AMX_next0_store_done:
 	ADDQ $64, dst-88(SP)
 	MOVQ unit-8(SP), BX
-	MOVQ 16(BX), R13
-	MOVQ R13, CX
+	MOVQ 16(BX), CX
 	SHLQ $6, CX
 	SUBQ CX, SI
 	DECQ panels-48(SP)
@@ -1056,7 +1120,6 @@ product32AMX_next0_unit:
 	MOVQ R13, panels-48(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
-	MOVQ 16(CX), R13
 	MOVQ 32(CX), SI
 	MOVQ c+0(FP), BX
 	CMPQ 16(BX), $1
@@ -1106,8 +1169,9 @@ product32AMX_next0_sums:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product32AMX_next0_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_next0_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -1139,10 +1203,74 @@ product32AMX_next0_sums:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32AMX_next0_ask_done
+product32AMX_next0_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next0_ask_done
+	ADDQ BX, CX
+product32AMX_next0_ask_done:
 	JMP product32AMX_next0_begun
 product32AMX_next0_add:
-	CMPQ rows-96(SP), $16
-	JLT product32AMX_next0_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_next0_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -1174,73 +1302,72 @@ product32AMX_next0_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product32AMX_next0_begun
-product32AMX_next0_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product32AMX_next0_load_done
+product32AMX_next0_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product32AMX_next0_added
+	JZ product32AMX_next0_load_done
 	ADDQ BX, CX
-product32AMX_next0_added:
+product32AMX_next0_load_done:
+product32AMX_next0_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product32AMX_next0_begun:
 	JMP product32AMX_next0_back
 product32AMX_ahead1:
 	MOVQ aheadUnit-16(SP), BX
@@ -1275,14 +1402,15 @@ product32AMX_ahead1:
 product32AMX_next1_unpack:
 	MOVQ 0(BX), CX
 	CALL CX
+	MOVQ c+0(FP), BX
 	JMP product32AMX_next1_unpacked
 product32AMX_next1:
 	MOVQ c+0(FP), BX
-	MOVQ dst-88(SP), CX
 	MOVQ 40(BX), BX
+	MOVQ dst-88(SP), CX
 	MOVQ rows-96(SP), R13
 	CMPQ R13, $16
-	JLT product32AMX_next1_few
+	JLT product32AMX_next1_store_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -1314,73 +1442,72 @@ product32AMX_next1:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	JMP product32AMX_next1_stored
-product32AMX_next1_few:
+	JMP product32AMX_next1_store_done
+product32AMX_next1_store_few:
 	VMOVUPS Z16, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z18, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z19, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z20, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z21, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z22, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z23, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z24, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z25, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z26, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z27, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z28, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z29, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z30, (CX)
 	DECQ R13
-	JZ product32AMX_next1_stored
+	JZ product32AMX_next1_store_done
 	ADDQ BX, CX
-product32AMX_next1_stored:
+product32AMX_next1_store_done:
 	ADDQ $64, dst-88(SP)
 	MOVQ unit-8(SP), BX
-	MOVQ 16(BX), R13
-	MOVQ R13, CX
+	MOVQ 16(BX), CX
 	SHLQ $6, CX
 	SUBQ CX, SI
 	DECQ panels-48(SP)
@@ -1423,7 +1550,6 @@ product32AMX_next1_unit:
 	MOVQ R13, panels-48(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
-	MOVQ 16(CX), R13
 	MOVQ 32(CX), SI
 	MOVQ c+0(FP), BX
 	CMPQ 16(BX), $1
@@ -1473,8 +1599,9 @@ product32AMX_next1_sums:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product32AMX_next1_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_next1_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -1506,10 +1633,74 @@ product32AMX_next1_sums:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32AMX_next1_ask_done
+product32AMX_next1_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next1_ask_done
+	ADDQ BX, CX
+product32AMX_next1_ask_done:
 	JMP product32AMX_next1_begun
 product32AMX_next1_add:
-	CMPQ rows-96(SP), $16
-	JLT product32AMX_next1_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_next1_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -1541,73 +1732,72 @@ product32AMX_next1_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product32AMX_next1_begun
-product32AMX_next1_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product32AMX_next1_load_done
+product32AMX_next1_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product32AMX_next1_added
+	JZ product32AMX_next1_load_done
 	ADDQ BX, CX
-product32AMX_next1_added:
+product32AMX_next1_load_done:
+product32AMX_next1_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product32AMX_next1_begun:
 	JMP product32AMX_next1_back
 product32AMX_ahead2:
 	MOVQ aheadUnit-16(SP), BX
@@ -1642,14 +1832,15 @@ product32AMX_ahead2:
 product32AMX_next2_unpack:
 	MOVQ 0(BX), CX
 	CALL CX
+	MOVQ c+0(FP), BX
 	JMP product32AMX_next2_unpacked
 product32AMX_next2:
 	MOVQ c+0(FP), BX
-	MOVQ dst-88(SP), CX
 	MOVQ 40(BX), BX
+	MOVQ dst-88(SP), CX
 	MOVQ rows-96(SP), R13
 	CMPQ R13, $16
-	JLT product32AMX_next2_few
+	JLT product32AMX_next2_store_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -1681,73 +1872,72 @@ product32AMX_next2:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	JMP product32AMX_next2_stored
-product32AMX_next2_few:
+	JMP product32AMX_next2_store_done
+product32AMX_next2_store_few:
 	VMOVUPS Z16, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z18, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z19, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z20, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z21, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z22, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z23, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z24, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z25, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z26, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z27, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z28, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z29, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z30, (CX)
 	DECQ R13
-	JZ product32AMX_next2_stored
+	JZ product32AMX_next2_store_done
 	ADDQ BX, CX
-product32AMX_next2_stored:
+product32AMX_next2_store_done:
 	ADDQ $64, dst-88(SP)
 	MOVQ unit-8(SP), BX
-	MOVQ 16(BX), R13
-	MOVQ R13, CX
+	MOVQ 16(BX), CX
 	SHLQ $6, CX
 	SUBQ CX, SI
 	DECQ panels-48(SP)
@@ -1790,7 +1980,6 @@ product32AMX_next2_unit:
 	MOVQ R13, panels-48(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
-	MOVQ 16(CX), R13
 	MOVQ 32(CX), SI
 	MOVQ c+0(FP), BX
 	CMPQ 16(BX), $1
@@ -1840,8 +2029,9 @@ product32AMX_next2_sums:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product32AMX_next2_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_next2_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -1873,10 +2063,74 @@ product32AMX_next2_sums:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32AMX_next2_ask_done
+product32AMX_next2_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next2_ask_done
+	ADDQ BX, CX
+product32AMX_next2_ask_done:
 	JMP product32AMX_next2_begun
 product32AMX_next2_add:
-	CMPQ rows-96(SP), $16
-	JLT product32AMX_next2_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_next2_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -1908,73 +2162,72 @@ product32AMX_next2_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product32AMX_next2_begun
-product32AMX_next2_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product32AMX_next2_load_done
+product32AMX_next2_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product32AMX_next2_added
+	JZ product32AMX_next2_load_done
 	ADDQ BX, CX
-product32AMX_next2_added:
+product32AMX_next2_load_done:
+product32AMX_next2_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product32AMX_next2_begun:
 	JMP product32AMX_next2_back
 product32AMX_ahead3:
 	MOVQ aheadUnit-16(SP), BX
@@ -2009,14 +2262,15 @@ product32AMX_ahead3:
 product32AMX_next3_unpack:
 	MOVQ 0(BX), CX
 	CALL CX
+	MOVQ c+0(FP), BX
 	JMP product32AMX_next3_unpacked
 product32AMX_next3:
 	MOVQ c+0(FP), BX
-	MOVQ dst-88(SP), CX
 	MOVQ 40(BX), BX
+	MOVQ dst-88(SP), CX
 	MOVQ rows-96(SP), R13
 	CMPQ R13, $16
-	JLT product32AMX_next3_few
+	JLT product32AMX_next3_store_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -2048,73 +2302,72 @@ product32AMX_next3:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	JMP product32AMX_next3_stored
-product32AMX_next3_few:
+	JMP product32AMX_next3_store_done
+product32AMX_next3_store_few:
 	VMOVUPS Z16, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z18, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z19, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z20, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z21, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z22, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z23, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z24, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z25, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z26, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z27, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z28, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z29, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z30, (CX)
 	DECQ R13
-	JZ product32AMX_next3_stored
+	JZ product32AMX_next3_store_done
 	ADDQ BX, CX
-product32AMX_next3_stored:
+product32AMX_next3_store_done:
 	ADDQ $64, dst-88(SP)
 	MOVQ unit-8(SP), BX
-	MOVQ 16(BX), R13
-	MOVQ R13, CX
+	MOVQ 16(BX), CX
 	SHLQ $6, CX
 	SUBQ CX, SI
 	DECQ panels-48(SP)
@@ -2157,7 +2410,6 @@ product32AMX_next3_unit:
 	MOVQ R13, panels-48(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
-	MOVQ 16(CX), R13
 	MOVQ 32(CX), SI
 	MOVQ c+0(FP), BX
 	CMPQ 16(BX), $1
@@ -2207,8 +2459,9 @@ product32AMX_next3_sums:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product32AMX_next3_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_next3_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -2240,10 +2493,74 @@ product32AMX_next3_sums:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32AMX_next3_ask_done
+product32AMX_next3_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32AMX_next3_ask_done
+	ADDQ BX, CX
+product32AMX_next3_ask_done:
 	JMP product32AMX_next3_begun
 product32AMX_next3_add:
-	CMPQ rows-96(SP), $16
-	JLT product32AMX_next3_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32AMX_next3_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -2275,73 +2592,72 @@ product32AMX_next3_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product32AMX_next3_begun
-product32AMX_next3_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product32AMX_next3_load_done
+product32AMX_next3_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product32AMX_next3_added
+	JZ product32AMX_next3_load_done
 	ADDQ BX, CX
-product32AMX_next3_added:
+product32AMX_next3_load_done:
+product32AMX_next3_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product32AMX_next3_begun:
 	JMP product32AMX_next3_back
 product32AMX_done:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
@@ -2450,8 +2766,8 @@ product32mAMX_first:
 	MOVQ 24(CX), R13
 	MOVQ R13, panels-48(SP)
 	MOVQ R13, aheadPanels-72(SP)
-	MOVQ 16(CX), R13
-	MOVQ R13, aheadBlocks-64(SP)
+	MOVQ 16(CX), SI
+	MOVQ SI, aheadBlocks-64(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
 	MOVQ 32(CX), SI
@@ -2533,8 +2849,9 @@ product32mAMX_begin2_back:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product32mAMX_first_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_first_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -2566,10 +2883,74 @@ product32mAMX_begin2_back:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32mAMX_first_ask_done
+product32mAMX_first_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_first_ask_done
+	ADDQ BX, CX
+product32mAMX_first_ask_done:
 	JMP product32mAMX_first_begun
 product32mAMX_first_add:
-	CMPQ rows-96(SP), $16
-	JLT product32mAMX_first_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_first_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -2601,73 +2982,72 @@ product32mAMX_first_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product32mAMX_first_begun
-product32mAMX_first_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product32mAMX_first_load_done
+product32mAMX_first_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product32mAMX_first_added
+	JZ product32mAMX_first_load_done
 	ADDQ BX, CX
-product32mAMX_first_added:
+product32mAMX_first_load_done:
+product32mAMX_first_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product32mAMX_first_begun:
 product32mAMX_step:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xf0 // TDPBSSD T2, T0, T6
 	VMOVUPS 512(AX), Z15
@@ -3209,14 +3589,15 @@ product32mAMX_ahead0:
 product32mAMX_next0_unpack:
 	MOVQ 0(BX), CX
 	CALL CX
+	MOVQ c+0(FP), BX
 	JMP product32mAMX_next0_unpacked
 product32mAMX_next0:
 	MOVQ c+0(FP), BX
-	MOVQ dst-88(SP), CX
 	MOVQ 40(BX), BX
+	MOVQ dst-88(SP), CX
 	MOVQ rows-96(SP), R13
 	CMPQ R13, $16
-	JLT product32mAMX_next0_few
+	JLT product32mAMX_next0_store_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -3248,73 +3629,72 @@ product32mAMX_next0:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	JMP product32mAMX_next0_stored
-product32mAMX_next0_few:
+	JMP product32mAMX_next0_store_done
+product32mAMX_next0_store_few:
 	VMOVUPS Z16, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z18, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z19, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z20, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z21, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z22, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z23, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z24, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z25, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z26, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z27, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z28, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z29, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
 	VMOVUPS Z30, (CX)
 	DECQ R13
-	JZ product32mAMX_next0_stored
+	JZ product32mAMX_next0_store_done
 	ADDQ BX, CX
-product32mAMX_next0_stored:
+product32mAMX_next0_store_done:
 	ADDQ $64, dst-88(SP)
 	MOVQ unit-8(SP), BX
-	MOVQ 16(BX), R13
-	MOVQ R13, CX
+	MOVQ 16(BX), CX
 	SHLQ $6, CX
 	SUBQ CX, SI
 	DECQ panels-48(SP)
@@ -3357,7 +3737,6 @@ product32mAMX_next0_unit:
 	MOVQ R13, panels-48(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
-	MOVQ 16(CX), R13
 	MOVQ 32(CX), SI
 	MOVQ c+0(FP), BX
 	CMPQ 16(BX), $1
@@ -3407,8 +3786,9 @@ product32mAMX_next0_sums:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product32mAMX_next0_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_next0_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -3440,10 +3820,74 @@ product32mAMX_next0_sums:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32mAMX_next0_ask_done
+product32mAMX_next0_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next0_ask_done
+	ADDQ BX, CX
+product32mAMX_next0_ask_done:
 	JMP product32mAMX_next0_begun
 product32mAMX_next0_add:
-	CMPQ rows-96(SP), $16
-	JLT product32mAMX_next0_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_next0_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -3475,73 +3919,72 @@ product32mAMX_next0_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product32mAMX_next0_begun
-product32mAMX_next0_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product32mAMX_next0_load_done
+product32mAMX_next0_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product32mAMX_next0_added
+	JZ product32mAMX_next0_load_done
 	ADDQ BX, CX
-product32mAMX_next0_added:
+product32mAMX_next0_load_done:
+product32mAMX_next0_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product32mAMX_next0_begun:
 	JMP product32mAMX_next0_back
 product32mAMX_ahead1:
 	MOVQ aheadUnit-16(SP), BX
@@ -3576,14 +4019,15 @@ product32mAMX_ahead1:
 product32mAMX_next1_unpack:
 	MOVQ 0(BX), CX
 	CALL CX
+	MOVQ c+0(FP), BX
 	JMP product32mAMX_next1_unpacked
 product32mAMX_next1:
 	MOVQ c+0(FP), BX
-	MOVQ dst-88(SP), CX
 	MOVQ 40(BX), BX
+	MOVQ dst-88(SP), CX
 	MOVQ rows-96(SP), R13
 	CMPQ R13, $16
-	JLT product32mAMX_next1_few
+	JLT product32mAMX_next1_store_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -3615,73 +4059,72 @@ product32mAMX_next1:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	JMP product32mAMX_next1_stored
-product32mAMX_next1_few:
+	JMP product32mAMX_next1_store_done
+product32mAMX_next1_store_few:
 	VMOVUPS Z16, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z18, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z19, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z20, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z21, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z22, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z23, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z24, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z25, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z26, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z27, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z28, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z29, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z30, (CX)
 	DECQ R13
-	JZ product32mAMX_next1_stored
+	JZ product32mAMX_next1_store_done
 	ADDQ BX, CX
-product32mAMX_next1_stored:
+product32mAMX_next1_store_done:
 	ADDQ $64, dst-88(SP)
 	MOVQ unit-8(SP), BX
-	MOVQ 16(BX), R13
-	MOVQ R13, CX
+	MOVQ 16(BX), CX
 	SHLQ $6, CX
 	SUBQ CX, SI
 	DECQ panels-48(SP)
@@ -3724,7 +4167,6 @@ product32mAMX_next1_unit:
 	MOVQ R13, panels-48(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
-	MOVQ 16(CX), R13
 	MOVQ 32(CX), SI
 	MOVQ c+0(FP), BX
 	CMPQ 16(BX), $1
@@ -3774,8 +4216,9 @@ product32mAMX_next1_sums:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product32mAMX_next1_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_next1_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -3807,10 +4250,74 @@ product32mAMX_next1_sums:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32mAMX_next1_ask_done
+product32mAMX_next1_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next1_ask_done
+	ADDQ BX, CX
+product32mAMX_next1_ask_done:
 	JMP product32mAMX_next1_begun
 product32mAMX_next1_add:
-	CMPQ rows-96(SP), $16
-	JLT product32mAMX_next1_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_next1_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -3842,73 +4349,72 @@ product32mAMX_next1_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product32mAMX_next1_begun
-product32mAMX_next1_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product32mAMX_next1_load_done
+product32mAMX_next1_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product32mAMX_next1_added
+	JZ product32mAMX_next1_load_done
 	ADDQ BX, CX
-product32mAMX_next1_added:
+product32mAMX_next1_load_done:
+product32mAMX_next1_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product32mAMX_next1_begun:
 	JMP product32mAMX_next1_back
 product32mAMX_ahead2:
 	MOVQ aheadUnit-16(SP), BX
@@ -3943,14 +4449,15 @@ product32mAMX_ahead2:
 product32mAMX_next2_unpack:
 	MOVQ 0(BX), CX
 	CALL CX
+	MOVQ c+0(FP), BX
 	JMP product32mAMX_next2_unpacked
 product32mAMX_next2:
 	MOVQ c+0(FP), BX
-	MOVQ dst-88(SP), CX
 	MOVQ 40(BX), BX
+	MOVQ dst-88(SP), CX
 	MOVQ rows-96(SP), R13
 	CMPQ R13, $16
-	JLT product32mAMX_next2_few
+	JLT product32mAMX_next2_store_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -3982,73 +4489,72 @@ product32mAMX_next2:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	JMP product32mAMX_next2_stored
-product32mAMX_next2_few:
+	JMP product32mAMX_next2_store_done
+product32mAMX_next2_store_few:
 	VMOVUPS Z16, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z18, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z19, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z20, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z21, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z22, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z23, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z24, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z25, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z26, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z27, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z28, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z29, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
 	VMOVUPS Z30, (CX)
 	DECQ R13
-	JZ product32mAMX_next2_stored
+	JZ product32mAMX_next2_store_done
 	ADDQ BX, CX
-product32mAMX_next2_stored:
+product32mAMX_next2_store_done:
 	ADDQ $64, dst-88(SP)
 	MOVQ unit-8(SP), BX
-	MOVQ 16(BX), R13
-	MOVQ R13, CX
+	MOVQ 16(BX), CX
 	SHLQ $6, CX
 	SUBQ CX, SI
 	DECQ panels-48(SP)
@@ -4091,7 +4597,6 @@ product32mAMX_next2_unit:
 	MOVQ R13, panels-48(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
-	MOVQ 16(CX), R13
 	MOVQ 32(CX), SI
 	MOVQ c+0(FP), BX
 	CMPQ 16(BX), $1
@@ -4141,8 +4646,9 @@ product32mAMX_next2_sums:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product32mAMX_next2_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_next2_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -4174,10 +4680,74 @@ product32mAMX_next2_sums:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32mAMX_next2_ask_done
+product32mAMX_next2_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next2_ask_done
+	ADDQ BX, CX
+product32mAMX_next2_ask_done:
 	JMP product32mAMX_next2_begun
 product32mAMX_next2_add:
-	CMPQ rows-96(SP), $16
-	JLT product32mAMX_next2_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_next2_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -4209,73 +4779,72 @@ product32mAMX_next2_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product32mAMX_next2_begun
-product32mAMX_next2_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product32mAMX_next2_load_done
+product32mAMX_next2_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product32mAMX_next2_added
+	JZ product32mAMX_next2_load_done
 	ADDQ BX, CX
-product32mAMX_next2_added:
+product32mAMX_next2_load_done:
+product32mAMX_next2_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product32mAMX_next2_begun:
 	JMP product32mAMX_next2_back
 product32mAMX_ahead3:
 	MOVQ aheadUnit-16(SP), BX
@@ -4310,14 +4879,15 @@ product32mAMX_ahead3:
 product32mAMX_next3_unpack:
 	MOVQ 0(BX), CX
 	CALL CX
+	MOVQ c+0(FP), BX
 	JMP product32mAMX_next3_unpacked
 product32mAMX_next3:
 	MOVQ c+0(FP), BX
-	MOVQ dst-88(SP), CX
 	MOVQ 40(BX), BX
+	MOVQ dst-88(SP), CX
 	MOVQ rows-96(SP), R13
 	CMPQ R13, $16
-	JLT product32mAMX_next3_few
+	JLT product32mAMX_next3_store_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -4349,73 +4919,72 @@ product32mAMX_next3:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	JMP product32mAMX_next3_stored
-product32mAMX_next3_few:
+	JMP product32mAMX_next3_store_done
+product32mAMX_next3_store_few:
 	VMOVUPS Z16, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z18, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z19, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z20, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z21, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z22, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z23, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z24, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z25, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z26, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z27, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z28, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z29, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z30, (CX)
 	DECQ R13
-	JZ product32mAMX_next3_stored
+	JZ product32mAMX_next3_store_done
 	ADDQ BX, CX
-product32mAMX_next3_stored:
+product32mAMX_next3_store_done:
 	ADDQ $64, dst-88(SP)
 	MOVQ unit-8(SP), BX
-	MOVQ 16(BX), R13
-	MOVQ R13, CX
+	MOVQ 16(BX), CX
 	SHLQ $6, CX
 	SUBQ CX, SI
 	DECQ panels-48(SP)
@@ -4458,7 +5027,6 @@ product32mAMX_next3_unit:
 	MOVQ R13, panels-48(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
-	MOVQ 16(CX), R13
 	MOVQ 32(CX), SI
 	MOVQ c+0(FP), BX
 	CMPQ 16(BX), $1
@@ -4508,8 +5076,9 @@ product32mAMX_next3_sums:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product32mAMX_next3_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_next3_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -4541,10 +5110,74 @@ product32mAMX_next3_sums:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product32mAMX_next3_ask_done
+product32mAMX_next3_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product32mAMX_next3_ask_done
+	ADDQ BX, CX
+product32mAMX_next3_ask_done:
 	JMP product32mAMX_next3_begun
 product32mAMX_next3_add:
-	CMPQ rows-96(SP), $16
-	JLT product32mAMX_next3_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product32mAMX_next3_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -4576,73 +5209,72 @@ product32mAMX_next3_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product32mAMX_next3_begun
-product32mAMX_next3_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product32mAMX_next3_load_done
+product32mAMX_next3_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product32mAMX_next3_added
+	JZ product32mAMX_next3_load_done
 	ADDQ BX, CX
-product32mAMX_next3_added:
+product32mAMX_next3_load_done:
+product32mAMX_next3_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product32mAMX_next3_begun:
 	JMP product32mAMX_next3_back
 product32mAMX_done:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
@@ -5084,8 +5716,8 @@ product16AMX_first:
 	MOVQ 24(CX), R13
 	MOVQ R13, panels-48(SP)
 	MOVQ R13, aheadPanels-72(SP)
-	MOVQ 16(CX), R13
-	MOVQ R13, aheadBlocks-64(SP)
+	MOVQ 16(CX), SI
+	MOVQ SI, aheadBlocks-64(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
 	MOVQ 32(CX), SI
@@ -5157,8 +5789,9 @@ product16AMX_begin1_back:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product16AMX_first_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16AMX_first_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -5190,10 +5823,74 @@ product16AMX_begin1_back:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product16AMX_first_ask_done
+product16AMX_first_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_first_ask_done
+	ADDQ BX, CX
+product16AMX_first_ask_done:
 	JMP product16AMX_first_begun
 product16AMX_first_add:
-	CMPQ rows-96(SP), $16
-	JLT product16AMX_first_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16AMX_first_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -5225,73 +5922,72 @@ product16AMX_first_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product16AMX_first_begun
-product16AMX_first_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product16AMX_first_load_done
+product16AMX_first_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product16AMX_first_added
+	JZ product16AMX_first_load_done
 	ADDQ BX, CX
-product16AMX_first_added:
+product16AMX_first_load_done:
+product16AMX_first_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product16AMX_first_begun:
 product16AMX_step:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xf0 // TDPBSSD T2, T0, T6
 	VMOVUPS 512(AX), Z15
@@ -5655,14 +6351,15 @@ product16AMX_ahead0:
 product16AMX_next1_unpack:
 	MOVQ 0(BX), CX
 	CALL CX
+	MOVQ c+0(FP), BX
 	JMP product16AMX_next1_unpacked
 product16AMX_next1:
 	MOVQ c+0(FP), BX
-	MOVQ dst-88(SP), CX
 	MOVQ 40(BX), BX
+	MOVQ dst-88(SP), CX
 	MOVQ rows-96(SP), R13
 	CMPQ R13, $16
-	JLT product16AMX_next1_few
+	JLT product16AMX_next1_store_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -5694,73 +6391,72 @@ product16AMX_next1:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	JMP product16AMX_next1_stored
-product16AMX_next1_few:
+	JMP product16AMX_next1_store_done
+product16AMX_next1_store_few:
 	VMOVUPS Z16, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z18, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z19, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z20, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z21, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z22, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z23, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z24, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z25, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z26, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z27, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z28, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z29, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z30, (CX)
 	DECQ R13
-	JZ product16AMX_next1_stored
+	JZ product16AMX_next1_store_done
 	ADDQ BX, CX
-product16AMX_next1_stored:
+product16AMX_next1_store_done:
 	ADDQ $64, dst-88(SP)
 	MOVQ unit-8(SP), BX
-	MOVQ 16(BX), R13
-	MOVQ R13, CX
+	MOVQ 16(BX), CX
 	SHLQ $6, CX
 	SUBQ CX, SI
 	DECQ panels-48(SP)
@@ -5803,7 +6499,6 @@ product16AMX_next1_unit:
 	MOVQ R13, panels-48(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
-	MOVQ 16(CX), R13
 	MOVQ 32(CX), SI
 	MOVQ c+0(FP), BX
 	CMPQ 16(BX), $1
@@ -5853,8 +6548,9 @@ product16AMX_next1_sums:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product16AMX_next1_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16AMX_next1_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -5886,10 +6582,74 @@ product16AMX_next1_sums:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product16AMX_next1_ask_done
+product16AMX_next1_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next1_ask_done
+	ADDQ BX, CX
+product16AMX_next1_ask_done:
 	JMP product16AMX_next1_begun
 product16AMX_next1_add:
-	CMPQ rows-96(SP), $16
-	JLT product16AMX_next1_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16AMX_next1_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -5921,73 +6681,72 @@ product16AMX_next1_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product16AMX_next1_begun
-product16AMX_next1_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product16AMX_next1_load_done
+product16AMX_next1_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product16AMX_next1_added
+	JZ product16AMX_next1_load_done
 	ADDQ BX, CX
-product16AMX_next1_added:
+product16AMX_next1_load_done:
+product16AMX_next1_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product16AMX_next1_begun:
 	JMP product16AMX_next1_back
 product16AMX_ahead2:
 	MOVQ aheadUnit-16(SP), BX
@@ -6022,14 +6781,15 @@ product16AMX_ahead2:
 product16AMX_next3_unpack:
 	MOVQ 0(BX), CX
 	CALL CX
+	MOVQ c+0(FP), BX
 	JMP product16AMX_next3_unpacked
 product16AMX_next3:
 	MOVQ c+0(FP), BX
-	MOVQ dst-88(SP), CX
 	MOVQ 40(BX), BX
+	MOVQ dst-88(SP), CX
 	MOVQ rows-96(SP), R13
 	CMPQ R13, $16
-	JLT product16AMX_next3_few
+	JLT product16AMX_next3_store_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -6061,73 +6821,72 @@ product16AMX_next3:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	JMP product16AMX_next3_stored
-product16AMX_next3_few:
+	JMP product16AMX_next3_store_done
+product16AMX_next3_store_few:
 	VMOVUPS Z16, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z18, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z19, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z20, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z21, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z22, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z23, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z24, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z25, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z26, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z27, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z28, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z29, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z30, (CX)
 	DECQ R13
-	JZ product16AMX_next3_stored
+	JZ product16AMX_next3_store_done
 	ADDQ BX, CX
-product16AMX_next3_stored:
+product16AMX_next3_store_done:
 	ADDQ $64, dst-88(SP)
 	MOVQ unit-8(SP), BX
-	MOVQ 16(BX), R13
-	MOVQ R13, CX
+	MOVQ 16(BX), CX
 	SHLQ $6, CX
 	SUBQ CX, SI
 	DECQ panels-48(SP)
@@ -6170,7 +6929,6 @@ product16AMX_next3_unit:
 	MOVQ R13, panels-48(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
-	MOVQ 16(CX), R13
 	MOVQ 32(CX), SI
 	MOVQ c+0(FP), BX
 	CMPQ 16(BX), $1
@@ -6220,8 +6978,9 @@ product16AMX_next3_sums:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product16AMX_next3_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16AMX_next3_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -6253,10 +7012,74 @@ product16AMX_next3_sums:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product16AMX_next3_ask_done
+product16AMX_next3_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16AMX_next3_ask_done
+	ADDQ BX, CX
+product16AMX_next3_ask_done:
 	JMP product16AMX_next3_begun
 product16AMX_next3_add:
-	CMPQ rows-96(SP), $16
-	JLT product16AMX_next3_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16AMX_next3_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -6288,73 +7111,72 @@ product16AMX_next3_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product16AMX_next3_begun
-product16AMX_next3_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product16AMX_next3_load_done
+product16AMX_next3_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product16AMX_next3_added
+	JZ product16AMX_next3_load_done
 	ADDQ BX, CX
-product16AMX_next3_added:
+product16AMX_next3_load_done:
+product16AMX_next3_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product16AMX_next3_begun:
 	JMP product16AMX_next3_back
 product16AMX_done:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE
@@ -6551,8 +7373,8 @@ product16mAMX_first:
 	MOVQ 24(CX), R13
 	MOVQ R13, panels-48(SP)
 	MOVQ R13, aheadPanels-72(SP)
-	MOVQ 16(CX), R13
-	MOVQ R13, aheadBlocks-64(SP)
+	MOVQ 16(CX), SI
+	MOVQ SI, aheadBlocks-64(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
 	MOVQ 32(CX), SI
@@ -6624,8 +7446,9 @@ product16mAMX_begin1_back:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product16mAMX_first_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16mAMX_first_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -6657,10 +7480,74 @@ product16mAMX_begin1_back:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product16mAMX_first_ask_done
+product16mAMX_first_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_first_ask_done
+	ADDQ BX, CX
+product16mAMX_first_ask_done:
 	JMP product16mAMX_first_begun
 product16mAMX_first_add:
-	CMPQ rows-96(SP), $16
-	JLT product16mAMX_first_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16mAMX_first_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -6692,73 +7579,72 @@ product16mAMX_first_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product16mAMX_first_begun
-product16mAMX_first_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product16mAMX_first_load_done
+product16mAMX_first_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product16mAMX_first_added
+	JZ product16mAMX_first_load_done
 	ADDQ BX, CX
-product16mAMX_first_added:
+product16mAMX_first_load_done:
+product16mAMX_first_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product16mAMX_first_begun:
 product16mAMX_step:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x6b; BYTE $0x5e; BYTE $0xf0 // TDPBSSD T2, T0, T6
 	VMOVUPS 512(AX), Z15
@@ -7398,14 +8284,15 @@ product16mAMX_ahead0:
 product16mAMX_next1_unpack:
 	MOVQ 0(BX), CX
 	CALL CX
+	MOVQ c+0(FP), BX
 	JMP product16mAMX_next1_unpacked
 product16mAMX_next1:
 	MOVQ c+0(FP), BX
-	MOVQ dst-88(SP), CX
 	MOVQ 40(BX), BX
+	MOVQ dst-88(SP), CX
 	MOVQ rows-96(SP), R13
 	CMPQ R13, $16
-	JLT product16mAMX_next1_few
+	JLT product16mAMX_next1_store_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -7437,73 +8324,72 @@ product16mAMX_next1:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	JMP product16mAMX_next1_stored
-product16mAMX_next1_few:
+	JMP product16mAMX_next1_store_done
+product16mAMX_next1_store_few:
 	VMOVUPS Z16, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z18, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z19, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z20, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z21, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z22, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z23, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z24, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z25, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z26, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z27, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z28, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z29, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
 	VMOVUPS Z30, (CX)
 	DECQ R13
-	JZ product16mAMX_next1_stored
+	JZ product16mAMX_next1_store_done
 	ADDQ BX, CX
-product16mAMX_next1_stored:
+product16mAMX_next1_store_done:
 	ADDQ $64, dst-88(SP)
 	MOVQ unit-8(SP), BX
-	MOVQ 16(BX), R13
-	MOVQ R13, CX
+	MOVQ 16(BX), CX
 	SHLQ $6, CX
 	SUBQ CX, SI
 	DECQ panels-48(SP)
@@ -7546,7 +8432,6 @@ product16mAMX_next1_unit:
 	MOVQ R13, panels-48(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
-	MOVQ 16(CX), R13
 	MOVQ 32(CX), SI
 	MOVQ c+0(FP), BX
 	CMPQ 16(BX), $1
@@ -7596,8 +8481,9 @@ product16mAMX_next1_sums:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product16mAMX_next1_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16mAMX_next1_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -7629,10 +8515,74 @@ product16mAMX_next1_sums:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product16mAMX_next1_ask_done
+product16mAMX_next1_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next1_ask_done
+	ADDQ BX, CX
+product16mAMX_next1_ask_done:
 	JMP product16mAMX_next1_begun
 product16mAMX_next1_add:
-	CMPQ rows-96(SP), $16
-	JLT product16mAMX_next1_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16mAMX_next1_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -7664,73 +8614,72 @@ product16mAMX_next1_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product16mAMX_next1_begun
-product16mAMX_next1_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product16mAMX_next1_load_done
+product16mAMX_next1_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product16mAMX_next1_added
+	JZ product16mAMX_next1_load_done
 	ADDQ BX, CX
-product16mAMX_next1_added:
+product16mAMX_next1_load_done:
+product16mAMX_next1_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product16mAMX_next1_begun:
 	JMP product16mAMX_next1_back
 product16mAMX_ahead2:
 	MOVQ aheadUnit-16(SP), BX
@@ -7765,14 +8714,15 @@ product16mAMX_ahead2:
 product16mAMX_next3_unpack:
 	MOVQ 0(BX), CX
 	CALL CX
+	MOVQ c+0(FP), BX
 	JMP product16mAMX_next3_unpacked
 product16mAMX_next3:
 	MOVQ c+0(FP), BX
-	MOVQ dst-88(SP), CX
 	MOVQ 40(BX), BX
+	MOVQ dst-88(SP), CX
 	MOVQ rows-96(SP), R13
 	CMPQ R13, $16
-	JLT product16mAMX_next3_few
+	JLT product16mAMX_next3_store_few
 	VMOVUPS Z16, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
@@ -7804,73 +8754,72 @@ product16mAMX_next3:
 	VMOVUPS Z30, (CX)
 	ADDQ BX, CX
 	VMOVUPS Z31, (CX)
-	JMP product16mAMX_next3_stored
-product16mAMX_next3_few:
+	JMP product16mAMX_next3_store_done
+product16mAMX_next3_store_few:
 	VMOVUPS Z16, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z17, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z18, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z19, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z20, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z21, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z22, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z23, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z24, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z25, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z26, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z27, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z28, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z29, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
 	VMOVUPS Z30, (CX)
 	DECQ R13
-	JZ product16mAMX_next3_stored
+	JZ product16mAMX_next3_store_done
 	ADDQ BX, CX
-product16mAMX_next3_stored:
+product16mAMX_next3_store_done:
 	ADDQ $64, dst-88(SP)
 	MOVQ unit-8(SP), BX
-	MOVQ 16(BX), R13
-	MOVQ R13, CX
+	MOVQ 16(BX), CX
 	SHLQ $6, CX
 	SUBQ CX, SI
 	DECQ panels-48(SP)
@@ -7913,7 +8862,6 @@ product16mAMX_next3_unit:
 	MOVQ R13, panels-48(SP)
 	MOVQ 40(CX), SI
 	MOVQ SI, dst-88(SP)
-	MOVQ 16(CX), R13
 	MOVQ 32(CX), SI
 	MOVQ c+0(FP), BX
 	CMPQ 16(BX), $1
@@ -7963,8 +8911,9 @@ product16mAMX_next3_sums:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z30, Z30, Z30
 	VPXORD Z31, Z31, Z31
-	CMPQ rows-96(SP), $16
-	JLT product16mAMX_next3_begun
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16mAMX_next3_ask_few
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
@@ -7996,10 +8945,74 @@ product16mAMX_next3_sums:
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
 	ADDQ BX, CX
 	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	JMP product16mAMX_next3_ask_done
+product16mAMX_next3_ask_few:
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+	BYTE $0x40; BYTE $0x0f; BYTE $0x0d; BYTE $0x49; BYTE $0x00 // PREFETCHW 0(CX)
+	DECQ R13
+	JZ product16mAMX_next3_ask_done
+	ADDQ BX, CX
+product16mAMX_next3_ask_done:
 	JMP product16mAMX_next3_begun
 product16mAMX_next3_add:
-	CMPQ rows-96(SP), $16
-	JLT product16mAMX_next3_addFew
+	MOVQ rows-96(SP), R13
+	CMPQ R13, $16
+	JLT product16mAMX_next3_load_few
 	VMOVUPS (CX), Z16
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
@@ -8031,73 +9044,72 @@ product16mAMX_next3_add:
 	VMOVUPS (CX), Z30
 	ADDQ BX, CX
 	VMOVUPS (CX), Z31
-	JMP product16mAMX_next3_begun
-product16mAMX_next3_addFew:
-	MOVQ rows-96(SP), R13
+	JMP product16mAMX_next3_load_done
+product16mAMX_next3_load_few:
 	VMOVUPS (CX), Z16
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z17
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z18
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z19
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z20
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z21
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z22
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z23
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z24
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z25
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z26
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z27
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z28
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z29
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
 	VMOVUPS (CX), Z30
 	DECQ R13
-	JZ product16mAMX_next3_added
+	JZ product16mAMX_next3_load_done
 	ADDQ BX, CX
-product16mAMX_next3_added:
+product16mAMX_next3_load_done:
+product16mAMX_next3_begun:
 	MOVQ unit-8(SP), CX
 	MOVQ 16(CX), R13
-product16mAMX_next3_begun:
 	JMP product16mAMX_next3_back
 product16mAMX_done:
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0xc0 // TILERELEASE

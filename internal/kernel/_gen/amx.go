@@ -141,8 +141,8 @@ func productAMX(f form) {
 	p("MOVQ %d(CX), R13", unitPanels)
 	p("MOVQ R13, panels-48(SP)")
 	p("MOVQ R13, aheadPanels-72(SP)")
-	p("MOVQ %d(CX), R13", unitBlocks)
-	p("MOVQ R13, aheadBlocks-64(SP)")
+	p("MOVQ %d(CX), SI", unitBlocks)
+	p("MOVQ SI, aheadBlocks-64(SP)")
 	p("MOVQ %d(CX), SI", unitDst)
 	p("MOVQ SI, dst-88(SP)")
 	p("MOVQ %d(CX), SI", unitX)
@@ -296,16 +296,14 @@ func nextAMX(name, kernel string, f form, step int) func() {
 	label("%s_back", name)
 	return func() {
 		label("%s_unpack", name)
-		p("MOVQ %d(BX), CX", callUnpack)
-		p("CALL CX")
+		callUnpacker()
 		p("JMP %s_unpacked", name)
 
 		label("%s", name)
 		storeTileSums(name)
 		p("ADDQ $64, dst-88(SP)")
 		p("MOVQ unit-8(SP), BX")
-		p("MOVQ %d(BX), R13", unitBlocks)
-		p("MOVQ R13, CX")
+		p("MOVQ %d(BX), CX", unitBlocks)
 		p("SHLQ $6, CX")
 		p("SUBQ CX, SI")
 		p("DECQ panels-48(SP)")
@@ -339,9 +337,7 @@ func nextUnit(name, kernel string) {
 	label("%s_rest", name)
 	p("CMPQ %d(BX), $0", callPanels)
 	p("JEQ %s_unit", name)
-	p("MOVQ %d(BX), CX", callUnpack)
-	p("CALL CX")
-	p("MOVQ c+0(FP), BX")
+	callUnpacker()
 	p("JMP %s_rest", name)
 	label("%s_unit", name)
 	p("MOVQ %d(BX), CX", callTiles)
@@ -357,7 +353,6 @@ func nextUnit(name, kernel string) {
 	p("MOVQ R13, panels-48(SP)")
 	p("MOVQ %d(CX), SI", unitDst)
 	p("MOVQ SI, dst-88(SP)")
-	p("MOVQ %d(CX), R13", unitBlocks)
 	p("MOVQ %d(CX), SI", unitX)
 	beginUnpacking(name + "_begin")
 }
@@ -390,45 +385,50 @@ func unpackUnit(name, unit, to string) {
 	p("MOVQ %s, %d(BX)", to, callTo)
 	toUnpack(unit)
 	label("%s", name)
-	p("MOVQ %d(BX), CX", callUnpack)
-	p("CALL CX")
-	p("MOVQ c+0(FP), BX")
+	callUnpacker()
 	p("CMPQ %d(BX), $0", callPanels)
 	p("JNE %s", name)
 }
 
-// storeTileSums writes those of 16 rows, or of so many as are left.
+// callUnpacker has the next block unpacked. BX is the call.
+func callUnpacker() {
+	p("MOVQ %d(BX), CX", callUnpack)
+	p("CALL CX")
+	p("MOVQ c+0(FP), BX")
+}
+
+// storeTileSums writes those of a tile's rows.
 func storeTileSums(name string) {
 	p("MOVQ c+0(FP), BX")
-	p("MOVQ dst-88(SP), CX")
 	p("MOVQ %d(BX), BX", callDstStride)
+	p("MOVQ dst-88(SP), CX")
+	eachRow(name+"_store", func(r int) { p("VMOVUPS Z%d, (CX)", 16+r) })
+}
+
+// eachRow goes from row to row of dst, from CX on and BX bytes apart: 16, or as many as are left. It spoils R13.
+func eachRow(name string, do func(r int)) {
 	p("MOVQ rows-96(SP), R13")
 	p("CMPQ R13, $16")
 	p("JLT %s_few", name)
-	eachRow("CX", func(r int) { p("VMOVUPS Z%d, (CX)", 16+r) })
-	p("JMP %s_stored", name)
-	label("%s_few", name)
-	for r := range 15 {
-		p("VMOVUPS Z%d, (CX)", 16+r)
-		p("DECQ R13")
-		p("JZ %s_stored", name)
-		p("ADDQ BX, CX")
-	}
-	label("%s_stored", name)
-}
-
-// eachRow goes from row to row of dst, BX bytes apart.
-func eachRow(at string, do func(r int)) {
 	for r := range 16 {
 		do(r)
 		if r < 15 {
-			p("ADDQ BX, %s", at)
+			p("ADDQ BX, CX")
 		}
 	}
+	p("JMP %s_done", name)
+	label("%s_few", name)
+	for r := range 15 {
+		do(r)
+		p("DECQ R13")
+		p("JZ %s_done", name)
+		p("ADDQ BX, CX")
+	}
+	label("%s_done", name)
 }
 
-// sumsAMX begins the sums of 16 rows, at zero or at what dst has, where it has them. Lines of dst that nobody wrote yet are asked for: stores
-// that wait for them would hold up those of tiles.
+// sumsAMX begins a run: the sums of a tile's rows at zero, or at what dst has. Lines of dst that nobody wrote yet are asked for: stores that
+// wait for them would hold up those of tiles.
 func sumsAMX(name string) {
 	for b := 1; b < len(bases); b++ {
 		p("LEAQ (%s)(R11*4), %s", bases[b-1], bases[b])
@@ -442,27 +442,13 @@ func sumsAMX(name string) {
 	for r := range 16 {
 		p("VPXORD Z%d, Z%d, Z%d", 16+r, 16+r, 16+r)
 	}
-	p("CMPQ rows-96(SP), $16")
-	p("JLT %s_begun", name)
-	eachRow("CX", func(int) { prefetchWrite("CX", 0) })
+	eachRow(name+"_ask", func(int) { prefetchWrite("CX", 0) })
 	p("JMP %s_begun", name)
 	label("%s_add", name)
-	p("CMPQ rows-96(SP), $16")
-	p("JLT %s_addFew", name)
-	eachRow("CX", func(r int) { p("VMOVUPS (CX), Z%d", 16+r) })
-	p("JMP %s_begun", name)
-	label("%s_addFew", name)
-	p("MOVQ rows-96(SP), R13")
-	for r := range 15 {
-		p("VMOVUPS (CX), Z%d", 16+r)
-		p("DECQ R13")
-		p("JZ %s_added", name)
-		p("ADDQ BX, CX")
-	}
-	label("%s_added", name)
+	eachRow(name+"_load", func(r int) { p("VMOVUPS (CX), Z%d", 16+r) })
+	label("%s_begun", name)
 	p("MOVQ unit-8(SP), CX")
 	p("MOVQ %d(CX), R13", unitBlocks)
-	label("%s_begun", name)
 }
 
 // Instructions of tiles, which Go's assembler does not know.
