@@ -8,6 +8,7 @@ import "unsafe"
 type Span struct {
 	Start, Rows, Pos int
 	Table            []int32
+	Read             bool // its rows are read: see Input.Read
 }
 
 // Attention is causal attention of a step's rows over the cached keys and values of their own
@@ -24,6 +25,7 @@ type Attention struct {
 	Spans   []Span    // the step's
 	Q, Out  []float32 // [rows][Heads][HeadDim]; Out may be Q
 	Batch   *Input    // becomes Out as a batch; nil: nobody wants it
+	Read    []bool    // [rows] of Batch: see Input.Read
 	Heads   int
 	Scale   float32
 	SoftCap float32 // 0: none; else scores are SoftCap·tanh(score/SoftCap)
@@ -124,6 +126,7 @@ func (p *Pool) expect(a *Attention) {
 	} else {
 		p.Set(a.Batch, a.Out, rows, width)
 	}
+	a.Batch.Read(a.Read)
 }
 
 func (a *Attention) newScratch() attendScratch {

@@ -51,6 +51,9 @@ func Implementations() []string {
 	if useTiles {
 		names = append(names, "amx")
 	}
+	if useReading {
+		names = append(names, "amx-bf16")
+	}
 	return names
 }
 

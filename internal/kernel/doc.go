@@ -8,7 +8,9 @@
 // An output element depends on its own input row and weight row alone: never on the other rows
 // of the batch, on how a prompt was cut, or on the number of threads. For quantized weights it
 // has the same bits on every implementation, generic Go included: products are exact integers
-// within a block, and blocks are added in order, with fused multiply-adds.
+// within a block, and blocks are added in order, with fused multiply-adds. Where a machine has tiles of bf16
+// (AMX), rows of a prompt may be multiplied by these instead ([Input.Read]): their bits are others, and as
+// fixed.
 // Float weights and attention use fused multiply-adds where the machine has vector kernels for them.
 //
 // # Implementations

@@ -12,7 +12,7 @@ import (
 
 func TestFilesAreWhatTheGeneratorWrites(t *testing.T) {
 	testdeps.Depends(t, "_gen/*")
-	for arch, name := range map[string]string{"amd64": "kernels_amd64.s", "amx": "kernels_amx_amd64.s", "arm64": "kernels_arm64.s", "efforts": "efforts_amd64.go"} {
+	for arch, name := range map[string]string{"amd64": "kernels_amd64.s", "amx": "kernels_amx_amd64.s", "reading": "kernels_reading_amd64.s", "arm64": "kernels_arm64.s", "efforts": "efforts_amd64.go"} {
 		cmd := exec.Command("go", "run", ".", arch)
 		cmd.Dir = filepath.Join(testdeps.Root(t), "internal/kernel/_gen")
 		cmd.Env = append(os.Environ(), "GOARCH=", "GOOS=") // of this machine, whatever the tests are for

@@ -19,6 +19,8 @@ import "math"
 // The last four are what a zero among unsigned codes adds to their products with q: of instructions that sum those of
 // four in 32 bits, and of those that sum two's in 16, which may wrap around meanwhile.
 //
+// A row that is read (see Read) has 32 bf16 in each line.
+//
 // llama.cpp rounds the same for types whose scales are of 32 weights, but for d and sum in half precision; beside K
 // types it has one scale for 256 numbers. That costs accuracy and buys no likeness: see bench/NOTES.md.
 type Input struct {
@@ -31,6 +33,8 @@ type Input struct {
 	expected   bool      // Filled makes them
 	from       *Input    // of a gathered batch
 	rows       []int32   // [Rows] of from
+	read       []bool    // [Rows]; nil: none
+	gathered   []bool    // read, of a gathered batch
 	own        []float32 // x of a gathered batch
 }
 
@@ -38,7 +42,7 @@ const lineBytes = 64
 
 // Set makes x [rows][cols] the batch. x must stay unchanged while the Input is used.
 func (p *Pool) Set(in *Input, x []float32, rows, cols int) {
-	in.Rows, in.Cols, in.x, in.quantized, in.expected, in.from = rows, cols, x[:rows*cols], false, false, nil
+	in.Rows, in.Cols, in.x, in.quantized, in.expected, in.from, in.read = rows, cols, x[:rows*cols], false, false, nil, nil
 }
 
 // Expect is Set before x has its numbers: Filled must be told of every row before the Input is used. It is then that rows are quantized,
@@ -51,20 +55,46 @@ func (p *Pool) Expect(in *Input, x []float32, rows, cols int) {
 	}
 }
 
+// Reads reports whether rows that are read are multiplied in a way of their own here, which is faster for many of them. Their numbers have
+// other bits then, in no way worse.
+func Reads() bool { return useReading }
+
+// Read says which rows [Rows] are read: tokens of a prompt, where the others are written, one by one. It is called behind Set or Expect, before
+// anything else; rows must stay unchanged while the Input is used. Where Reads is false all rows are alike.
+func (in *Input) Read(rows []bool) {
+	if useReading {
+		in.read = rows
+	}
+}
+
+// ReadAs is Read of the same rows as another's.
+func (in *Input) ReadAs(other *Input) { in.read = other.read }
+
+// reads reports whether a row is one.
+func (in *Input) reads(row int) bool { return in.read != nil && in.read[row] }
+
 // Filled says that a row of an expected batch has its numbers, once a row. Workers may call it for different rows at the same time.
 func (in *Input) Filled(row int) { in.filled(row, 0, in.Cols) }
 
 // filled is Filled of columns [from, to), multiples of 32.
 func (in *Input) filled(row, from, to int) {
 	if in.expected {
-		quantizeRow(in.x[row*in.Cols+from:row*in.Cols+to], in.row(row)[from/32*lineBytes:to/32*lineBytes])
+		in.fill(row, from, to)
 	}
 }
 
 // Gather makes rows of from, in any order and number, the batch. They are quantized once, in from; rows
 // and from must stay unchanged while in is used.
 func (p *Pool) Gather(in, from *Input, rows []int32) {
-	in.Rows, in.Cols, in.x, in.quantized, in.expected, in.from, in.rows = len(rows), from.Cols, nil, false, false, from, rows
+	in.Rows, in.Cols, in.x, in.quantized, in.expected, in.from, in.rows, in.read = len(rows), from.Cols, nil, false, false, from, rows, nil
+	if from.read == nil {
+		return
+	}
+	in.gathered = in.gathered[:0]
+	for _, r := range rows {
+		in.gathered = append(in.gathered, from.read[r])
+	}
+	in.read = in.gathered
 }
 
 // floats prepares x of a gathered batch; MatMul calls it where a job needs it.
@@ -121,7 +151,17 @@ func (in *Input) Part(row, _ int) {
 		copy(in.row(row), in.from.row(int(in.rows[row])))
 		return
 	}
-	quantizeRow(in.x[row*in.Cols:(row+1)*in.Cols], in.row(row))
+	in.fill(row, 0, in.Cols)
+}
+
+// fill makes lines of columns [from, to) of a row.
+func (in *Input) fill(row, from, to int) {
+	x, lines := in.x[row*in.Cols+from:row*in.Cols+to], in.row(row)[from/32*lineBytes:to/32*lineBytes]
+	if in.reads(row) {
+		roundRow(x, lines)
+		return
+	}
+	quantizeRow(x, lines)
 }
 
 // quantizeRowGeneric fills lines from x, of a multiple of 32: for each block

@@ -220,12 +220,16 @@ func TestAnExpectedBatchIsAsOneThatWasThere(t *testing.T) {
 	for i, rows := range []int{3, 5, 2, 40, 1} {
 		from := randomFloats(rng, rows*cols)
 		to := make([]float32, len(from))
+		read := []bool{0: false, 1: true, 4: true, 39: true}[:rows]
 		pool.Set(&whole, from, rows, cols)
+		whole.Read(read)
 		want := product(&whole)
 		if i == 2 {
 			pool.Set(&in, from, rows, cols)
+			in.Read(read)
 		} else {
 			pool.Expect(&in, to, rows, cols)
+			in.Read(read)
 			pool.Run(rows, &fillTask{&in, to, from})
 		}
 		if got := product(&in); !slices.Equal(got, want) {
@@ -257,9 +261,13 @@ func TestAttentionLeavesABatch(t *testing.T) {
 		var in, whole Input
 		a := Attention{Layout: l, Arena: arena, Heads: heads, Scale: 0.2, Batch: &in, Out: make([]float32, rows*heads*dim)}
 		for i, spans := range [][]Span{{{Rows: rows, Table: []int32{0}}}, {{Rows: 7, Table: []int32{0}}, {Start: 7, Rows: 12, Pos: 7, Table: []int32{0}}}} {
-			a.Spans, a.Q = spans, randomFloats(rng, len(a.Out))
+			a.Spans, a.Q, a.Read = spans, randomFloats(rng, len(a.Out)), make([]bool, rows)
+			for r := i * 7; r < rows; r++ {
+				a.Read[r] = true
+			}
 			pool.Attend(&a)
 			pool.Set(&whole, a.Out, rows, heads*dim)
+			whole.Read(a.Read)
 			got, want := make([]float32, rows*outs), make([]float32, rows*outs)
 			pool.MatMul([]Job{{W: m, In: &in, Dst: got, Stride: outs}})
 			pool.MatMul([]Job{{W: m, In: &whole, Dst: want, Stride: outs}})

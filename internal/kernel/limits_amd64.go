@@ -38,11 +38,19 @@ func (e effort) of(rows, tile int) float64 {
 	return float64((rows+tile-1)/tile)*e.tile + float64(rows)*e.row
 }
 
+// busyReading is busy of rows that are read: for 16 of them, 16 of a panel and 32 columns tiles take 16 cycles, of two vector operations, and
+// their weights are rounded by 170 of these, once for readRows.
+func busyReading(m *Matrix, rows int) int64 {
+	blocks := float64(m.panels() * m.Cols / 32)
+	tiles, times := (rows+tileHeight-1)/tileHeight, (rows+readRows-1)/readRows
+	return int64(blocks * worthAVX512 * float64(32*tiles+170*times))
+}
+
 // busy is how many operations of the bare loop take as many vector operations as rows with a matrix; 0: nobody counted.
 func busy(m *Matrix, rows int) int64 {
 	blocks := float64(m.panels() * m.Cols / 32)
 	switch {
-	case m.form.bits == 0:
+	case m.form.bits == 0 || rows == 0:
 		return 0
 	case useAVX512:
 		tiled := 0

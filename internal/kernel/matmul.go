@@ -11,6 +11,7 @@ type Job struct {
 	First, Count int
 	Dst          []float32
 	Stride       int
+	most         int // rows of a part
 }
 
 func (j *Job) rows() int {
@@ -24,7 +25,7 @@ const (
 	// partBytes bounds the weights of a part, which every tile of its rows reads again: half of a 2 MiB
 	// second-level cache.
 	partBytes = 1 << 20
-	// mostPartRows bounds the input rows of a part: parts that follow each other share their weights.
+	// mostPartRows bounds the input rows of a part, unless they are read: parts that follow each other share their weights.
 	mostPartRows = 64
 	// A worker has about this many parts of a product, since the others wait for the last one to end; fewer, but not fewer than the
 	// least, where parts would be shorter than a few microseconds: of so many bytes of weights, or so many multiplications.
@@ -39,7 +40,8 @@ type product struct {
 	perPart int // panels, of one job, each with partRows() rows at most
 	scratch []tile
 	calls   []dotCall
-	copies  []panelCopy // of matrices that are not packed yet
+	readers []*readScratch // of those who have read rows
+	copies  []panelCopy    // of matrices that are not packed yet
 }
 
 // maxRows is the most input rows of one kernel call.
@@ -79,15 +81,17 @@ func (p *Pool) MatMul(jobs []Job) {
 		} else {
 			p.floats(j.In)
 		}
+		j.most = j.mostRows(p.threads)
 		units += j.W.panels() * j.chunks()
 		most = max(most, j.W.panelBytes)
-		work = max(work, panelRows*j.W.Cols*min(j.rows(), mostPartRows))
+		work = max(work, panelRows*j.W.Cols*min(j.rows(), j.most))
 	}
 	if units == 0 {
 		return
 	}
 	if len(t.scratch) < p.threads {
 		t.scratch, t.calls, t.copies = make([]tile, p.threads), make([]dotCall, p.threads), make([]panelCopy, p.threads)
+		t.readers = make([]*readScratch, p.threads)
 	}
 	t.perPart, t.bands = perPart(units, p.threads, most, work), bands(jobs, p.threads)
 	p.Run(t.bandBegin(t.bands), t)
@@ -106,8 +110,24 @@ func perPart(units, threads, bytes, work int) int {
 
 func (m *Matrix) panels() int { return (m.Rows + panelRows - 1) / panelRows }
 
+// reads reports whether row i of the job is read: see Input.Read.
+func (j *Job) reads(i int) bool { return j.W.form.bits > 0 && j.In.reads(j.First+i) }
+
 // chunks is how many runs of partRows() rows a job has.
-func (j *Job) chunks() int { return (j.rows() + mostPartRows - 1) / mostPartRows }
+func (j *Job) chunks() int { return (j.rows() + j.most - 1) / j.most }
+
+// mostRows is the most rows of a part; those that are read, which are behind the others, have their weights rounded once a part.
+func (j *Job) mostRows(workers int) int {
+	rows := j.rows()
+	if rows == 0 || !j.reads(rows-1) {
+		return mostPartRows
+	}
+	most := readRows
+	if each := (rows + workers - 1) / workers; each >= mostPartRows { // a band each
+		most = min(most, (each+31)&^31)
+	}
+	return most
+}
 
 // partRows is how many rows a part has, but for the last: about as many, since few rows take more time each, in whole tiles.
 func (j *Job) partRows() int { return ((j.rows()+j.chunks()-1)/j.chunks() + 15) &^ 15 }
@@ -118,7 +138,7 @@ func bands(jobs []Job, workers int) int {
 	weights, numbers := 0, 0
 	for i := range jobs {
 		j := &jobs[i]
-		if j.chunks() < 2*workers {
+		if least := 2 * workers * mostPartRows; j.rows() <= least-mostPartRows || j.chunks() < workers {
 			return 1
 		}
 		weights += j.W.panels() * j.W.panelBytes
@@ -156,8 +176,7 @@ func (t *product) Part(part, worker int) {
 			if part < n {
 				panel, row := part/(end-first)*t.perPart, (first+part%(end-first))*j.partRows()
 				to := min(panel+t.perPart, j.W.panels())
-				w := j.W.open(panel, to, &t.copies[worker])
-				j.compute(w, to, row, min(row+j.partRows(), j.rows()), &t.scratch[worker], &t.calls[worker])
+				t.compute(j, j.W.open(panel, to, &t.copies[worker]), to, row, min(row+j.partRows(), j.rows()), worker)
 				return
 			}
 			part -= n
@@ -166,45 +185,58 @@ func (t *product) Part(part, worker int) {
 }
 
 // compute runs output rows [row, end) tile by tile past the panels, which stay in the second-level cache
-// meanwhile.
-func (j *Job) compute(w panels, to, row, end int, out *tile, call *dotCall) {
-	whole := min(to, j.W.Rows/panelRows)
+// meanwhile, or neighbours that are read in one go.
+func (t *product) compute(j *Job, w panels, to, row, end, worker int) {
+	whole, alike := min(to, j.W.Rows/panelRows), row // all from row to alike are read, or none
 	for row < end {
-		n := j.W.form.tileRows(end - row)
+		for alike == row || alike < end && j.reads(alike) == j.reads(row) {
+			alike++
+		}
+		n := alike - row
+		if !j.reads(row) {
+			n = j.W.form.tileRows(n)
+		}
 		if whole > w.first {
-			j.tile(w, whole, row, n, out, call)
+			call := &t.calls[worker]
+			call.dst, call.dstStride = unsafe.Pointer(&j.Dst[row*j.Stride+w.first*panelRows]), uintptr(4*j.Stride)
+			t.call(j, w, whole, row, n, worker)
 		}
 		if to > whole { // the last panel has fewer rows than lanes
-			j.ragged(w, row, n, out, call)
+			for i := 0; i < n; i += mostPartRows {
+				t.ragged(j, w, row+i, min(mostPartRows, n-i), worker)
+			}
 		}
 		row += n
 	}
 }
 
-// tile computes n rows from output row i on against whole panels.
-func (j *Job) tile(w panels, to, i, n int, out *tile, call *dotCall) {
-	call.dst, call.dstStride = unsafe.Pointer(&j.Dst[i*j.Stride+w.first*panelRows]), uintptr(4*j.Stride)
-	j.call(w, to, i, n, out, call)
-}
-
-func (j *Job) ragged(w panels, i, n int, out *tile, call *dotCall) {
+func (t *product) ragged(j *Job, w panels, i, n, worker int) {
+	call, out := &t.calls[worker], &t.scratch[worker]
 	call.dst, call.dstStride = unsafe.Pointer(&out[0]), 4*panelRows // no row's place is behind that of its sums
 	last := j.W.panels() - 1
-	j.call(w.from(last, j.W), last+1, i, n, out, call)
+	t.call(j, w.from(last, j.W), last+1, i, n, worker)
 	first := last * panelRows
 	for r := range n {
 		copy(j.Dst[(i+r)*j.Stride+first:][:j.W.Rows-first], out[r*panelRows:])
 	}
 }
 
-func (j *Job) call(w panels, to, i, n int, sums *tile, call *dotCall) {
-	row, m, in := j.First+i, j.W, j.In
-	call.sums = unsafe.Pointer(sums)
+// call computes n rows from output row i on against whole panels.
+func (t *product) call(j *Job, w panels, to, i, n, worker int) {
+	row, m, in, call := j.First+i, j.W, j.In, &t.calls[worker]
+	call.sums = unsafe.Pointer(&t.scratch[worker])
 	call.w, call.panels, call.rows, call.size = w.at, uintptr(to-w.first), uintptr(n), uintptr(m.panelBytes)
 	if m.form.bits == 0 {
 		call.x, call.xStride, call.blocks = unsafe.Pointer(&in.x[row*in.Cols]), uintptr(4*in.Cols), uintptr(in.Cols)
 	} else {
 		call.x, call.xStride, call.blocks = unsafe.Pointer(&in.lines[row*in.stride]), uintptr(in.stride), uintptr(in.Cols/32)
+	}
+	if j.reads(i) {
+		if t.readers[worker] == nil {
+			t.readers[worker] = newReadScratch()
+		}
+		read(&m.form, call, n, t.readers[worker])
+		return
 	}
 	dot(&m.form, call, n)
 }

@@ -53,10 +53,21 @@ func (t *product) describe() Work {
 		}
 		w.Bytes += int64(j.W.panels()) * int64(j.W.panelBytes)
 		ops := 2 * int64(j.rows()) * int64(j.W.Rows) * int64(j.W.Cols)
-		w.Ops, w.Busy = w.Ops+ops, w.Busy+cmp.Or(busy(j.W, j.rows()), ops)
+		w.Ops, w.Busy = w.Ops+ops, w.Busy+cmp.Or(j.busy(), ops)
 		w.Floats = w.Floats || j.W.form.bits == 0
 	}
 	return w
+}
+
+// busy is that of rows that are written, and of others.
+func (j *Job) busy() int64 {
+	read := 0
+	for i := range j.rows() {
+		if j.reads(i) {
+			read++
+		}
+	}
+	return busy(j.W, j.rows()-read) + busyReading(j.W, read)
 }
 
 // describe counts the keys and values that a span's rows see, once, and every row's sums over them.

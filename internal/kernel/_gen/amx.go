@@ -486,6 +486,9 @@ func tileStore(from int, base, stride string, off int) {
 func tileMove(text string, prefix byte, tile int, base, index string, off int) {
 	numbers := map[string]byte{"DX": 2, "BX": 3, "SI": 6, "DI": 7, "R9": 9, "R10": 10, "R11": 11, "R12": 12, "R13": 13, "R14": 14, "R15": 15}
 	b, i := numbers[base], numbers[index]
+	if numbers[base] == 0 || numbers[index] == 0 {
+		panic("no number of " + text)
+	}
 	extend := 0xe2 ^ i>>3<<6 ^ b>>3<<5
 	word(text, 0xc4, extend, 0x78|prefix, 0x4b, 0x84|byte(tile)<<3, i&7<<3|b&7,
 		byte(off), byte(off>>8), byte(off>>16), byte(off>>24))

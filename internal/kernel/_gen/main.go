@@ -1,6 +1,6 @@
 // Command gen writes the assembly of package kernel:
 //
-//	cd internal/kernel/_gen && go run . amd64 > ../kernels_amd64.s && go run . amx > ../kernels_amx_amd64.s && go run . arm64 > ../kernels_arm64.s && go run . efforts > ../efforts_amd64.go
+//	cd internal/kernel/_gen && go run . amd64 > ../kernels_amd64.s && go run . amx > ../kernels_amx_amd64.s && go run . reading > ../kernels_reading_amd64.s && go run . arm64 > ../kernels_arm64.s && go run . efforts > ../efforts_amd64.go
 //
 // What begins with neon is for arm64, the rest for amd64, but for forms and lines. There, operands are in Go's order (the destination last). Registers of the dot kernels:
 //
@@ -426,13 +426,15 @@ func main() {
 		amd64()
 	case "amx":
 		tiles()
+	case "reading":
+		reading()
 	case "arm64":
 		neon()
 	case "efforts":
 		fmt.Print(efforts())
 		return
 	default:
-		fmt.Fprintln(os.Stderr, "usage: go run . amd64|amx|arm64|efforts")
+		fmt.Fprintln(os.Stderr, "usage: go run . amd64|amx|reading|arm64|efforts")
 		os.Exit(2)
 	}
 	fmt.Fprint(os.Stdout, out.String())
