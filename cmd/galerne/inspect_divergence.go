@@ -18,6 +18,8 @@ type inspectDivergenceCmd struct {
 	Context int    `help:"Tokens of a chunk of the text, of which the second half is compared." default:"512" placeholder:"TOKENS"`
 	Chunks  int    `help:"Chunks that are compared. Default: all." placeholder:"N"`
 	Threads int    `help:"Threads for computing. Default: one a CPU." placeholder:"N"`
+
+	Deterministic bool `help:"Read the text with the arithmetic that answers are written with, as serve --deterministic does."`
 }
 
 // divergences is how far one model's expectations are from another's, over many positions.
@@ -50,12 +52,12 @@ func (c *inspectDivergenceCmd) Run(a *app) error {
 	}
 	pool := kernel.NewPool(c.Threads)
 	defer pool.Close()
-	n, err := a.openNetwork(c.Model, pool, c.Context)
+	n, err := a.openNetwork(c.Model, pool, c.Context, c.Deterministic)
 	if err != nil {
 		return err
 	}
 	defer n.close()
-	exact, err := a.openNetwork(c.Exact, pool, c.Context)
+	exact, err := a.openNetwork(c.Exact, pool, c.Context, c.Deterministic)
 	if err != nil {
 		return err
 	}

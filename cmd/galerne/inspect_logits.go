@@ -20,6 +20,8 @@ type inspectLogitsCmd struct {
 	Tokens  string `required:"" help:"The tokens that the model reads: 1,2,3; or - to read them from standard input." placeholder:"IDS"`
 	All     bool   `help:"The logits behind every token; else behind the last one only."`
 	Threads int    `help:"Threads for computing. Default: one a CPU." placeholder:"N"`
+
+	Deterministic bool `help:"Read the tokens with the arithmetic that answers are written with, as serve --deterministic does."`
 }
 
 // logitRows is how many tokens run in one step: the logits of so many are in memory at once.
@@ -44,7 +46,7 @@ func (c *inspectLogitsCmd) Run(a *app) error {
 	}
 	pool := kernel.NewPool(c.Threads)
 	defer pool.Close()
-	n, err := a.openNetwork(c.Model, pool, len(ids))
+	n, err := a.openNetwork(c.Model, pool, len(ids), c.Deterministic)
 	if err != nil {
 		return err
 	}
@@ -157,10 +159,11 @@ type openNetwork struct {
 	cache *kv.Cache
 	batch model.Batch
 	table []int32
+	read  bool // as prompts are
 }
 
 // openNetwork loads a model that inspectWriter has seen.
-func (a *app) openNetwork(name string, pool *kernel.Pool, tokens int) (*openNetwork, error) {
+func (a *app) openNetwork(name string, pool *kernel.Pool, tokens int, deterministic bool) (*openNetwork, error) {
 	f, err := a.openWeights(name)
 	if err != nil {
 		return nil, err
@@ -181,7 +184,7 @@ func (a *app) openNetwork(name string, pool *kernel.Pool, tokens int) (*openNetw
 	}
 	const blockTokens = 32
 	c := network.Config
-	n := &openNetwork{Network: network, table: make([]int32, (tokens+blockTokens-1)/blockTokens)}
+	n := &openNetwork{Network: network, read: !deterministic, table: make([]int32, (tokens+blockTokens-1)/blockTokens)}
 	for i := range n.table {
 		n.table[i] = int32(i)
 	}
@@ -204,7 +207,7 @@ func (n *openNetwork) close() {
 func (n *openNetwork) forward(ids []int32, at, first int) ([]float32, error) {
 	b := &n.batch
 	b.Tokens, b.Positions, b.Want = ids, b.Positions[:0], b.Want[:0]
-	b.Spans = append(b.Spans[:0], kv.Span{Rows: len(ids), Pos: at, Table: n.table})
+	b.Spans = append(b.Spans[:0], kv.Span{Rows: len(ids), Pos: at, Table: n.table, Read: n.read})
 	for i := range ids {
 		b.Positions = append(b.Positions, int32(at+i))
 		if i >= first {

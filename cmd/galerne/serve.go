@@ -47,13 +47,15 @@ type serveFlags struct {
 	Key    *string `help:"The key that callers must send, also $$GALERNE_API_KEY." placeholder:"KEY"`
 	NoAuth bool    `help:"Let everybody who reaches the address in, without a key."`
 
-	Memory    byteSize      `help:"Memory that all loaded models may take together (16GiB). Default: nine tenths of what is free." placeholder:"SIZE"`
-	Context   int           `help:"Longest sequence in tokens, prompt and answer together. Default: the model's own, or what fits." placeholder:"TOKENS"`
-	Cache     string        `help:"How keys and values are kept: f16, or q8 for half the memory." enum:"f16,q8" default:"f16"`
-	Threads   int           `help:"Threads for computing. Default: one a CPU." placeholder:"N"`
-	Slots     int           `help:"Answers that one model writes at once." default:"64" placeholder:"N"`
-	Queue     int           `help:"Requests that may wait for one model; more are refused." default:"256" placeholder:"N"`
-	NoGuess   bool          `help:"Do not guess an answer's next tokens from its own text and its prompt's. Answers are the same; those that quote or edit are slower."`
+	Memory        byteSize `help:"Memory that all loaded models may take together (16GiB). Default: nine tenths of what is free." placeholder:"SIZE"`
+	Context       int      `help:"Longest sequence in tokens, prompt and answer together. Default: the model's own, or what fits." placeholder:"TOKENS"`
+	Cache         string   `help:"How keys and values are kept: f16, or q8 for half the memory." enum:"f16,q8" default:"f16"`
+	Threads       int      `help:"Threads for computing. Default: one a CPU." placeholder:"N"`
+	Slots         int      `help:"Answers that one model writes at once." default:"64" placeholder:"N"`
+	Queue         int      `help:"Requests that may wait for one model; more are refused." default:"256" placeholder:"N"`
+	NoGuess       bool     `help:"Do not guess an answer's next tokens from its own text and its prompt's. Answers are the same; those that quote or edit are slower."`
+	Deterministic bool     `help:"Read prompts with the arithmetic that answers are written with, so that the same request gives the same bits whatever is cached. Where tiles of bf16 would read them (AMX) that takes up to twice as long; elsewhere it changes nothing."`
+
 	KeepAlive time.Duration `help:"Unload a model that was idle for so long; 0s, the default: only when another needs the memory." placeholder:"DURATION"`
 	Drain     time.Duration `help:"How long answers under way may take at shutdown; a second Ctrl-C ends them." default:"30s" placeholder:"DURATION"`
 
@@ -149,7 +151,7 @@ func (f *serveFlags) engine(l *library, log *slog.Logger, r *prometheus.Registry
 		cache = kernel.CacheQ8
 	}
 	return serve.Options{Find: l.find, List: l.list, Memory: int64(f.Memory), Context: f.Context, CacheType: cache,
-		Threads: f.Threads, Queue: f.Queue, Slots: f.Slots, NoGuess: f.NoGuess, KeepAlive: f.KeepAlive, Log: log, Registry: r}
+		Threads: f.Threads, Queue: f.Queue, Slots: f.Slots, NoGuess: f.NoGuess, Deterministic: f.Deterministic, KeepAlive: f.KeepAlive, Log: log, Registry: r}
 }
 
 // surfaces are the vendors' APIs that are served.

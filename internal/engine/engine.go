@@ -24,11 +24,14 @@ type Options struct {
 	Tokens    int              // tokens whose keys and values are kept, over all sequences. Default 4 × Context.
 	Slots     int              // sequences that run at once. Default 64.
 	Queue     int              // requests that may wait. Default 256.
-	Budget    int              // most tokens computed a step while answers are read. Default 128.
+	Budget    int              // most tokens computed a step while answers are read. Default 256.
 	Pause     time.Duration    // how long a step may take then: it computes fewer tokens on a slow machine. Default 160 ms.
 	Prompt    int              // tokens computed a step while none is. Default 512.
 	Draft     int              // guessed tokens computed a step, over all answers; negative: none. Default 15.
-	Observe   func(Step)       // called after every step, on the engine's goroutine; may be nil
+	// Deterministic has one arithmetic for prompt and answer, where a faster one for prompts is there (see kernel.Reads): then bits depend on
+	// nothing but the request. Without it an answer that is in the cache, as part of a later prompt, was computed in the other way.
+	Deterministic bool
+	Observe       func(Step) // called after every step, on the engine's goroutine; may be nil
 }
 
 // BlockTokens is the number of tokens a block of the cache holds: 32 keeps the waste of half a block
@@ -46,7 +49,7 @@ func (o Options) withDefaults(c model.Config) Options {
 	set(&o.Tokens, 4*o.Context)
 	set(&o.Slots, 64)
 	set(&o.Queue, 256)
-	set(&o.Budget, 128)
+	set(&o.Budget, 256)
 	set(&o.Prompt, 512)
 	if o.Pause <= 0 {
 		o.Pause = 160 * time.Millisecond
@@ -357,7 +360,7 @@ func (e *Engine) carryOut() {
 		if s.Index >= running {
 			q.cached = s.From
 		}
-		b.Spans = append(b.Spans, kv.Span{Start: len(b.Tokens), Rows: s.To - s.From, Pos: s.From, Table: q.table})
+		b.Spans = append(b.Spans, kv.Span{Start: len(b.Tokens), Rows: s.To - s.From, Pos: s.From, Table: q.table, Read: s.From < q.prompt && !e.o.Deterministic})
 		first := len(e.rows)
 		for pos := s.From; pos < s.To; pos++ {
 			if q.embeds() {

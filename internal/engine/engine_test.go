@@ -19,7 +19,7 @@ import (
 
 // meanModel is a network whose every logit depends on every earlier token through the cache: it stores a
 // vector for each token and position, attends to all of them evenly, and scores by the mean. A wrong
-// block, slot or copy shows in the bits of its logits.
+// block, slot or copy shows in the bits of its logits. Tokens that are read have other vectors than those that are written.
 type meanModel struct {
 	config  model.Config
 	vectors []float32 // [vocab][dim]
@@ -55,6 +55,9 @@ func (m *meanModel) Forward(b *model.Batch) {
 			v := make([]float32, dim)
 			for d := range v {
 				v[d] = m.vectors[int(tok)*dim+d] * float32(1+math.Sin(float64(pos*(d+1))))
+				if s.Read {
+					v[d] *= 1.0625
+				}
 			}
 			b.Cache.Layout.Store(b.Cache.Layer(0), s.Table[pos/BlockTokens], pos%BlockTokens, v, v)
 			row++
@@ -202,6 +205,25 @@ func TestSameRequestSameBits(t *testing.T) {
 				t.Errorf("%+v: no guess was right: the test tests less than it says", o)
 			}
 			preempted += e.Stats().Preemptions
+		}
+	}
+}
+
+// TestDeterministic: what follows an answer that is in the cache has the bits that it has where nothing is known, if prompt and answer
+// have one arithmetic.
+func TestDeterministic(t *testing.T) {
+	first := &Request{Prompt: prompt(1, 50), MaxTokens: 60, Logprobs: -1}
+	for _, deterministic := range []bool{true, false} {
+		o := Options{Deterministic: deterministic}
+		e := start(t, newMeanModel(), 2, o)
+		text := append(append(append([]int32(nil), first.Prompt...), collect(t, e, first).tokens[0]...), 1, 2, 3)
+		before := e.Stats().CachedTokens
+		warm, cold := vectorOf(t, e, Last, text), vectorOf(t, start(t, newMeanModel(), 2, o), Last, text)
+		if cached := e.Stats().CachedTokens - before; cached < 100 {
+			t.Errorf("%d tokens were known, of 110", cached)
+		}
+		if same := warm == cold; same != deterministic {
+			t.Errorf("deterministic %v: %.200s\nwhere nothing is known %.200s", deterministic, warm, cold)
 		}
 	}
 }
@@ -405,26 +427,27 @@ func TestTheMemoryPlanAddsUpAndRefuses(t *testing.T) {
 	}
 }
 
-func TestAVectorIsTheSameHoweverItsTextIsCut(t *testing.T) {
-	vector := func(e *Engine, p Pooling, text []int32) string {
-		s, err := e.Submit(context.Background(), &Request{Prompt: text, Embed: p, Logprobs: -1})
-		if err != nil {
-			t.Fatal(err)
+func vectorOf(t *testing.T, e *Engine, p Pooling, text []int32) string {
+	s, err := e.Submit(context.Background(), &Request{Prompt: text, Embed: p, Logprobs: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	out := ""
+	for {
+		ev, err := s.Next(context.Background())
+		if err == io.EOF {
+			return out
 		}
-		defer s.Close()
-		out := ""
-		for {
-			ev, err := s.Next(context.Background())
-			if err == io.EOF {
-				return out
-			}
-			if ev.Kind == Embedded {
-				out += fmt.Sprint(ev.Vector)
-			}
+		if ev.Kind == Embedded {
+			out += fmt.Sprint(ev.Vector)
 		}
 	}
+}
+
+func TestAVectorIsTheSameHoweverItsTextIsCut(t *testing.T) {
 	for _, p := range []Pooling{Mean, Last} {
-		want := vector(start(t, newMeanModel(), 1, Options{}), p, prompt(5, 90))
+		want := vectorOf(t, start(t, newMeanModel(), 1, Options{}), p, prompt(5, 90))
 		if len(want) < 50 {
 			t.Fatalf("%q", want)
 		}
@@ -436,7 +459,7 @@ func TestAVectorIsTheSameHoweverItsTextIsCut(t *testing.T) {
 				defer wg.Done()
 				if i%2 == 0 {
 					collect(t, e, &Request{Prompt: prompt(uint64(i), 60), MaxTokens: 60, Logprobs: -1})
-				} else if got := vector(e, p, prompt(5, 90)); got != want {
+				} else if got := vectorOf(t, e, p, prompt(5, 90)); got != want {
 					t.Errorf("%v: %s, want %s", p, got, want)
 				}
 			}()

@@ -65,9 +65,13 @@ func (e *Engine) newSequence(st *Stream, choice int) *sequence {
 	return q
 }
 
-// view is the sequence as Schedule sees it.
+// view is the sequence as Schedule sees it. Of one that was preempted the prompt is computed first, since no step has tokens of both kinds.
 func (q *sequence) view() Seq {
-	return Seq{Want: len(q.tokens), Computed: q.computed, Blocks: len(q.table), Draft: len(q.draft)}
+	want := len(q.tokens)
+	if q.computed < q.prompt {
+		want = q.prompt
+	}
+	return Seq{Want: want, Computed: q.computed, Blocks: len(q.table), Draft: len(q.draft)}
 }
 
 // guess looks for at most n tokens that may follow an answer and pay in the step.

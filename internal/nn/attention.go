@@ -95,6 +95,7 @@ func (a *Attention) attend(s *Step, dst []float32) {
 	t := &w.attend
 	t.Layout, t.Arena, t.Spans = s.Cache.Layout, s.Cache.Layer(a.Layer), s.Spans
 	t.Q, t.Out, t.Batch, t.Heads = w.q, w.q, &w.mid, nq/a.HeadDim
+	t.Read = s.read
 	t.Scale, t.SoftCap, t.Window = a.Scale, a.SoftCap, a.Window
 	s.Pool.Attend(t)
 	a.O.Apply(s, &w.mid, dst)

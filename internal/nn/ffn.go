@@ -50,7 +50,7 @@ func (f *GatedMLP) Apply(s *Step, in *kernel.Input, dst []float32) {
 	w.gate, w.up = kernel.Grow(w.gate, s.Rows*n), kernel.Grow(w.up, s.Rows*n)
 	s.jobs = append(s.jobs[:0], f.Gate.job(in, w.gate), f.Up.job(in, w.up))
 	s.Pool.MatMul(s.jobs)
-	s.Pool.Expect(&w.mid, w.gate, s.Rows, n)
+	s.Expect(&w.mid, w.gate, n)
 	s.Each(f.each)
 	f.Down.Apply(s, &w.mid, dst)
 }

@@ -168,6 +168,7 @@ func (m *MoE) compute(s *Step, in *kernel.Input, wave []int, done int) int {
 	}
 	s.Pool.MatMul(s.jobs)
 	s.Pool.Expect(&w.mid, w.gate, total, inner)
+	w.mid.ReadAs(&w.sorted)
 	s.eachOf(total, m.activate)
 	s.jobs = s.jobs[:0]
 	for i, first := 0, 0; i < len(wave); i++ {

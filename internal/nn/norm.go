@@ -38,7 +38,7 @@ func (n *RMSNorm) Apply(s *Step, dst, x []float32) {
 // AddApply is x += delta; dst = norm(x), which batch becomes: the end of one residual branch and the start of the next.
 func (n *RMSNorm) AddApply(s *Step, batch *kernel.Input, dst, x, delta []float32) {
 	n.dst, n.x, n.delta, n.batch = dst, x, delta, batch
-	s.Pool.Expect(batch, dst, s.Rows, len(n.W))
+	s.Expect(batch, dst, len(n.W))
 	s.Each(n.each)
 }
 

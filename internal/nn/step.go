@@ -19,6 +19,7 @@ type Step struct {
 	Cache     *kv.Cache
 	Err       error   // why a part could not compute, for lack of its weights; what was computed is void
 	place     []place // [Rows] where each row's keys and values go
+	read      []bool  // [Rows] see kernel.Input.Read
 	narrow    struct {
 		positions []int32
 		spans     []kv.Span
@@ -34,6 +35,7 @@ type place struct {
 
 // Begin prepares the step's tables; call it after the fields above are set.
 func (s *Step) Begin() {
+	s.setRead()
 	if s.Cache == nil {
 		return
 	}
@@ -46,6 +48,28 @@ func (s *Step) Begin() {
 			s.place = append(s.place, place{span.Table[pos/size], int32(pos % size)})
 		}
 	}
+}
+
+// setRead takes from the spans which rows are read.
+func (s *Step) setRead() {
+	s.read = s.read[:0]
+	for i := range s.Spans {
+		for range s.Spans[i].Rows {
+			s.read = append(s.read, s.Spans[i].Read)
+		}
+	}
+}
+
+// Set is Pool.Set of the step's rows.
+func (s *Step) Set(in *kernel.Input, x []float32, cols int) {
+	s.Pool.Set(in, x, s.Rows, cols)
+	in.Read(s.read)
+}
+
+// Expect is Pool.Expect of the step's rows.
+func (s *Step) Expect(in *kernel.Input, x []float32, cols int) {
+	s.Pool.Expect(in, x, s.Rows, cols)
+	in.Read(s.read)
 }
 
 // Narrow leaves some rows, ascending, to what follows: they are row 0, 1 and so on now. Until the next Begin no keys and
@@ -61,13 +85,14 @@ func (s *Step) Narrow(rows []int32) {
 			first := at
 			for at++; at < len(rows) && rows[at] == rows[at-1]+1 && int(rows[at]) < end; at++ {
 			}
-			n.spans = append(n.spans, kv.Span{Start: first, Rows: at - first, Pos: span.Pos + int(rows[first]) - span.Start, Table: span.Table})
+			n.spans = append(n.spans, kv.Span{Start: first, Rows: at - first, Pos: span.Pos + int(rows[first]) - span.Start, Table: span.Table, Read: span.Read})
 		}
 	}
 	for _, r := range rows {
 		n.positions = append(n.positions, s.Positions[r])
 	}
 	s.Rows, s.Positions, s.Spans = len(rows), n.positions, n.spans
+	s.setRead()
 }
 
 // Each calls f for every row, shared among the pool's threads. f is made once by a part's constructor,

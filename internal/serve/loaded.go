@@ -52,7 +52,8 @@ func (s *Server) open(sl *slot) (m *loaded, err error) {
 		return nil, err
 	}
 	m = &loaded{server: s, slot: sl}
-	o := engine.Options{Context: s.o.Context, CacheType: s.o.CacheType, Slots: s.o.Slots, Queue: s.o.Queue, Observe: s.metrics.observer(sl.entry.Name)}
+	o := engine.Options{Context: s.o.Context, CacheType: s.o.CacheType, Slots: s.o.Slots, Queue: s.o.Queue, Deterministic: s.o.Deterministic,
+		Observe: s.metrics.observer(sl.entry.Name)}
 	if s.o.NoGuess {
 		o.Draft = -1
 	}

@@ -47,6 +47,8 @@ type Options struct {
 	KeepAlive time.Duration    // how long an idle model stays loaded. Default: always, until memory is needed.
 	Stall     time.Duration    // how long one step may take before Ready says so, beside reading experts. Default 9 s.
 
+	Deterministic bool // bits do not depend on what is cached either: see engine.Options
+
 	Log      *slog.Logger          // Default slog.Default().
 	Registry prometheus.Registerer // where the metrics go; may be nil
 }

@@ -108,7 +108,7 @@ func (m *decoder) Forward(b *model.Batch) {
 	if len(b.Want) == 0 {
 		return
 	}
-	// Only the rows whose logits are wanted go through the widest matrix.
+	// Only the rows whose logits are wanted go through the widest matrix, all in the way of answers: those of prompts are few.
 	m.wanted = kernel.Grow(m.wanted, len(b.Want)*dim)
 	m.last(b.Want, m.wanted)
 	s.Pool.Set(&m.in, m.wanted, len(b.Want), dim)
@@ -132,7 +132,7 @@ func (m *decoder) attend(s *nn.Step, a *nn.Attention) {
 		copy(m.x[i*dim:(i+1)*dim], m.x[int(r)*dim:])
 		copy(m.h[i*dim:(i+1)*dim], m.h[int(r)*dim:])
 	}
-	s.Pool.Set(&m.in, m.h, s.Rows, dim)
+	s.Set(&m.in, m.h, dim)
 	a.Recall(s, &m.in, m.d)
 }
 
