@@ -15,11 +15,15 @@ CHUNK, CHUNKS = 512, 4  # tokens; the second half of each chunk is compared
 def open_rounding(setting, model):
     path, exact = models.file_of(model), models.exact_of(model)
 
-    def ours(i):
-        text = run([setting.binary, "inspect", "divergence", path, "--exact", exact, "--context", CHUNK, "--chunks", CHUNKS, "--threads", setting.threads],
+    def divergence(*more):
+        text = run([setting.binary, "inspect", "divergence", path, "--exact", exact, "--context", CHUNK, "--chunks", CHUNKS, "--threads", setting.threads, *more],
                    setting.timeout, stdin=TEXT.read_text())
-        got = json.loads(text)
-        return {"mean divergence": got["mean_divergence"], "error": got["mean_error"], "same first": got["same_first"], "perplexity": got["perplexity"]}
+        return json.loads(text)
+
+    def ours(i):
+        got, written = divergence(), divergence("--deterministic")
+        return {"mean divergence": got["mean_divergence"], "error": got["mean_error"], "same first": got["same_first"], "perplexity": got["perplexity"],
+                "written divergence": written["mean_divergence"], "written error": written["mean_error"]}
 
     def theirs(i):
         with tempfile.TemporaryDirectory(dir=models.folder()) as place:

@@ -50,6 +50,8 @@ ROWS = (
     Row("schema", "with / without", "16 answers at once, with a JSON schema / without", "×", targets={EVERY: 0.95}),
     Row("rounding", "mean divergence", "mean divergence from float32 weights, 2,048 tokens", "nats", more=False, beside=True, targets={EVERY: 1}),
     Row("rounding", "error", "the standard error of that mean: smaller differences are chance", "nats", more=False),
+    Row("rounding", "written divergence", "the same with the arithmetic of answers, which is another where prompts are read by tiles of bf16", "nats", more=False),
+    Row("rounding", "written error", "its standard error", "nats", more=False),
     Row("large", "generate", "larger than memory, within 16 GiB: one answer", "tokens/s", beside=True, targets={HUGE: 3}),
     Row("large", "peak GiB", "larger than memory: most memory meanwhile", "GiB", more=False, targets={HUGE: 16}),
     Row("large", "hit rate", "larger than memory: experts that were there when needed", "%"),
