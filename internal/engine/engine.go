@@ -28,7 +28,7 @@ type Options struct {
 	Pause     time.Duration    // how long a step may take then: it computes fewer tokens on a slow machine. Default 160 ms.
 	Prompt    int              // tokens computed a step while none is. Default 512.
 	Draft     int              // guessed tokens computed a step, over all answers; negative: none. Default 15.
-	// Deterministic has one arithmetic for prompt and answer, where a faster one for prompts is there (see kernel.Reads): then bits depend on
+	// Deterministic has one arithmetic for prompt and answer, where a faster one for prompts is there (see kernel.Input.Read): then bits depend on
 	// nothing but the request. Without it an answer that is in the cache, as part of a later prompt, was computed in the other way.
 	Deterministic bool
 	Observe       func(Step) // called after every step, on the engine's goroutine; may be nil

@@ -55,12 +55,9 @@ func (p *Pool) Expect(in *Input, x []float32, rows, cols int) {
 	}
 }
 
-// Reads reports whether rows that are read are multiplied in a way of their own here, which is faster for many of them. Their numbers have
-// other bits then, in no way worse.
-func Reads() bool { return useReading }
-
-// Read says which rows [Rows] are read: tokens of a prompt, where the others are written, one by one. It is called behind Set or Expect, before
-// anything else; rows must stay unchanged while the Input is used. Where Reads is false all rows are alike.
+// Read says which rows [Rows] are read: tokens of a prompt, where the others are written, one by one. Where a machine has tiles of bf16 these
+// rows are multiplied by them, which is faster for many and rounds less, with other bits; elsewhere all rows are alike. It is called
+// behind Set or Expect, before anything else; rows must stay unchanged while the Input is used.
 func (in *Input) Read(rows []bool) {
 	if useReading {
 		in.read = rows

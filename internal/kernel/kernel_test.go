@@ -158,32 +158,11 @@ func TestMatMulIsTheProductOfTheDequantizedWeights(t *testing.T) {
 	pool := NewPool(2)
 	defer pool.Close()
 	for _, kind := range dtype.All() {
-		rows, cols, n := 50, 768, 7
-		data := randomWeights(rng, kind, rows, cols)
-		w := make([]float32, rows*cols)
-		Dequantize(kind, w, data)
-		x := randomFloats(rng, n*cols)
-		m := mustPack(t, pool, kind, rows, cols, data)
-		var in Input
-		pool.Set(&in, x, n, cols)
-		got := make([]float32, n*rows)
-		pool.MatMul([]Job{{W: m, In: &in, Dst: got, Stride: rows}})
-		var diff, size float64
-		for r := range n {
-			for o := range rows {
-				var want float64
-				for k := range cols {
-					want += float64(x[r*cols+k]) * float64(w[o*cols+k])
-				}
-				diff += (want - float64(got[r*rows+o])) * (want - float64(got[r*rows+o]))
-				size += want * want
-			}
-		}
 		limit := 1e-4 // 8-bit activations: the step is 1/127 of a block's largest, error² about (1/127·2.5)²/12
 		if kind.Elems() == 1 {
 			limit = 1e-11
 		}
-		if nmse := diff / size; !(nmse < limit) {
+		if nmse := productError(t, rng, pool, kind, false); !(nmse < limit) {
 			t.Errorf("%s: NMSE %g, at most %g", kind, nmse, limit)
 		}
 	}

@@ -2527,9 +2527,9 @@ toBF16_block:
 
 // func read1x1
 TEXT ·read1x1(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
 	LEAQ ·tileShapes64(SB), CX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (CX)
+	MOVQ c+0(FP), AX
 	MOVQ 0(AX), SI
 	MOVQ 8(AX), R11
 	MOVQ 32(AX), R13
@@ -2577,9 +2577,9 @@ read1x1_block:
 
 // func read1x2
 TEXT ·read1x2(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
 	LEAQ ·tileShapes64(SB), CX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (CX)
+	MOVQ c+0(FP), AX
 	MOVQ 0(AX), SI
 	MOVQ 8(AX), R11
 	MOVQ 32(AX), R13
@@ -2632,9 +2632,9 @@ read1x2_block:
 
 // func read2x1
 TEXT ·read2x1(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
 	LEAQ ·tileShapes64(SB), CX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (CX)
+	MOVQ c+0(FP), AX
 	MOVQ 0(AX), SI
 	MOVQ 8(AX), R11
 	MOVQ 32(AX), R13
@@ -2697,9 +2697,9 @@ read2x1_block:
 
 // func read2x2
 TEXT ·read2x2(SB), NOSPLIT, $0-8
-	MOVQ c+0(FP), AX
 	LEAQ ·tileShapes64(SB), CX
 	BYTE $0xc4; BYTE $0xe2; BYTE $0x78; BYTE $0x49; BYTE $0x01 // LDTILECFG (CX)
+	MOVQ c+0(FP), AX
 	MOVQ 0(AX), SI
 	MOVQ 8(AX), R11
 	MOVQ 32(AX), R13

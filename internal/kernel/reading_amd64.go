@@ -117,7 +117,7 @@ func (s *readScratch) multiply(c *dotCall, n int, panel, panels, block, count ui
 		next(tileHeight)
 	}
 	row := func(r int) []float32 {
-		return unsafe.Slice((*float32)(unsafe.Add(call.dst, uintptr(r)*c.dstStride)), panels*panelRows)
+		return numbers(unsafe.Add(call.dst, uintptr(r)*c.dstStride), panels*panelRows)
 	}
 	for r := range n {
 		copy(s.sums[r][:], row(r))

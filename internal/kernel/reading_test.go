@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/galerne-ai/galerne/internal/dtype"
@@ -49,38 +50,45 @@ func TestARowThatIsReadDependsOnItselfAlone(t *testing.T) {
 // TestReadingIsTheProductOfTheDequantizedWeights bounds its error, which is less than that of 8-bit activations: numbers of both sides keep 8
 // bits of their fraction, whose error is at most 1/512 of them, and evenly spread.
 func TestReadingIsTheProductOfTheDequantizedWeights(t *testing.T) {
-	if !Reads() {
+	if !useReading {
 		t.Skip("NOT TESTED: rows that are read are computed like others on this machine")
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
 	pool := NewPool(2)
 	defer pool.Close()
 	for _, kind := range dtype.All() {
-		rows, cols, n := 50, 768, 7
-		data := randomWeights(rng, kind, rows, cols)
-		w, x := make([]float32, rows*cols), randomFloats(rng, n*cols)
-		Dequantize(kind, w, data)
-		m := mustPack(t, pool, kind, rows, cols, data)
-		var in Input
-		pool.Set(&in, x, n, cols)
-		in.Read([]bool{true, true, true, true, true, true, true})
-		got := make([]float32, n*rows)
-		pool.MatMul([]Job{{W: m, In: &in, Dst: got, Stride: rows}})
-		var diff, size float64
-		for r := range n {
-			for o := range rows {
-				var want float64
-				for k := range cols {
-					want += float64(x[r*cols+k]) * float64(w[o*cols+k])
-				}
-				diff += (want - float64(got[r*rows+o])) * (want - float64(got[r*rows+o]))
-				size += want * want
-			}
-		}
-		if nmse := diff / size; !(nmse < 8e-6) { // twice (1/512)²/3
+		if nmse := productError(t, rng, pool, kind, true); !(nmse < 8e-6) { // twice (1/512)²/3
 			t.Errorf("%s: NMSE %g", kind, nmse)
 		} else {
 			t.Logf("%s: NMSE %.2g", kind, nmse)
 		}
 	}
+}
+
+// productError is how far a product of random rows, all read or none, is from that of the dequantized weights: mean square, of the mean
+// square of these.
+func productError(t *testing.T, rng *rand.Rand, pool *Pool, kind dtype.Type, read bool) float64 {
+	rows, cols, n := 50, 768, 7
+	data := randomWeights(rng, kind, rows, cols)
+	w := make([]float32, rows*cols)
+	Dequantize(kind, w, data)
+	x := randomFloats(rng, n*cols)
+	m := mustPack(t, pool, kind, rows, cols, data)
+	var in Input
+	pool.Set(&in, x, n, cols)
+	in.Read(slices.Repeat([]bool{read}, n))
+	got := make([]float32, n*rows)
+	pool.MatMul([]Job{{W: m, In: &in, Dst: got, Stride: rows}})
+	var diff, size float64
+	for r := range n {
+		for o := range rows {
+			var want float64
+			for k := range cols {
+				want += float64(x[r*cols+k]) * float64(w[o*cols+k])
+			}
+			diff += (want - float64(got[r*rows+o])) * (want - float64(got[r*rows+o]))
+			size += want * want
+		}
+	}
+	return diff / size
 }

@@ -57,13 +57,9 @@ func tryAll(runs []dotKernels, cols int, rows ...int) (faults []string) {
 	}
 	for _, t := range dtype.All() {
 		f := formOf(t)
-		if f.bits == 0 || cols%(f.headerGroups()*f.group) != 0 {
+		w := random.panels(t, f, cols, panels)
+		if w == nil {
 			continue
-		}
-		size := panelSize(t, f, cols)
-		w := make([]byte, panels*size)
-		for i := range panels {
-			random.fill(f, w[i*size:(i+1)*size], cols)
 		}
 		var sums tile
 		got, want := make([]float32, most*panels*panelRows), make([]float32, most*panels*panelRows)
@@ -102,6 +98,19 @@ type lcg uint32
 func (l *lcg) next() uint32 {
 	*l = *l*1664525 + 1013904223
 	return uint32(*l) >> 8
+}
+
+// panels makes some of a quantized type, nil if so many columns do not suit it.
+func (l *lcg) panels(t dtype.Type, f form, cols, panels int) []byte {
+	if f.bits == 0 || cols%(f.headerGroups()*f.group) != 0 {
+		return nil
+	}
+	size := panelSize(t, f, cols)
+	w := make([]byte, panels*size)
+	for i := range panels {
+		l.fill(f, w[i*size:(i+1)*size], cols)
+	}
+	return w
 }
 
 // fill makes one panel of weights, whose first rows have the least and the greatest codes alone.
