@@ -39,11 +39,11 @@ func (e effort) of(rows, tile int) float64 {
 }
 
 // busyReading is busy of rows that are read: for 16 of them, 16 of a panel and 32 columns tiles take 16 cycles, of two vector operations, and
-// their weights are rounded by 170 of these, once for readRows.
+// meanwhile weights are unpacked by some 140 of these, once for readRows.
 func busyReading(m *Matrix, rows int) int64 {
 	blocks := float64(m.panels() * m.Cols / 32)
 	tiles, times := (rows+tileHeight-1)/tileHeight, (rows+readRows-1)/readRows
-	return int64(blocks * worthAVX512 * float64(32*tiles+170*times))
+	return int64(blocks * worthAVX512 * float64(max(32*tiles, 140*times)))
 }
 
 // busy is how many operations of the bare loop take as many vector operations as rows with a matrix; 0: nobody counted.

@@ -27,6 +27,8 @@ const (
 	partBytes = 1 << 20
 	// mostPartRows bounds the input rows of a part, unless they are read: parts that follow each other share their weights.
 	mostPartRows = 64
+	// mostTimes bounds the bytes of weights that every worker reads for its band, for each number of the rows.
+	mostTimes = 4
 	// A worker has about this many parts of a product, since the others wait for the last one to end; fewer, but not fewer than the
 	// least, where parts would be shorter than a few microseconds: of so many bytes of weights, or so many multiplications.
 	partsMost, partsLeast = 32, 8
@@ -93,6 +95,9 @@ func (p *Pool) MatMul(jobs []Job) {
 		t.scratch, t.calls, t.copies = make([]tile, p.threads), make([]dotCall, p.threads), make([]panelCopy, p.threads)
 		t.readers = make([]*readScratch, p.threads)
 	}
+	for _, r := range t.readers {
+		r.forget()
+	}
 	t.perPart, t.bands = perPart(units, p.threads, most, work), bands(jobs, p.threads)
 	p.Run(t.bandBegin(t.bands), t)
 	t.jobs = nil
@@ -133,7 +138,7 @@ func (j *Job) mostRows(workers int) int {
 func (j *Job) partRows() int { return ((j.rows()+j.chunks()-1)/j.chunks() + 15) &^ 15 }
 
 // bands is how many bands of rows suit the jobs. Where all workers have rows enough, each keeps to its own from phase to phase, so that
-// they are in its core's caches; then all read all weights, which must not be more than what the rows are.
+// they are in its core's caches; then all read all weights, which must not be too many times what the rows are.
 func bands(jobs []Job, workers int) int {
 	weights, numbers := 0, 0
 	for i := range jobs {
@@ -144,7 +149,7 @@ func bands(jobs []Job, workers int) int {
 		weights += j.W.panels() * j.W.panelBytes
 		numbers += j.rows() * (j.W.Rows + j.W.Cols)
 	}
-	if numbers < weights {
+	if numbers < weights/mostTimes {
 		return 1
 	}
 	return workers
@@ -168,6 +173,21 @@ func (t *product) bandBegin(b int) int {
 
 // Part computes perPart panels of one job for some of its rows.
 func (t *product) Part(part, worker int) {
+	p := t.place(part)
+	if r := t.readers[worker]; r != nil {
+		r.expect(&p, t.place(part+1))
+	}
+	t.compute(p.job, p.job.W.open(p.from, p.to, &t.copies[worker]), p.to, p.row, p.end, worker)
+}
+
+// partPlace is what a part computes: rows [row, end) of a job against panels [from, to).
+type partPlace struct {
+	job      *Job // nil: there is no such part
+	from, to int
+	row, end int
+}
+
+func (t *product) place(part int) partPlace {
 	for b := range t.bands {
 		for i := range t.jobs {
 			j := &t.jobs[i]
@@ -175,13 +195,12 @@ func (t *product) Part(part, worker int) {
 			n := t.groups(j) * (end - first)
 			if part < n {
 				panel, row := part/(end-first)*t.perPart, (first+part%(end-first))*j.partRows()
-				to := min(panel+t.perPart, j.W.panels())
-				t.compute(j, j.W.open(panel, to, &t.copies[worker]), to, row, min(row+j.partRows(), j.rows()), worker)
-				return
+				return partPlace{j, panel, min(panel+t.perPart, j.W.panels()), row, min(row+j.partRows(), j.rows())}
 			}
 			part -= n
 		}
 	}
+	return partPlace{}
 }
 
 // compute runs output rows [row, end) tile by tile past the panels, which stay in the second-level cache

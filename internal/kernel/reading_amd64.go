@@ -11,15 +11,15 @@ import (
 )
 
 // Rows that are read are multiplied by tiles of bf16 (AMX), where a machine has them: input and weights are rounded to bf16, and sums are
-// of float32, over all columns. Beside integers that is three times as fast where many rows pass, since no block's sum has to leave
-// its tile to be scaled, and nearer to the products of the weights as they are. Few rows would wait for the weights to be rounded, so that
-// rows that are written stay with integers. A row's bits are, over the blocks of 32 columns in order,
+// of float32, over all columns. Beside integers that is two to three times as fast where many rows pass, since no block's sum has to leave
+// its tile to be scaled, and nearer to the products of the weights as they are. A row's bits are, over the blocks of 32 columns in order,
 //
-//	w = bf16(fma(1 + code/256, 256·scale, fma(scale, -256-zero, offset)))           codes of 8 bits as code+128, zero 128
+//	w = upper half of fma(1 + code/n, raise·n·scale, fma(scale, -raise·(n+zero), raise·offset))
 //	acc = acc + ((… (x₀·w₀ + x₂·w₂) + … + x₃₀·w₃₀) + (… (x₁·w₁ + x₃·w₃) + … + x₃₁·w₃₁))
 //
-// where each multiplication and addition is rounded once, and what is below the normal numbers is 0 (Intel, Architecture Instruction
-// Set Extensions Programming Reference, TDPBF16PS and VCVTNE2PS2BF16).
+// where n is 16 for codes of 4 bits, else 256 (codes of 8 bits as code+128, zero 128), raise makes up for what is cut off, on average, each
+// multiplication and addition is rounded once, and what is below the normal numbers is 0 (Intel, Architecture Instruction Set Extensions
+// Programming Reference, TDPBF16PS).
 var useReading = useTiles && hasReading()
 
 // hasReading tries the kernels, since machines advertise what they do not do.
@@ -30,14 +30,29 @@ func hasReading() bool {
 const (
 	// readRows bounds the rows of a part, for which weights are rounded once.
 	readRows = 256
+	// readFew is how many rows are few: two tiles.
+	readFew = 2 * tileHeight
+	// readLag is how many blocks are unpacked before the first of them is multiplied, in a ring of readRing.
+	readLag, readRing = 3, 4
+	// raise is one and about half of a bf16's last place.
+	raise = 1 + 23./8192
 	// readRun is how many blocks are gone through for all panels before the next ones, so that the rows' stay in the second-level cache.
 	readRun = 64
 )
 
-// readScratch is what a worker keeps.
+// readScratch is what a worker keeps: tiles [16 pairs of columns][16 rows of a panel][2]bf16, of blocks of one or two panels.
 type readScratch struct {
-	weights [readRun][2][1024]byte             // tiles [16 pairs of columns][16 rows of a panel][2]bf16
-	sums    [tileHeight][2 * panelRows]float32 // of rows that do not fill a tile
+	ring    [readRing][2][1024]byte
+	weights [2][readRun][2][1024]byte // that are multiplied, that are unpacked meanwhile
+	turn    int                       // which is which
+	ready   readUnit                  // has been unpacked
+	next    readUnit                  // that the worker's next part begins with, as far as can be told
+}
+
+// readUnit is some blocks of one or two panels.
+type readUnit struct {
+	at             unsafe.Pointer // the first panel's first group or its header; nil: none
+	blocks, panels uintptr
 }
 
 func newReadScratch() *readScratch {
@@ -51,101 +66,156 @@ type unpackCall struct {
 	to        unsafe.Pointer
 }
 
-// readCall multiplies blocks with runs of rows, as many as the kernel takes at a time.
+// forget is called where weights may be others behind the same addresses.
+func (s *readScratch) forget() {
+	if s != nil {
+		s.ready = readUnit{}
+	}
+}
+
+// expect says which part comes next, as a rule, so that its weights can be unpacked before.
+func (s *readScratch) expect(now *partPlace, next partPlace) {
+	s.next = readUnit{}
+	if next.job == nil {
+		return
+	}
+	m, like := next.job.W, now.job.W
+	if m.form != like.form || m.Cols != like.Cols || m.deferred.Load() {
+		return
+	}
+	whole := min(next.to, m.Rows/panelRows) - next.from // a last panel with fewer rows than lanes has a call of its own
+	s.next = readUnit{at: unsafe.Pointer(&m.data[next.from*m.panelBytes]), panels: uintptr(max(1, min(2, whole)))}
+}
+
+// readCall multiplies a unit with more than readFew rows, and unpacks the next one: see readRows in _gen.
 type readCall struct {
-	x         unsafe.Pointer // [rows] of lines
-	xStride   uintptr
-	weights   unsafe.Pointer
-	blocks    uintptr
-	dst       unsafe.Pointer // float32
-	dstStride uintptr
-	times     uintptr
-	fresh     uintptr // 1: sums begin at zero; 0: at dst's
+	x          unsafe.Pointer // [rows] of lines
+	xStride    uintptr
+	weights    unsafe.Pointer
+	blocks     uintptr
+	dst        unsafe.Pointer // float32
+	dstStride  uintptr
+	twos       uintptr // runs of two tiles of rows
+	fresh      uintptr // 1: sums begin at zero; 0: at dst's
+	panels     uintptr
+	second     uintptr // 1
+	shape      *tileShape
+	last       *tileShape // of rows that are left; nil: none
+	lastSecond uintptr    // 1: they fill more than a tile
+	next       readUnit
+	size       uintptr // bytes of a panel
+	to         unsafe.Pointer
 }
 
 // read computes n rows against whole panels.
 func read(f *form, c *dotCall, n int, s *readScratch) {
-	for block := uintptr(0); block < c.blocks; block += readRun {
-		count := min(readRun, c.blocks-block)
+	if n <= readFew {
+		s.few(f, c, n)
+		return
+	}
+	pieces := (c.blocks + readRun - 1) / readRun // of about one length, whole headers each
+	run := ((c.blocks+pieces-1)/pieces + 7) &^ 7
+	for block := uintptr(0); block < c.blocks; block += run {
 		for panel := uintptr(0); panel < c.panels; panel += 2 {
-			pair := min(2, c.panels-panel)
-			for i := range pair {
-				s.round(f, unsafe.Add(c.w, (panel+i)*c.size), block, count, i)
+			next := s.next
+			switch {
+			case panel+2 < c.panels:
+				next = unitAt(f, c, panel+2, block, run)
+			case block+run < c.blocks:
+				next = unitAt(f, c, 0, block+run, run)
+			case next.at != nil:
+				next.blocks = min(run, c.blocks)
 			}
-			s.multiply(c, n, panel, pair, block, count)
+			s.multiply(f, c, n, panel, block, unitAt(f, c, panel, block, run), next)
 		}
 	}
 }
 
-// round makes tiles of blocks of a panel, the first or second of a pair.
-func (s *readScratch) round(f *form, panel unsafe.Pointer, block, count, second uintptr) {
-	groups := 32 / f.group // of a block
-	step := count
-	if f.scaleBytes == 1 {
-		step = uintptr(f.headerGroups() / groups)
-	}
-	for i := uintptr(0); i < count; i += step {
-		header, at := f.place(int(block+i) * groups)
-		call := unpackCall{unsafe.Add(panel, at), unsafe.Add(panel, header), min(step, count-i), unsafe.Pointer(&s.weights[i][second])}
-		unpackBF16(f.kind, &call)
-	}
+// unitAt is one or two panels, as many as there are, and at most run blocks of them.
+func unitAt(f *form, c *dotCall, panel, block, run uintptr) readUnit {
+	header, _ := f.place(int(block) * 32 / f.group)
+	return readUnit{unsafe.Add(c.w, panel*c.size+uintptr(header)), min(run, c.blocks-block), min(2, c.panels-panel)}
 }
 
-// multiply adds blocks of one or two panels to the sums of n rows.
-func (s *readScratch) multiply(c *dotCall, n int, panel, panels, block, count uintptr) {
-	call := readCall{x: unsafe.Add(c.x, block*lineBytes), xStride: c.xStride, weights: unsafe.Pointer(&s.weights), blocks: count,
-		dst: unsafe.Add(c.dst, 4*panelRows*panel), dstStride: c.dstStride, times: uintptr(n / (2 * tileHeight))}
+// multiply adds a unit, which is panel and block of the call, to the sums of n rows, and has the next one unpacked.
+func (s *readScratch) multiply(f *form, c *dotCall, n int, panel, block uintptr, unit, next readUnit) {
+	if s.ready != unit {
+		s.unpack(f, c, unit)
+	}
+	call := readCall{x: unsafe.Add(c.x, block*lineBytes), xStride: c.xStride, weights: unsafe.Pointer(&s.weights[s.turn]), blocks: unit.blocks,
+		dst: unsafe.Add(c.dst, 4*panelRows*panel), dstStride: c.dstStride, twos: uintptr(n / readFew), panels: unit.panels, second: 1,
+		shape: &fewShapes[readFew], next: next, size: c.size, to: unsafe.Pointer(&s.weights[1-s.turn])}
 	if block == 0 {
 		call.fresh = 1
 	}
-	next := func(rows uintptr) {
-		call.x, call.dst = unsafe.Add(call.x, rows*call.xStride), unsafe.Add(call.dst, rows*call.dstStride)
-	}
-	if call.times > 0 {
-		readTwo(&call, panels)
-		if n %= 2 * tileHeight; n == 0 {
-			return // see dotFloats
+	if left := n % readFew; left > 0 {
+		call.last = &fewShapes[left]
+		if left > tileHeight {
+			call.lastSecond = 1
 		}
-		next(2 * tileHeight * call.times)
 	}
-	call.times = 1
-	if n >= tileHeight {
-		readOne(&call, panels)
-		if n -= tileHeight; n == 0 {
-			return
+	s.turn, s.ready = 1-s.turn, next
+	multiplyRead(f.kind, &call)
+}
+
+// unpack makes tiles of a unit while nothing is multiplied.
+func (s *readScratch) unpack(f *form, c *dotCall, u readUnit) {
+	step := u.blocks
+	if f.scaleBytes == 1 {
+		step = 8 // of a header
+	}
+	for panel := range u.panels {
+		at := unsafe.Add(u.at, panel*c.size)
+		for i := uintptr(0); i < u.blocks; i += step {
+			groups := unsafe.Add(at, f.headerBytes())
+			call := unpackCall{groups, at, min(step, u.blocks-i), unsafe.Pointer(&s.weights[s.turn][i][panel])}
+			unpackBF16(f.kind, &call)
+			at = unsafe.Add(groups, int(call.blocks)*f.groupBytes()*32/f.group)
 		}
-		next(tileHeight)
-	}
-	row := func(r int) []float32 {
-		return numbers(unsafe.Add(call.dst, uintptr(r)*c.dstStride), panels*panelRows)
-	}
-	for r := range n {
-		copy(s.sums[r][:], row(r))
-	}
-	last := call
-	last.dst, last.dstStride = unsafe.Pointer(&s.sums), unsafe.Sizeof(s.sums[0])
-	readOne(&last, panels)
-	for r := range n {
-		copy(row(r), s.sums[r][:])
 	}
 }
 
-// readTwo takes two tiles of rows at a time, readOne one.
-func readTwo(c *readCall, panels uintptr) {
-	if panels == 2 {
-		read2x2(c)
-		return
-	}
-	read2x1(c)
+// fewCall multiplies at most readFew rows with panels: see few in _gen.
+type fewCall struct {
+	w, x, dst          unsafe.Pointer
+	xStride, dstStride uintptr
+	blocks, panels     uintptr
+	size               uintptr // bytes of a panel
+	ahead              uintptr // how many bytes before their use weights are asked for
+	ring, end          unsafe.Pointer
+	shape              *tileShape
+	both               uintptr // 1: rows fill more than a tile
+	start, rest        uintptr // blocks less the lag, and the lag, or all
 }
 
-func readOne(c *readCall, panels uintptr) {
-	if panels == 2 {
-		read1x2(c)
-		return
-	}
-	read1x1(c)
+// tileShape is what LDTILECFG reads.
+type tileShape struct {
+	palette, _ uint64
+	bytes      [16]uint16
+	rows       [16]uint8
 }
+
+func (s *readScratch) few(f *form, c *dotCall, n int) {
+	call := fewCall{w: c.w, x: c.x, dst: c.dst, xStride: c.xStride, dstStride: c.dstStride, blocks: c.blocks, panels: c.panels, size: c.size,
+		ahead: fetchAhead(2 * c.size), ring: unsafe.Pointer(&s.ring), end: unsafe.Add(unsafe.Pointer(&s.ring), unsafe.Sizeof(s.ring)),
+		shape: &fewShapes[n], start: c.blocks - readLag, rest: min(readLag, c.blocks)}
+	if n > tileHeight {
+		call.both = 1
+	}
+	multiplyFew(f.kind, &call)
+}
+
+// fewShapes are those of so many rows: tiles 0, 1 and 4 have the first, 2, 3 and 5 the others, 6 and 7 weights.
+var fewShapes = func() (all [readFew + 1]tileShape) {
+	for n := range all {
+		first, others := min(n, tileHeight), max(1, n-tileHeight) // a tile of no rows is none
+		all[n] = tileShape{palette: 1}
+		for i, rows := range []int{first, first, others, others, first, others, 16, 16} {
+			all[n].bytes[i], all[n].rows[i] = 64, uint8(rows)
+		}
+	}
+	return all
+}()
 
 // roundRow makes lines of bf16 of x, of a multiple of 32: a block's numbers are a line.
 func roundRow(x []float32, lines []byte) {
@@ -181,6 +251,64 @@ func unpackBF16(k kind, c *unpackCall) {
 		unpack8wBF16(c)
 	case kind8x:
 		unpack8xBF16(c)
+	}
+}
+
+func multiplyFew(k kind, c *fewCall) {
+	switch k {
+	case kind4z:
+		few4z(c)
+	case kind4m:
+		few4m(c)
+	case kind4k:
+		few4k(c)
+	case kind5z:
+		few5z(c)
+	case kind5m:
+		few5m(c)
+	case kind5k:
+		few5k(c)
+	case kind6s:
+		few6s(c)
+	case kind4s:
+		few4s(c)
+	case kind4t:
+		few4t(c)
+	case kind8:
+		few8(c)
+	case kind8w:
+		few8w(c)
+	case kind8x:
+		few8x(c)
+	}
+}
+
+func multiplyRead(k kind, c *readCall) {
+	switch k {
+	case kind4z:
+		read4z(c)
+	case kind4m:
+		read4m(c)
+	case kind4k:
+		read4k(c)
+	case kind5z:
+		read5z(c)
+	case kind5m:
+		read5m(c)
+	case kind5k:
+		read5k(c)
+	case kind6s:
+		read6s(c)
+	case kind4s:
+		read4s(c)
+	case kind4t:
+		read4t(c)
+	case kind8:
+		read8(c)
+	case kind8w:
+		read8w(c)
+	case kind8x:
+		read8x(c)
 	}
 }
 
@@ -226,13 +354,73 @@ func unpack8wBF16(c *unpackCall)
 func unpack8xBF16(c *unpackCall)
 
 //go:noescape
-func read1x1(c *readCall)
+func few4z(c *fewCall)
 
 //go:noescape
-func read1x2(c *readCall)
+func few4m(c *fewCall)
 
 //go:noescape
-func read2x1(c *readCall)
+func few4k(c *fewCall)
 
 //go:noescape
-func read2x2(c *readCall)
+func few5z(c *fewCall)
+
+//go:noescape
+func few5m(c *fewCall)
+
+//go:noescape
+func few5k(c *fewCall)
+
+//go:noescape
+func few6s(c *fewCall)
+
+//go:noescape
+func few4s(c *fewCall)
+
+//go:noescape
+func few4t(c *fewCall)
+
+//go:noescape
+func few8(c *fewCall)
+
+//go:noescape
+func few8w(c *fewCall)
+
+//go:noescape
+func few8x(c *fewCall)
+
+//go:noescape
+func read4z(c *readCall)
+
+//go:noescape
+func read4m(c *readCall)
+
+//go:noescape
+func read4k(c *readCall)
+
+//go:noescape
+func read5z(c *readCall)
+
+//go:noescape
+func read5m(c *readCall)
+
+//go:noescape
+func read5k(c *readCall)
+
+//go:noescape
+func read6s(c *readCall)
+
+//go:noescape
+func read4s(c *readCall)
+
+//go:noescape
+func read4t(c *readCall)
+
+//go:noescape
+func read8(c *readCall)
+
+//go:noescape
+func read8w(c *readCall)
+
+//go:noescape
+func read8x(c *readCall)

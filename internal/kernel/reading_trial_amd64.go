@@ -42,7 +42,7 @@ func tryReading(cols int, types ...dtype.Type) (fault string) {
 		for r := 0; r < most; r += 13 {
 			readGeneric(weights, in.row(r), want[r*panels*panelRows:][:panels*panelRows])
 		}
-		for _, n := range []int{1, 16, most} {
+		for _, n := range []int{1, 2, 15, 16, 17, 32, 33, 48, 49, most} {
 			clear(got)
 			c := trialCall(w, panels, &in, got, &sums)
 			read(&f, &c, n, scratch)
@@ -65,10 +65,14 @@ func tryReading(cols int, types ...dtype.Type) (fault string) {
 // roundGeneric is weights as bf16, [panels·panelRows][cols].
 func roundGeneric(f form, w []byte, panels, cols int) []float32 {
 	var b block
-	zero := int(f.zero)
-	if f.bits == 8 {
+	zero, unit := int(f.zero), 256
+	switch f.bits {
+	case 4:
+		unit = 16
+	case 8:
 		zero = 128
 	}
+	most, less := float32(raise*float64(unit)), float32(-raise*float64(unit+zero))
 	weights, size := make([]float32, panels*panelRows*cols), len(w)/panels
 	for i := range weights {
 		row, k := i/cols, i%cols
@@ -79,7 +83,9 @@ func roundGeneric(f form, w []byte, panels, cols int) []float32 {
 		if f.bits == 8 {
 			code = int(int8(code)) + 128
 		}
-		weights[i] = FromBF16(roundBF16(fma32(1+float32(code)/256, 256*b.scale, fma32(b.scale, float32(-256-zero), b.offset))))
+		rest := fma32(b.scale, less, float32(b.offset*raise))
+		w := fma32(1+float32(code)/float32(unit), float32(b.scale*most), rest)
+		weights[i] = normal(math.Float32frombits(math.Float32bits(w) &^ 0xffff))
 	}
 	return weights
 }

@@ -484,7 +484,7 @@ func tileStore(from int, base, stride string, off int) {
 
 // tileMove encodes an operand in memory, with a displacement of 4 bytes; prefix is 2 for F3, 3 for F2.
 func tileMove(text string, prefix byte, tile int, base, index string, off int) {
-	numbers := map[string]byte{"DX": 2, "BX": 3, "SI": 6, "DI": 7, "R9": 9, "R10": 10, "R11": 11, "R12": 12, "R13": 13, "R14": 14, "R15": 15}
+	numbers := map[string]byte{"DX": 2, "BX": 3, "SI": 6, "DI": 7, "R8": 8, "R9": 9, "R10": 10, "R11": 11, "R12": 12, "R13": 13, "R14": 14, "R15": 15}
 	b, i := numbers[base], numbers[index]
 	if numbers[base] == 0 || numbers[index] == 0 {
 		panic("no number of " + text)
