@@ -184,6 +184,7 @@ func (e *Engine) loop() {
 		e.sweep()
 		if len(e.running)+len(e.waiting) == 0 {
 			e.stats.idle()
+			e.cache.Rest()
 			<-e.wake
 			continue
 		}

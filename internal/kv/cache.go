@@ -14,7 +14,8 @@ type Cache struct {
 	layers [][]byte
 	free   []func()
 	closed bool
-	asked  int      // bytes of each arena that are or will be in memory; of Ready's caller
+	used   int      // bytes of each arena up to the last block that was lent; of Ready's caller
+	asked  int      // that are or will be in memory
 	ready  chan int // the same, for the goroutine that sees to it
 	stop   chan struct{}
 	done   chan struct{}
@@ -24,6 +25,8 @@ const (
 	// ahead is how many bytes of each arena are made ready beyond the block at hand, a large page at a time.
 	ahead     = 4 << 20
 	largePage = 2 << 20
+	// restAhead is how many bytes of all arenas are made ready while nobody computes.
+	restAhead = 256 << 20
 	// breath is how long those who compute are left alone between two pages.
 	breath = 5 * time.Millisecond
 )
@@ -53,19 +56,35 @@ func (c *Cache) Bytes() int64 {
 
 // Ready is told of every block that is lent, and sees to it that the system has pages for those behind it before they
 // are written: for each new page a step would stand still, where a virtual machine's host hands them out a
-// millisecond each. It returns at once. One goroutine may call it.
+// millisecond each. It returns at once. One goroutine may call it and Rest.
 func (c *Cache) Ready(block int32) {
-	size := c.Blocks * c.Layout.BlockBytes()
-	used := int(block) * c.Layout.BlockBytes()
-	if used+ahead/2 < c.asked || c.asked == size {
+	at := int(block) * c.Layout.BlockBytes()
+	c.used = max(c.used, at+c.Layout.BlockBytes())
+	if at+ahead/2 >= c.asked {
+		c.ask(at + ahead)
+	}
+}
+
+// Rest is called when nobody computes: then more pages are handed out, since each takes a processor for as long as a step.
+// Where no block was lent, none are.
+func (c *Cache) Rest() {
+	if c.used > 0 {
+		c.ask(c.used + restAhead/len(c.layers))
+	}
+}
+
+// ask has so many bytes of each arena made ready.
+func (c *Cache) ask(to int) {
+	to = min(c.Blocks*c.Layout.BlockBytes(), to/largePage*largePage)
+	if to <= c.asked {
 		return
 	}
-	c.asked = min(size, (used+ahead)/largePage*largePage)
+	c.asked = to
 	select {
 	case <-c.ready: // it has not come to that: this is more
 	default:
 	}
-	c.ready <- c.asked
+	c.ready <- to
 }
 
 // populate does what Ready promises, page by page of all layers.

@@ -23,11 +23,12 @@ func resident(t *testing.T, b []byte) []byte {
 
 func TestPagesAreThereBeforeTheyAreWritten(t *testing.T) {
 	layout := kernel.CacheLayout{KVHeads: 2, HeadDim: 64, BlockTokens: 32}
-	c, err := NewCache(layout, 3, 16<<20/layout.BlockBytes())
+	c, err := NewCache(layout, 3, 100<<20/layout.BlockBytes())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	c.Rest() // nothing is used yet
 	written := bytes.Repeat([]byte{7}, 100)
 	copy(c.Layer(2)[3<<20:], written)
 	until := func(what string, from, to int) {
@@ -50,6 +51,11 @@ func TestPagesAreThereBeforeTheyAreWritten(t *testing.T) {
 	if n := bytes.Count(resident(t, c.Layer(1)[2*ahead:]), []byte{1}); n > 0 {
 		t.Errorf("%d pages far behind what is used are there", n)
 	}
+	if n := bytes.Count(resident(t, c.Layer(1)[len(c.Layer(1))-largePage:]), []byte{1}); n > 0 {
+		t.Errorf("%d pages are there that nobody asked for", n)
+	}
+	c.Rest()
+	until("what is used next, at rest", 0, min(len(c.Layer(0)), restAhead/3/largePage*largePage))
 	last := int32(c.Blocks - 1)
 	for b := range last + 1 {
 		c.Ready(b)
