@@ -10,6 +10,7 @@ from parts import Pair, Part
 from programs import Failed, Server, json_of
 
 CLIENTS = 16
+SETTLE = 2                                          # seconds for what the other server does behind its round
 ANSWERS = {models.SMALL: 128, models.HALF: 64}      # tokens of an answer at 16 chats
 # The control tokens of each vocabulary, kept out of answers of a fixed length: they have no text, and a reader takes that for a pause.
 SILENT = {models.SMALL: range(0, 3), models.HALF: range(151643, 151646)}
@@ -64,6 +65,7 @@ def open_server(setting, model):
 
     def load(server, i):
         prompts = [f"Case {i}.{c}. What does this say?\n\n{passage(i * CLIENTS + c, PROMPT_LETTERS)}" for c in range(CLIENTS)]
+        time.sleep(SETTLE)
         begin = time.perf_counter()
         answers = chats.together(server.port, [chats.request(p, tokens, ignore_eos=True, logit_bias=spoken) for p in prompts], setting.timeout)
         took = time.perf_counter() - begin
