@@ -101,10 +101,14 @@ func dot(f *form, c *dotCall, n int) {
 
 // dotAVX512 takes panels by pairs where there are rows enough to be worth it, or another number than a tile has, and the rest in tiles.
 func dotAVX512(f *form, c *dotCall, n int) {
-	if pairs := c.panels &^ 1; n > 2 && n != 4 && pairs > 0 {
+	if pairs := c.panels &^ 1; (n > 2 && n != 4 || n == 1) && pairs > 0 {
 		left := c.panels - pairs
 		c.panels, c.ahead = pairs, fetchAhead(2*c.size)
-		pairsAVX512(f.kind)(c)
+		if n == 1 {
+			oneAVX512(f.kind)(c)
+		} else {
+			pairsAVX512(f.kind)(c)
+		}
 		if left == 0 {
 			return
 		}

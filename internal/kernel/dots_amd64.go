@@ -60,3 +60,22 @@ func pairsAVX512(k kind) func(*dotCall) {
 	}
 	return kernels[k]
 }
+
+// oneAVX512 is the kernel of a form for pairs of panels and one row.
+func oneAVX512(k kind) func(*dotCall) {
+	kernels := [...]func(*dotCall){
+		kind4z: one4zAVX512,
+		kind4m: one4mAVX512,
+		kind4k: one4kAVX512,
+		kind5z: one5zAVX512,
+		kind5m: one5mAVX512,
+		kind5k: one5kAVX512,
+		kind6s: one6sAVX512,
+		kind4s: one4sAVX512,
+		kind4t: one4tAVX512,
+		kind8:  one8AVX512,
+		kind8w: one8wAVX512,
+		kind8x: one8xAVX512,
+	}
+	return kernels[k]
+}

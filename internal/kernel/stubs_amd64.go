@@ -371,37 +371,73 @@ func ropeHalvesAVX512(lo, hi, cos, sin *float32, n int)
 func pairs4zAVX512(c *dotCall)
 
 //go:noescape
+func one4zAVX512(c *dotCall)
+
+//go:noescape
 func pairs4mAVX512(c *dotCall)
+
+//go:noescape
+func one4mAVX512(c *dotCall)
 
 //go:noescape
 func pairs4kAVX512(c *dotCall)
 
 //go:noescape
+func one4kAVX512(c *dotCall)
+
+//go:noescape
 func pairs5zAVX512(c *dotCall)
+
+//go:noescape
+func one5zAVX512(c *dotCall)
 
 //go:noescape
 func pairs5mAVX512(c *dotCall)
 
 //go:noescape
+func one5mAVX512(c *dotCall)
+
+//go:noescape
 func pairs5kAVX512(c *dotCall)
+
+//go:noescape
+func one5kAVX512(c *dotCall)
 
 //go:noescape
 func pairs6sAVX512(c *dotCall)
 
 //go:noescape
+func one6sAVX512(c *dotCall)
+
+//go:noescape
 func pairs4sAVX512(c *dotCall)
+
+//go:noescape
+func one4sAVX512(c *dotCall)
 
 //go:noescape
 func pairs4tAVX512(c *dotCall)
 
 //go:noescape
+func one4tAVX512(c *dotCall)
+
+//go:noescape
 func pairs8AVX512(c *dotCall)
+
+//go:noescape
+func one8AVX512(c *dotCall)
 
 //go:noescape
 func pairs8wAVX512(c *dotCall)
 
 //go:noescape
+func one8wAVX512(c *dotCall)
+
+//go:noescape
 func pairs8xAVX512(c *dotCall)
+
+//go:noescape
+func one8xAVX512(c *dotCall)
 
 //go:noescape
 func widenColumnsAVX2(wide *float32, scales, codes *byte, dim int)

@@ -268,7 +268,7 @@ func dotAVX512(f form, rows int) {
 			f.scales("Z", place{"BX", "R15"}, base, 0, 15, 12)
 			unpack(f, "BX", base+f.codesAt(), 0)
 			for first := 0; first < rows; first += 4 {
-				rowsAVX512(f, first, min(first+4, rows), sub)
+				rowsAVX512(f, first, min(first+4, rows), sub, 16)
 			}
 		}
 	})
@@ -321,7 +321,8 @@ func unpackWith(f form, w string, codes, first int, low4 string, spoiled int) {
 	}
 }
 
-func rowsAVX512(f form, from, to, sub int) {
+// rowsAVX512 adds products of a group to the rows' accumulators, of which acc is the first.
+func rowsAVX512(f form, from, to, sub, acc int) {
 	for r := from; r < to; r++ {
 		if f.bits == 8 || f.zero > 0 {
 			p("VPBROADCASTD %s, Z%d", rowAt(f.bias(sub), r), 8+r-from)
@@ -337,8 +338,8 @@ func rowsAVX512(f form, from, to, sub int) {
 	for r := from; r < to; r++ {
 		p("VCVTDQ2PS Z%d, Z%d", 8+r-from, 8+r-from)
 		p("VMULPS.BCST %s, Z15, Z12", rowAt(lineScale, r))
-		p("VFMADD231PS Z12, Z%d, Z%d", 8+r-from, 16+r)
-		f.addOffset(sub, r, 14, 12, 16+r)
+		p("VFMADD231PS Z12, Z%d, Z%d", 8+r-from, acc+r)
+		f.addOffset(sub, r, 14, 12, acc+r)
 	}
 }
 
@@ -465,6 +466,7 @@ func amd64() {
 			dotAVX512(f, rows)
 		}
 		pairsAVX512(f)
+		oneAVX512(f)
 	}
 	for _, rows := range []int{1, 2} {
 		floatsAVX2("f32", 4, rows)

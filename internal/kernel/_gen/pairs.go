@@ -59,6 +59,58 @@ func pairsAVX512(f form) {
 	p("RET")
 }
 
+// oneAVX512 is one row with two panels at a time, which are two streams from memory:
+//
+//	BX panel A, R8 bytes to panel B   R15 header of A   SI the row's line   CX blocks left   R14 panels left   DI dst   R10 how far ahead
+//	weights are asked for   Z16, Z17 sums
+func oneAVX512(f form) {
+	name := "one" + f.name + "AVX512"
+	text(name, 8)
+	callFields(0, "BX", 16, "DI", 48, "R14", 72, "R8", 80, "R10")
+	p("LEAQ (R8)(R10*1), R11")
+	if f.bits < 8 {
+		p("VPBROADCASTD ·low4(SB), Z13")
+	} else {
+		p("VPBROADCASTD ·high1(SB), Z13")
+	}
+	label("%s_pair", name)
+	startRows(1)
+	p("VPXORD Z16, Z16, Z16")
+	p("VPXORD Z17, Z17, Z17")
+	label("%s_loop", name)
+	if f.header() > 0 {
+		p("TESTQ $7, CX")
+		p("JNZ %s_block", name)
+		p("MOVQ BX, R15")
+		p("ADDQ $%d, BX", f.header())
+		label("%s_block", name)
+	}
+	bytes := f.groupBytes() * 32 / f.group
+	for panel, at := range []place{{"BX", "R15"}, {"BX)(R8*1", "R15)(R8*1"}} {
+		for line := 0; line < bytes; line += lineBytes {
+			p("PREFETCHT1 %d(BX)(%s*1)", line, []string{"R10", "R11"}[panel])
+		}
+		for sub := range 32 / f.group {
+			base := sub * f.groupBytes()
+			f.scales("Z", at, base, 0, 15, 12)
+			unpack(f, at.group, base+f.codesAt(), 0)
+			rowsAVX512(f, 0, 1, sub, 16+panel)
+		}
+	}
+	p("ADDQ $%d, BX", bytes)
+	p("ADDQ $%d, SI", lineBytes)
+	p("DECQ CX")
+	p("JNZ %s_loop", name)
+	p("VMOVUPS Z16, (DI)")
+	p("VMOVUPS Z17, 64(DI)")
+	p("ADDQ R8, BX")
+	p("ADDQ $128, DI")
+	p("SUBQ $2, R14")
+	p("JNZ %s_pair", name)
+	p("VZEROUPPER")
+	p("RET")
+}
+
 // clearSums zeroes the sums of all rows, and asks for the lines of dst that they will go to: the stores of sums would wait behind
 // stores to lines that are far away.
 func clearSums(name string) {
