@@ -17,15 +17,18 @@ func attendsInts() bool { return useTiles && useInts }
 // leastQueries is how many fill a tile well enough.
 const leastQueries = 8
 
-// tileShapes are what LDTILECFG reads: entry n is for n queries.
-type tileShapes [tileHeight + 1]struct {
+// tileShape is what LDTILECFG reads, of tiles 0 to 7.
+type tileShape struct {
 	palette, start byte
 	_              [14]byte
 	rowBytes       [16]uint16
 	rows           [16]uint8
 }
 
-const _ = -(unsafe.Sizeof(tileShapes{}) % 64)
+const _ = -(unsafe.Sizeof(tileShape{}) % 64)
+
+// tileShapes has at n what n queries take.
+type tileShapes [tileHeight + 1]tileShape
 
 // scoreShapes and mixShapes have the shapes that _gen/ints_amx.go says.
 var scoreShapes, mixShapes = newTileShapes(64, 16), newTileShapes(32, 8)

@@ -10,8 +10,8 @@ import (
 	"github.com/galerne-ai/galerne/internal/dtype"
 )
 
-// Rows that are read are multiplied by tiles of bf16 (AMX), where a machine has them: input and weights are rounded to bf16, and sums are
-// of float32, over all columns. Beside integers that is two to three times as fast where many rows pass, since no block's sum has to leave
+// Rows that are read are multiplied by tiles of bf16 (AMX), where a machine has them: input is rounded to bf16, weights are cut off to it, and sums
+// are of float32, over all columns. Beside integers that is two to three times as fast where many rows pass, since no block's sum has to leave
 // its tile to be scaled, and nearer to the products of the weights as they are. A row's bits are, over the blocks of 32 columns in order,
 //
 //	w = upper half of fma(1 + code/n, raise·n·scale, fma(scale, -raise·(n+zero), raise·offset))
@@ -40,13 +40,23 @@ const (
 	readRun = 64
 )
 
-// readScratch is what a worker keeps: tiles [16 pairs of columns][16 rows of a panel][2]bf16, of blocks of one or two panels.
+// readScratch is what a worker keeps.
 type readScratch struct {
-	ring    [readRing][2][1024]byte
-	weights [2][readRun][2][1024]byte // that are multiplied, that are unpacked meanwhile
-	turn    int                       // which is which
-	ready   readUnit                  // has been unpacked
-	next    readUnit                  // that the worker's next part begins with, as far as can be told
+	tiles *readTiles
+	turn  int      // whose weights are multiplied; the others are unpacked meanwhile
+	ready readUnit // has been unpacked
+	next  readUnit // that the worker's next part begins with, as far as can be told
+	calls struct { // what kernels are given: a call through a table would allocate it each time
+		unpack unpackCall
+		few    fewCall
+		read   readCall
+	}
+}
+
+// readTiles are weights as tiles [16 pairs of columns][16 rows of a panel][2]bf16, of blocks of one or two panels.
+type readTiles struct {
+	ring    [readRing][2][1024]byte // of few rows
+	weights [2][readRun][2][1024]byte
 }
 
 // readUnit is some blocks of one or two panels.
@@ -56,10 +66,10 @@ type readUnit struct {
 }
 
 func newReadScratch() *readScratch {
-	return (*readScratch)(unsafe.Pointer(&room(int(unsafe.Sizeof(readScratch{})))[0]))
+	return &readScratch{tiles: (*readTiles)(unsafe.Pointer(&room(int(unsafe.Sizeof(readTiles{})))[0]))}
 }
 
-// unpackCall has blocks of a panel, which have one header at most, rounded, each as a tile 2 KiB behind the one before.
+// unpackCall has blocks of a panel, which have one header at most, unpacked, each as a tile 2 KiB behind the one before.
 type unpackCall struct {
 	w, header unsafe.Pointer
 	blocks    uintptr
@@ -142,9 +152,10 @@ func (s *readScratch) multiply(f *form, c *dotCall, n int, panel, block uintptr,
 	if s.ready != unit {
 		s.unpack(f, c, unit)
 	}
-	call := readCall{x: unsafe.Add(c.x, block*lineBytes), xStride: c.xStride, weights: unsafe.Pointer(&s.weights[s.turn]), blocks: unit.blocks,
+	call := &s.calls.read
+	*call = readCall{x: unsafe.Add(c.x, block*lineBytes), xStride: c.xStride, weights: unsafe.Pointer(&s.tiles.weights[s.turn]), blocks: unit.blocks,
 		dst: unsafe.Add(c.dst, 4*panelRows*panel), dstStride: c.dstStride, twos: uintptr(n / readFew), panels: unit.panels, second: 1,
-		shape: &fewShapes[readFew], next: next, size: c.size, to: unsafe.Pointer(&s.weights[1-s.turn])}
+		shape: &fewShapes[readFew], next: next, size: c.size, to: unsafe.Pointer(&s.tiles.weights[1-s.turn])}
 	if block == 0 {
 		call.fresh = 1
 	}
@@ -155,7 +166,7 @@ func (s *readScratch) multiply(f *form, c *dotCall, n int, panel, block uintptr,
 		}
 	}
 	s.turn, s.ready = 1-s.turn, next
-	multiplyRead(f.kind, &call)
+	readers[f.kind].read(call)
 }
 
 // unpack makes tiles of a unit while nothing is multiplied.
@@ -168,8 +179,9 @@ func (s *readScratch) unpack(f *form, c *dotCall, u readUnit) {
 		at := unsafe.Add(u.at, panel*c.size)
 		for i := uintptr(0); i < u.blocks; i += step {
 			groups := unsafe.Add(at, f.headerBytes())
-			call := unpackCall{groups, at, min(step, u.blocks-i), unsafe.Pointer(&s.weights[s.turn][i][panel])}
-			unpackBF16(f.kind, &call)
+			call := &s.calls.unpack
+			*call = unpackCall{groups, at, min(step, u.blocks-i), unsafe.Pointer(&s.tiles.weights[s.turn][i][panel])}
+			readers[f.kind].unpack(call)
 			at = unsafe.Add(groups, int(call.blocks)*f.groupBytes()*32/f.group)
 		}
 	}
@@ -188,21 +200,15 @@ type fewCall struct {
 	start, rest        uintptr // blocks less the lag, and the lag, or all
 }
 
-// tileShape is what LDTILECFG reads.
-type tileShape struct {
-	palette, _ uint64
-	bytes      [16]uint16
-	rows       [16]uint8
-}
-
 func (s *readScratch) few(f *form, c *dotCall, n int) {
-	call := fewCall{w: c.w, x: c.x, dst: c.dst, xStride: c.xStride, dstStride: c.dstStride, blocks: c.blocks, panels: c.panels, size: c.size,
-		ahead: fetchAhead(2 * c.size), ring: unsafe.Pointer(&s.ring), end: unsafe.Add(unsafe.Pointer(&s.ring), unsafe.Sizeof(s.ring)),
+	call := &s.calls.few
+	*call = fewCall{w: c.w, x: c.x, dst: c.dst, xStride: c.xStride, dstStride: c.dstStride, blocks: c.blocks, panels: c.panels, size: c.size,
+		ahead: fetchAhead(2 * c.size), ring: unsafe.Pointer(&s.tiles.ring), end: unsafe.Add(unsafe.Pointer(&s.tiles.ring), unsafe.Sizeof(s.tiles.ring)),
 		shape: &fewShapes[n], start: c.blocks - readLag, rest: min(readLag, c.blocks)}
 	if n > tileHeight {
 		call.both = 1
 	}
-	multiplyFew(f.kind, &call)
+	readers[f.kind].few(call)
 }
 
 // fewShapes are those of so many rows: tiles 0, 1 and 4 have the first, 2, 3 and 5 the others, 6 and 7 weights.
@@ -211,7 +217,7 @@ var fewShapes = func() (all [readFew + 1]tileShape) {
 		first, others := min(n, tileHeight), max(1, n-tileHeight) // a tile of no rows is none
 		all[n] = tileShape{palette: 1}
 		for i, rows := range []int{first, first, others, others, first, others, 16, 16} {
-			all[n].bytes[i], all[n].rows[i] = 64, uint8(rows)
+			all[n].rowBytes[i], all[n].rows[i] = 64, uint8(rows)
 		}
 	}
 	return all
@@ -225,91 +231,26 @@ func roundRow(x []float32, lines []byte) {
 	}
 }
 
-func unpackBF16(k kind, c *unpackCall) {
-	switch k {
-	case kind4z:
-		unpack4zBF16(c)
-	case kind4m:
-		unpack4mBF16(c)
-	case kind4k:
-		unpack4kBF16(c)
-	case kind5z:
-		unpack5zBF16(c)
-	case kind5m:
-		unpack5mBF16(c)
-	case kind5k:
-		unpack5kBF16(c)
-	case kind6s:
-		unpack6sBF16(c)
-	case kind4s:
-		unpack4sBF16(c)
-	case kind4t:
-		unpack4tBF16(c)
-	case kind8:
-		unpack8BF16(c)
-	case kind8w:
-		unpack8wBF16(c)
-	case kind8x:
-		unpack8xBF16(c)
-	}
+// readKernels are those of a form.
+type readKernels struct {
+	unpack func(*unpackCall)
+	few    func(*fewCall)
+	read   func(*readCall)
 }
 
-func multiplyFew(k kind, c *fewCall) {
-	switch k {
-	case kind4z:
-		few4z(c)
-	case kind4m:
-		few4m(c)
-	case kind4k:
-		few4k(c)
-	case kind5z:
-		few5z(c)
-	case kind5m:
-		few5m(c)
-	case kind5k:
-		few5k(c)
-	case kind6s:
-		few6s(c)
-	case kind4s:
-		few4s(c)
-	case kind4t:
-		few4t(c)
-	case kind8:
-		few8(c)
-	case kind8w:
-		few8w(c)
-	case kind8x:
-		few8x(c)
-	}
-}
-
-func multiplyRead(k kind, c *readCall) {
-	switch k {
-	case kind4z:
-		read4z(c)
-	case kind4m:
-		read4m(c)
-	case kind4k:
-		read4k(c)
-	case kind5z:
-		read5z(c)
-	case kind5m:
-		read5m(c)
-	case kind5k:
-		read5k(c)
-	case kind6s:
-		read6s(c)
-	case kind4s:
-		read4s(c)
-	case kind4t:
-		read4t(c)
-	case kind8:
-		read8(c)
-	case kind8w:
-		read8w(c)
-	case kind8x:
-		read8x(c)
-	}
+var readers = [...]readKernels{
+	kind4z: {unpack4zBF16, few4z, read4z},
+	kind4m: {unpack4mBF16, few4m, read4m},
+	kind4k: {unpack4kBF16, few4k, read4k},
+	kind5z: {unpack5zBF16, few5z, read5z},
+	kind5m: {unpack5mBF16, few5m, read5m},
+	kind5k: {unpack5kBF16, few5k, read5k},
+	kind6s: {unpack6sBF16, few6s, read6s},
+	kind4s: {unpack4sBF16, few4s, read4s},
+	kind4t: {unpack4tBF16, few4t, read4t},
+	kind8:  {unpack8BF16, few8, read8},
+	kind8w: {unpack8wBF16, few8w, read8w},
+	kind8x: {unpack8xBF16, few8x, read8x},
 }
 
 // Written by _gen into kernels_reading_amd64.s.
