@@ -19,10 +19,10 @@ const leastQueries = 8
 
 // tileShape is what LDTILECFG reads, of tiles 0 to 7.
 type tileShape struct {
-	palette, start byte
-	_              [14]byte
-	rowBytes       [16]uint16
-	rows           [16]uint8
+	palette  byte
+	_        [15]byte
+	rowBytes [16]uint16
+	rows     [16]uint8
 }
 
 const _ = -(unsafe.Sizeof(tileShape{}) % 64)
