@@ -24,7 +24,7 @@ var useReading = useTiles && hasReading()
 
 // hasReading tries the kernels, since machines advertise what they do not do.
 func hasReading() bool {
-	return hasTiles() && cpu.X86.HasAMXBF16 && cpu.X86.HasAVX512BF16 && tryReading(256, dtype.Q4_K, dtype.Q6_K) == ""
+	return hasTiles() && cpu.X86.HasAMXBF16 && cpu.X86.HasAVX512BF16 && tryReading(roundRow, 256, dtype.Q4_K, dtype.Q6_K) == ""
 }
 
 const (

@@ -14,7 +14,7 @@ func TestReadingMatchesGenericBits(t *testing.T) {
 		t.Skip("NOT TESTED: this machine has no tiles of bf16, or they are slow")
 	}
 	for _, cols := range []int{32, 64, 256, 96 * 32} {
-		if fault := tryReading(cols, dtype.All()...); fault != "" {
+		if fault := tryReading(roundRow, cols, dtype.All()...); fault != "" {
 			t.Error(fault)
 		}
 	}

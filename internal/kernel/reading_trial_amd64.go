@@ -9,9 +9,9 @@ import (
 	"github.com/galerne-ai/galerne/internal/dtype"
 )
 
-// tryReading compares the kernels for rows that are read with readGeneric, of types that so many columns suit, and says what differs. All rows
-// are computed in numbers that fill tiles and others; a few are compared.
-func tryReading(cols int, types ...dtype.Type) (fault string) {
+// tryReading compares the kernels for rows that are read with readGeneric, of types that so many columns suit, and says what differs. Some
+// numbers of rows fill tiles; a few rows are compared. Round is what makes lines.
+func tryReading(round func(x []float32, lines []byte), cols int, types ...dtype.Type) (fault string) {
 	const panels, most = 3, 53
 	random := lcg(1)
 	x := make([]float32, cols)
@@ -22,7 +22,7 @@ func tryReading(cols int, types ...dtype.Type) (fault string) {
 			x[i] = float32(random.next()%2000)/1000 - 1
 		}
 		x[r%cols] = 1e-41 // which is 0
-		roundRow(x, in.row(r))
+		round(x, in.row(r))
 		for i, v := range x {
 			if got := u16(in.row(r)[2*i:]); got != roundBF16(v) {
 				return fmt.Sprintf("%g becomes bf16 %#x", v, got)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"github.com/galerne-ai/galerne/internal/dtype"
 )
 
 // formNames are the forms' names in kernels.
@@ -42,13 +44,15 @@ func TestTextOfTilesMatchesGenericBits(t *testing.T) {
 
 // TestTextOfAVX512MatchesGenericBits does the same for the products of AVX-512.
 func TestTextOfAVX512MatchesGenericBits(t *testing.T) {
-	text := readText(t, regexp.MustCompile("^(dot|pairs).*AVX512$"))
+	text := readText(t, regexp.MustCompile("^(dot|pairs|one).*AVX512$"))
 	run := func(f *form, c *dotCall, n int) {
 		one := *c
-		if n > 2 && n != 4 {
-			pairs := *c
-			pairs.panels = c.panels &^ 1
-			call(t, text, "pairs"+formNames[f.kind]+"AVX512", &pairs)
+		if n != 2 && n != 4 {
+			pairs, name := *c, "pairs"
+			if pairs.panels = c.panels &^ 1; n == 1 {
+				name = "one"
+			}
+			call(t, text, name+formNames[f.kind]+"AVX512", &pairs)
 			one.w, one.dst, one.panels = unsafe.Add(c.w, pairs.panels*c.size), unsafe.Add(c.dst, 4*panelRows*pairs.panels), 1
 		}
 		for rows := 16; rows > 0; rows /= 2 {
@@ -65,8 +69,31 @@ func TestTextOfAVX512MatchesGenericBits(t *testing.T) {
 	}
 }
 
+// TestTextOfReadingMatchesGenericBits does it for rows that are read, but for their rounding, which is one instruction.
+func TestTextOfReadingMatchesGenericBits(t *testing.T) {
+	text := readText(t, regexp.MustCompile("^(few|read|unpack.*BF16$)"))
+	defer func(was [len(readers)]readKernels) { readers = was }(readers)
+	for k, form := range formNames {
+		readers[k] = readKernels{
+			unpack: func(c *unpackCall) { call(t, text, "unpack"+form+"BF16", c) },
+			few:    func(c *fewCall) { call(t, text, "few"+form, c) },
+			read:   func(c *readCall) { call(t, text, "read"+form, c) },
+		}
+	}
+	round := func(x []float32, lines []byte) {
+		for i, v := range x {
+			putHalf(lines[2*i:], roundBF16(v))
+		}
+	}
+	for _, cols := range []int{32, 96, 256} {
+		if fault := tryReading(round, cols, dtype.All()...); fault != "" {
+			t.Errorf("the text for tiles of bf16 differs from generic Go: %s", fault)
+		}
+	}
+}
+
 // call carries a kernel out.
-func call[T dotCall | tileCall](t *testing.T, p *program, name string, c *T) {
+func call[T dotCall | tileCall | unpackCall | fewCall | readCall](t *testing.T, p *program, name string, c *T) {
 	t.Helper()
 	m := machine{program: p, frame: new([128]byte), args: new([8]byte)}
 	binary.LittleEndian.PutUint64(m.args[:], uint64(uintptr(unsafe.Pointer(c))))
@@ -111,7 +138,7 @@ var (
 func readText(t *testing.T, functions *regexp.Regexp) *program {
 	t.Helper()
 	p, wanted := &program{labels: map[string]int{}, data: map[string][]byte{}}, false
-	for _, file := range []string{"kernels_amd64.s", "kernels_amx_amd64.s"} {
+	for _, file := range []string{"kernels_amd64.s", "kernels_amx_amd64.s", "kernels_reading_amd64.s"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -247,7 +274,7 @@ func (m *machine) jumps(op string) bool {
 		return m.last != 0
 	case "JLT":
 		return m.last < 0
-	case "JG":
+	case "JG", "JGT":
 		return m.last > 0
 	case "JZ", "JEQ":
 		return m.last == 0
@@ -295,7 +322,7 @@ func (m *machine) step(in *instruction) (fault string) {
 		}
 	}
 	switch flags := m.last; in.op {
-	case "MOVQ":
+	case "MOVQ", "MOVL", "KMOVD":
 		put(m.value(in.args[0]))
 		m.last = flags
 	case "LEAQ":
@@ -334,6 +361,10 @@ func (m *machine) vectorStep(in *instruction) (fault string) {
 	var read [4]vector
 	for i, o := range in.args {
 		switch n, ok := strings.CutPrefix(o.register, "Z"); {
+		case strings.HasPrefix(o.register, "K"): // as ones where its bits are
+			for j := range len(read[i]) {
+				read[i][j] = -byte(m.registers[o.register] >> (j / 2) & 1)
+			}
 		case ok:
 			number, _ := strconv.Atoi(n)
 			read[i] = m.vectors[number]
@@ -380,6 +411,12 @@ func compute(op string, immediate int64, a [4]vector) (out vector, ok bool) {
 			out.set(i, x^y)
 		case "VPANDD":
 			out.set(i, x&y)
+		case "VMOVDQU16":
+			out.set(i, x&y|z&^y)
+		case "VPSRLD":
+			out.set(i, y>>immediate)
+		case "VPSLLD":
+			out.set(i, y<<immediate)
 		case "VPSRLW":
 			out.set(i, y>>16>>immediate<<16|y&0xffff>>immediate)
 		case "VPSLLW":
@@ -387,10 +424,14 @@ func compute(op string, immediate int64, a [4]vector) (out vector, ok bool) {
 		case "VPSRAD":
 			out.set(i, uint32(int32(y)>>immediate))
 		case "VPTERNLOGD":
-			if immediate != 0xf8 {
+			switch immediate {
+			case 0xf8:
+				out.set(i, a[3].word(i)|z&y)
+			case 0xea:
+				out.set(i, a[3].word(i)&z|y)
+			default:
 				return out, false
 			}
-			out.set(i, a[3].word(i)|z&y)
 		case "VPSUBB":
 			for j := range 4 {
 				out[4*i+j] = a[1][4*i+j] - a[0][4*i+j]
@@ -449,7 +490,9 @@ func (m *machine) tileStep(b []byte) (fault string) {
 	case op == 0x4b && (prefix == 2 || prefix == 3) && form == 2 && rows == 4 && len(b) == 10 && b[5]>>6 == 0:
 		m.move(prefix == 2, tile, b)
 	case op == 0x5e && prefix == 3 && form == 3 && len(b) == 5:
-		return m.multiply(tile, rows, third)
+		return m.multiply(tile, rows, third, signedProducts)
+	case op == 0x5c && prefix == 2 && form == 3 && len(b) == 5:
+		return m.multiply(tile, rows, third, bf16Products)
 	default:
 		return "unknown"
 	}
@@ -490,20 +533,41 @@ func (m *machine) move(store bool, tile int, b []byte) {
 	}
 }
 
-// multiply adds products of signed integers: of row r of a and column c of b, four numbers a word.
-func (m *machine) multiply(to, a, b int) (fault string) {
+// multiply adds products of row r of a and column c of b, of what a word has.
+func (m *machine) multiply(to, a, b int, add func(sum uint32, row, column []uint32) uint32) (fault string) {
 	shape := m.shapes
 	if to == a || a == b || to == b || shape[a].bytes/4 != shape[b].rows || shape[to].rows != shape[a].rows || shape[to].bytes != shape[b].bytes {
 		return "tiles that do not fit"
 	}
+	row, column := make([]uint32, shape[b].rows), make([]uint32, shape[b].rows)
 	for r := range shape[to].rows {
 		for c := range shape[to].bytes / 4 {
-			sum := m.tiles[to][r].word(c)
-			for k := range shape[a].bytes {
-				sum += uint32(int32(int8(m.tiles[a][r][k])) * int32(int8(m.tiles[b][k/4][4*c+k%4])))
+			for k := range row {
+				row[k], column[k] = m.tiles[a][r].word(k), m.tiles[b][k].word(c)
 			}
-			m.tiles[to][r].set(c, sum)
+			m.tiles[to][r].set(c, add(m.tiles[to][r].word(c), row, column))
 		}
 	}
 	return ""
+}
+
+func signedProducts(sum uint32, row, column []uint32) uint32 {
+	for k := range row {
+		for shift := 0; shift < 32; shift += 8 {
+			sum += uint32(int32(int8(row[k]>>shift)) * int32(int8(column[k]>>shift)))
+		}
+	}
+	return sum
+}
+
+// bf16Products adds the sums of lower and of upper halves' products.
+func bf16Products(sum uint32, row, column []uint32) uint32 {
+	var parts [2]float32
+	for k := range row {
+		for i := range parts {
+			x, w := FromBF16(uint16(row[k]>>(16*i))), FromBF16(uint16(column[k]>>(16*i)))
+			parts[i] = normal(fma32(normal(x), normal(w), parts[i]))
+		}
+	}
+	return math.Float32bits(normal(math.Float32frombits(sum) + normal(parts[0]+parts[1])))
 }
