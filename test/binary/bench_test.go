@@ -101,6 +101,10 @@ func TestAProfileAccountsForEveryStep(t *testing.T) {
 		steps int
 		ops   int64
 	}{"prompt": {got.Profile.Prompt, 1, 2 * (40*inner - 39*on + outer)}, "generate": {got.Profile.Generate, 6, 2 * 6 * (inner + outer)}} {
+		least := least
+		if name == "prompt" && slices.Contains(got.Implementations, "amx-bf16") {
+			least = 0.25 // tiles of bf16 take 16 cycles, each of two vector operations, in place of 128 of these
+		}
 		share, ops, attended := 0.0, int64(0), int64(0)
 		for _, w := range c.Work {
 			share += w.Share
