@@ -58,7 +58,7 @@ func unpackAMX(f form) {
 	p("MOVQ %d(BX), R13", callW)
 	p("MOVQ %d(BX), AX", callAhead)
 	p("MOVQ %d(BX), CX", callTo)
-	bytes := f.groupBytes() * 32 / f.group
+	bytes := f.blockBytes()
 	for line := 0; line < bytes; line += lineBytes {
 		p("PREFETCHT1 %d(R13)(AX*1)", line)
 	}

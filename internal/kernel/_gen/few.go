@@ -45,16 +45,8 @@ func few(f form) {
 		tileZero(t)
 	}
 	label("%s_block", name)
-	if f.header() > 0 {
-		p("TESTQ $7, CX")
-		p("JNZ %s_first", name)
-		p("MOVQ BX, R15")
-		p("ADDQ $%d, BX", f.header())
-		label("%s_first", name)
-	}
-	for line := 0; line < f.blockBytes(); line += lineBytes {
-		p("PREFETCHT0 %d(BX)(R12*1)", line)
-	}
+	f.overHeader(name+"_first", "CX")
+	f.fetch("PREFETCHT0", 0, "BX)(R12*1")
 	f.cutBlock(place{"BX", "R15"}, "DI", 0)
 	p("CMPQ CX, %d(AX)", fewStart)
 	p("JGT %s_second", name)
@@ -63,9 +55,7 @@ func few(f form) {
 	p("CMPQ R14, $2")
 	p("JLT %s_next", name)
 	p("ADDQ R8, R12")
-	for line := 0; line < f.blockBytes(); line += lineBytes {
-		p("PREFETCHT0 %d(BX)(R12*1)", line)
-	}
+	f.fetch("PREFETCHT0", 0, "BX)(R12*1")
 	p("SUBQ R8, R12")
 	f.cutBlock(place{"BX)(R8*1", "R15)(R8*1"}, "DI", tileSize)
 	p("CMPQ CX, %d(AX)", fewStart)

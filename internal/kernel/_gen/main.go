@@ -48,6 +48,37 @@ func (f form) codesAt() int {
 
 func (f form) groupBytes() int { return f.codesAt() + 16*f.group*f.bits/8 }
 
+// blockBytes is what 32 weights of each lane take, but for a header.
+func (f form) blockBytes() int { return f.groupBytes() * 32 / f.group }
+
+// fetch asks for a block's lines that stand so many bytes behind a place.
+func (f form) fetch(op string, ahead int, at string) {
+	for line := 0; line < f.blockBytes(); line += lineBytes {
+		p("%s %d(%s)", op, ahead+line, at)
+	}
+}
+
+// overHeader takes BX over a header, and R15 to it, where one stands in front of the next eight of the blocks left.
+func (f form) overHeader(behind, left string) {
+	if f.header() == 0 {
+		return
+	}
+	p("TESTQ $7, %s", left)
+	p("JNZ %s", behind)
+	p("MOVQ BX, R15")
+	p("ADDQ $%d, BX", f.header())
+	label("%s", behind)
+}
+
+// codesMask fills Z13 for unpack.
+func (f form) codesMask() {
+	if f.bits < 8 {
+		p("VPBROADCASTD ·low4(SB), Z13")
+	} else {
+		p("VPBROADCASTD ·high1(SB), Z13")
+	}
+}
+
 // header is the bytes in front of eight blocks of 32 weights.
 func (f form) header() int {
 	switch {
@@ -172,11 +203,9 @@ func loop(name string, f form, rows int, fetch string, body func()) {
 		p("MOVQ $8, DX")
 		label("%s_block", name)
 	}
-	for line := 0; line < f.groupBytes()*32/f.group; line += lineBytes {
-		p("%s %d(BX)", fetch, ahead+line)
-	}
+	f.fetch(fetch, ahead, "BX")
 	body()
-	p("ADDQ $%d, BX", f.groupBytes()*32/f.group)
+	p("ADDQ $%d, BX", f.blockBytes())
 	for b := range (rows + 3) / 4 {
 		p("ADDQ $%d, %s", lineBytes, bases[b])
 	}
@@ -252,11 +281,7 @@ func dotAVX512(f form, rows int) {
 	name := fmt.Sprintf("dot%sR%dAVX512", f.name, rows)
 	text(name, 8)
 	loadCall()
-	if f.bits < 8 {
-		p("VPBROADCASTD ·low4(SB), Z13")
-	} else {
-		p("VPBROADCASTD ·high1(SB), Z13")
-	}
+	f.codesMask()
 	label("%s_panel", name)
 	startRows(rows)
 	for r := range rows {

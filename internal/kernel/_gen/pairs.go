@@ -38,15 +38,15 @@ func pairsAVX512(f form) {
 	}
 	p("MOVQ c+0(FP), AX")
 	p("MOVQ 80(AX), SI")
-	for line := 0; line < f.groupBytes()*32/f.group; line += lineBytes {
+	for line := 0; line < f.blockBytes(); line += lineBytes {
 		p("PREFETCHT1 %d(BX)(SI*1)", line)
 		p("PREFETCHT1 %d(R9)(SI*1)", line)
 	}
 	for sub := range 32 / f.group {
 		pairGroup(fmt.Sprintf("%s_quad%d", name, sub), f, sub)
 	}
-	p("ADDQ $%d, BX", f.groupBytes()*32/f.group)
-	p("ADDQ $%d, R9", f.groupBytes()*32/f.group)
+	p("ADDQ $%d, BX", f.blockBytes())
+	p("ADDQ $%d, R9", f.blockBytes())
 	p("ADDQ $%d, R8", lineBytes)
 	p("DECQ CX")
 	p("JNZ %s_loop", name)
@@ -68,28 +68,16 @@ func oneAVX512(f form) {
 	text(name, 8)
 	callFields(0, "BX", 16, "DI", 48, "R14", 72, "R8", 80, "R10")
 	p("LEAQ (R8)(R10*1), R11")
-	if f.bits < 8 {
-		p("VPBROADCASTD ·low4(SB), Z13")
-	} else {
-		p("VPBROADCASTD ·high1(SB), Z13")
-	}
+	f.codesMask()
 	label("%s_pair", name)
 	startRows(1)
 	p("VPXORD Z16, Z16, Z16")
 	p("VPXORD Z17, Z17, Z17")
 	label("%s_loop", name)
-	if f.header() > 0 {
-		p("TESTQ $7, CX")
-		p("JNZ %s_block", name)
-		p("MOVQ BX, R15")
-		p("ADDQ $%d, BX", f.header())
-		label("%s_block", name)
-	}
-	bytes := f.groupBytes() * 32 / f.group
+	f.overHeader(name+"_block", "CX")
+	bytes := f.blockBytes()
 	for panel, at := range []place{{"BX", "R15"}, {"BX)(R8*1", "R15)(R8*1"}} {
-		for line := 0; line < bytes; line += lineBytes {
-			p("PREFETCHT1 %d(BX)(%s*1)", line, []string{"R10", "R11"}[panel])
-		}
+		f.fetch("PREFETCHT1", 0, []string{"BX)(R10*1", "BX)(R11*1"}[panel])
 		for sub := range 32 / f.group {
 			base := sub * f.groupBytes()
 			f.scales("Z", at, base, 0, 15, 12)
@@ -152,11 +140,7 @@ func storeSums(name string) {
 func pairGroup(name string, f form, sub int) {
 	base := sub * f.groupBytes()
 	for i, at := range []place{{"BX", "R15"}, {"R9", "R10"}} {
-		if f.bits < 8 {
-			p("VPBROADCASTD ·low4(SB), Z13")
-		} else {
-			p("VPBROADCASTD ·high1(SB), Z13")
-		}
+		f.codesMask()
 		f.scales("Z", at, base, 0, 15+16*i, 12)
 		unpack(f, at.group, base+f.codesAt(), 16*i)
 	}

@@ -27,9 +27,7 @@ func unpackBF16(f form) {
 	f.cutConstants("CX")
 	callFields(roundW, "BX", roundHeader, "R15", roundBlocks, "CX", roundTo, "DI")
 	label("%s_block", name)
-	for line := 0; line < f.blockBytes(); line += lineBytes {
-		p("PREFETCHT0 %d(BX)", 2048+line)
-	}
+	f.fetch("PREFETCHT0", 2048, "BX")
 	f.cutBlock(place{"BX", "R15"}, "DI", 0)
 	p("ADDQ $%d, BX", f.blockBytes())
 	p("ADDQ $%d, DI", 2*tileSize)
@@ -38,9 +36,6 @@ func unpackBF16(f form) {
 	p("VZEROUPPER")
 	p("RET")
 }
-
-// blockBytes is what 32 weights of each lane take, but for a header.
-func (f form) blockBytes() int { return f.groupBytes() * 32 / f.group }
 
 // unit is what a code is divided by to be a float's fraction: see kernel's reading.
 func (f form) unit() int {
@@ -261,16 +256,8 @@ func readRows(f form) {
 
 // cutNext unpacks one of the next blocks, the first panel's and then the second's.
 func (f form) cutNext(name string) {
-	if f.header() > 0 {
-		p("TESTQ $7, R10")
-		p("JNZ %s_cut", name)
-		p("MOVQ BX, R15")
-		p("ADDQ $%d, BX", f.header())
-		label("%s_cut", name)
-	}
-	for line := 0; line < f.blockBytes(); line += lineBytes {
-		p("PREFETCHT0 %d(BX)", 2048+line)
-	}
+	f.overHeader(name+"_cut", "R10")
+	f.fetch("PREFETCHT0", 2048, "BX")
 	f.cutBlock(place{"BX", "R15"}, "R9", 0)
 	p("ADDQ $%d, BX", f.blockBytes())
 	p("ADDQ $%d, R9", 2*tileSize)

@@ -91,16 +91,8 @@ func tileAVX2(f form) {
 	p("MOVQ 40(AX), CX")
 	clearTile(name)
 	label("%s_loop", name)
-	if f.header() > 0 {
-		p("TESTQ $7, CX")
-		p("JNZ %s_block", name)
-		p("MOVQ BX, R15")
-		p("ADDQ $%d, BX", f.header())
-		label("%s_block", name)
-	}
-	for line := 0; line < f.groupBytes()*32/f.group; line += lineBytes {
-		p("PREFETCHT1 %d(BX)(R10*1)", line)
-	}
+	f.overHeader(name+"_block", "CX")
+	f.fetch("PREFETCHT1", 0, "BX)(R10*1")
 	if f.bits == 8 {
 		tileBytes(name, f)
 	} else {
@@ -108,7 +100,7 @@ func tileAVX2(f form) {
 			tilePass(fmt.Sprintf("%s_pass%d", name, pass), f, pass)
 		}
 	}
-	p("ADDQ $%d, BX", f.groupBytes()*32/f.group)
+	p("ADDQ $%d, BX", f.blockBytes())
 	p("ADDQ $%d, R8", lineBytes)
 	p("DECQ CX")
 	p("JNZ %s_loop", name)
