@@ -5,6 +5,7 @@
     python3 bench/bench.py --peers                builds llama.cpp if needed and measures both in turn
     python3 bench/bench.py --peers --parts server,prefix --models smollm2-135m
     python3 bench/bench.py --peers --large        also a file that is larger than memory (28 GB, made once)
+    python3 bench/bench.py --peers --only avx2    as though this processor had nothing better than that, for both
     python3 bench/bench.py --table                only rewrites the tables from the results
 
 Programs take turns, ours and theirs (A B A B), so that a machine that slows down slows both; each number is
@@ -55,6 +56,7 @@ def options():
     p.add_argument("--parts", type=names, help=f"only these of {','.join(part.name for part in PARTS)}")
     p.add_argument("--models", type=names, help="only these; default: all, the made ones where the disk has room")
     p.add_argument("--large", action="store_true", help="the part large too, whose file takes 28 GB of disk; left out, and told, where it has no room")
+    p.add_argument("--only", choices=machine.LESS, help="as though this processor had no better unit for products: ours and llama.cpp without the others; a result of its own")
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--runs", type=int, default=5, help="rounds, of which the median counts (default 5)")
     p.add_argument("--timeout", type=int, default=900, help="seconds that one program or one answer may take (default 900)")
@@ -85,13 +87,13 @@ def peers(o):
     if not o.peers:
         return None
     say("looking for llama.cpp (the first build takes about ten minutes)")
-    return Path(run(["bash", models.ROOT / "bench" / "build_llama_cpp.sh"], 7200).strip().splitlines()[-1])
+    return Path(run(["bash", models.ROOT / "bench" / "build_llama_cpp.sh", o.only or "native"], 7200).strip().splitlines()[-1])
 
 
-def result_file():
+def result_file(only):
     """Today's result of this processor: its path, and what is in it so far."""
-    path = RESULTS / f"{time.strftime('%Y-%m-%d')}-{machine.name()}.json"
-    facts = {"cpu": machine.cpu(), "flags": machine.flags(), "cpus": os.cpu_count(), "memory_bytes": machine.memory()}
+    path = RESULTS / f"{time.strftime('%Y-%m-%d')}-{machine.name(only)}.json"
+    facts = {"cpu": machine.cpu(only), "flags": machine.flags(only), "cpus": os.cpu_count(), "memory_bytes": machine.memory()}
     return path, facts | {"parts": read_result(path)["parts"] if path.exists() else {}}
 
 
@@ -144,8 +146,10 @@ def main():
     if o.binary == BINARY and (source := machine.newer(models.ROOT, BINARY)):
         raise Failed(f"bin/galerne is older than {source}: run make build, or name the binary to be measured with --binary")
     work = chosen(o)
+    if o.only:
+        machine.turn_off(o.only)
     setting = Setting(o.binary.resolve(), peers(o), o.threads, o.runs, o.timeout)
-    path, result = result_file()
+    path, result = result_file(o.only)
     for part, model in work:
         try:
             entry = measure(part, model, setting)

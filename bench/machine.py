@@ -9,8 +9,19 @@ from pathlib import Path
 import programs
 
 
-def cpu():
+# What bench.py --only takes: the units that are turned off in both programs, ours by this setting, and how the machine is called then.
+LESS = {
+    "avx512": (("amx_int8", "amx_bf16"), "cpu.amxtile=off", "AMX turned off in both programs"),
+    "avx2": (("amx_int8", "amx_bf16", "avx512f", "avx512_vnni", "avx_vnni"), "cpu.avx512vnni=off", "AVX-512 and AMX turned off in both programs"),
+}
+
+
+def cpu(only=None):
     """The processor's name."""
+    return model_name() + (f", {LESS[only][2]}" if only else "")
+
+
+def model_name():
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -20,19 +31,30 @@ def cpu():
     return platform.processor() or platform.machine()
 
 
-def flags():
+def flags(only=None):
     """What of the processor matters here, the best unit for products last."""
     wanted = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8", "amx_bf16", "asimddp", "i8mm")
     try:
         words = set(re.findall(r"[a-z0-9_]+", Path("/proc/cpuinfo").read_text()))
     except OSError:
         return []
-    return [w for w in wanted if w in words]
+    return [w for w in wanted if w in words and w not in off(only)]
 
 
-def name():
+def off(only):
+    return LESS[only][0] if only else ()
+
+
+def turn_off(only):
+    """Has our programs, started from here on, do without what is off; llama.cpp is another build (build_llama_cpp.sh)."""
+    if not set(off(only)) & set(flags()):
+        raise programs.Failed(f"--only {only}: this processor has no more than that, or not even that ({', '.join(flags())}): leave it out")
+    os.environ["GODEBUG"] = LESS[only][1]
+
+
+def name(only=None):
     """The processor for a file's name: machines that call themselves the same may differ in what they can."""
-    words = cpu().lower().replace("(r)", "").replace("(tm)", "") + " " + "".join(flags()[-1:])
+    words = model_name().lower().replace("(r)", "").replace("(tm)", "") + " " + "".join(flags(only)[-1:]) + (" of " + flags()[-1] if only else "")
     return re.sub(r"[^a-z0-9]+", "-", words).strip("-")
 
 

@@ -16,6 +16,10 @@ var (
 	useAVX512 = useAVX2 && tried[1]
 	useTiles  = useAVX512 && tried[2] && tilesPay()
 	useInts   = useAVX512 && hasInts()
+
+	// farPrefetch: the second-level cache is where weights for a few rows are best asked for. True of Intel's processors; on an EPYC of Zen 4
+	// one row's came up to 42 % slower so than to the first (bench/NOTES.md).
+	farPrefetch = cpuidECX(0) == 0x6c65746e // GenuineI"ntel"
 )
 
 // candidates are the kernels of AVX2, AVX-512 and AMX, or nil where the processor does not claim to have it.
@@ -75,12 +79,29 @@ func (f *form) tileRows(left int) int {
 // dotAVX2 takes one row, or several in pairs.
 func dotAVX2(f *form, c *dotCall, n int) {
 	row, tile := dotsAVX2(f.kind)
-	if n == 1 {
-		row(c)
+	if n > 1 {
+		c.ahead = fetchAhead(c.size)
+		tile(c)
 		return
 	}
-	c.ahead = fetchAhead(c.size)
-	tile(c)
+	if inPairs(c, oneAVX2(f.kind), farPrefetch) {
+		row(c)
+	}
+}
+
+// inPairs has a kernel take what panels there are by pairs, if it is to take any, and reports whether one or more are left.
+func inPairs(c *dotCall, kernel func(*dotCall), any bool) bool {
+	pairs := c.panels &^ 1
+	if !any || pairs == 0 {
+		return true
+	}
+	left := c.panels - pairs
+	c.panels, c.ahead = pairs, fetchAhead(2*c.size)
+	kernel(c)
+	if left > 0 { // else pointers would be moved behind the last panel
+		c.w, c.dst, c.panels = unsafe.Add(c.w, pairs*c.size), unsafe.Add(c.dst, 4*panelRows*pairs), left
+	}
+	return left > 0
 }
 
 // dot computes n rows, a number that tileRows gave, against whole panels.
@@ -101,22 +122,20 @@ func dot(f *form, c *dotCall, n int) {
 
 // dotAVX512 takes panels by pairs where there are rows enough to be worth it, or another number than a tile has, and the rest in tiles.
 func dotAVX512(f *form, c *dotCall, n int) {
-	if pairs := c.panels &^ 1; (n > 2 && n != 4 || n == 1) && pairs > 0 {
-		left := c.panels - pairs
-		c.panels, c.ahead = pairs, fetchAhead(2*c.size)
-		if n == 1 {
-			oneAVX512(f.kind)(c)
-		} else {
-			pairsAVX512(f.kind)(c)
-		}
-		if left == 0 {
-			return
-		}
-		c.w, c.dst, c.panels = unsafe.Add(c.w, pairs*c.size), unsafe.Add(c.dst, 4*panelRows*pairs), left
+	kernel, any := pairsAVX512(f.kind), n > 2 && n != 4
+	if n == 1 {
+		kernel, any = oneAVX512(f.kind), farPrefetch
+	}
+	if !inPairs(c, kernel, any) {
+		return
 	}
 	for {
 		rows := 1 << (bits.Len(uint(min(n, 16))) - 1)
-		dotsAVX512(f.kind, rows)(c)
+		if rows <= 4 && !farPrefetch {
+			dotsNearAVX512(f.kind, rows)(c)
+		} else {
+			dotsAVX512(f.kind, rows)(c)
+		}
 		if n -= rows; n == 0 {
 			return // see dotFloats
 		}

@@ -13,8 +13,16 @@ import (
 )
 
 // TestEveryFormMatchesGenericBits runs the trial of the start again: all forms, all implementations that the
-// processor claims to have. One that fails its trial is not used and would otherwise go unnoticed.
+// processor claims to have, with the kernels of either maker's processors. One that fails its trial is not used and would otherwise go unnoticed.
 func TestEveryFormMatchesGenericBits(t *testing.T) {
+	defer func(was bool) { farPrefetch = was }(farPrefetch)
+	for _, far := range []bool{false, true} {
+		farPrefetch = far
+		everyForm(t)
+	}
+}
+
+func everyForm(t *testing.T) {
 	if !hasAVX2() {
 		t.Log("NOT TESTED: this machine has no AVX2")
 	} else if !trial(dotAVX2) {

@@ -3,7 +3,7 @@
 package kernel
 
 // Written by _gen into kernels_amd64.s; see dotGeneric for what the dot kernels compute. The number behind R is
-// how many input rows one takes.
+// how many input rows one takes, Near those that ask for weights into the first-level cache.
 
 //go:noescape
 func row4zAVX2(c *dotCall)
@@ -12,7 +12,13 @@ func row4zAVX2(c *dotCall)
 func tile4zAVX2(c *dotCall)
 
 //go:noescape
-func dot4zR1AVX512(c *dotCall)
+func dot4zR1NearAVX512(c *dotCall)
+
+//go:noescape
+func dot4zR2NearAVX512(c *dotCall)
+
+//go:noescape
+func dot4zR4NearAVX512(c *dotCall)
 
 //go:noescape
 func dot4zR2AVX512(c *dotCall)
@@ -33,7 +39,13 @@ func row4mAVX2(c *dotCall)
 func tile4mAVX2(c *dotCall)
 
 //go:noescape
-func dot4mR1AVX512(c *dotCall)
+func dot4mR1NearAVX512(c *dotCall)
+
+//go:noescape
+func dot4mR2NearAVX512(c *dotCall)
+
+//go:noescape
+func dot4mR4NearAVX512(c *dotCall)
 
 //go:noescape
 func dot4mR2AVX512(c *dotCall)
@@ -54,7 +66,13 @@ func row4kAVX2(c *dotCall)
 func tile4kAVX2(c *dotCall)
 
 //go:noescape
-func dot4kR1AVX512(c *dotCall)
+func dot4kR1NearAVX512(c *dotCall)
+
+//go:noescape
+func dot4kR2NearAVX512(c *dotCall)
+
+//go:noescape
+func dot4kR4NearAVX512(c *dotCall)
 
 //go:noescape
 func dot4kR2AVX512(c *dotCall)
@@ -75,7 +93,13 @@ func row5zAVX2(c *dotCall)
 func tile5zAVX2(c *dotCall)
 
 //go:noescape
-func dot5zR1AVX512(c *dotCall)
+func dot5zR1NearAVX512(c *dotCall)
+
+//go:noescape
+func dot5zR2NearAVX512(c *dotCall)
+
+//go:noescape
+func dot5zR4NearAVX512(c *dotCall)
 
 //go:noescape
 func dot5zR2AVX512(c *dotCall)
@@ -96,7 +120,13 @@ func row5mAVX2(c *dotCall)
 func tile5mAVX2(c *dotCall)
 
 //go:noescape
-func dot5mR1AVX512(c *dotCall)
+func dot5mR1NearAVX512(c *dotCall)
+
+//go:noescape
+func dot5mR2NearAVX512(c *dotCall)
+
+//go:noescape
+func dot5mR4NearAVX512(c *dotCall)
 
 //go:noescape
 func dot5mR2AVX512(c *dotCall)
@@ -117,7 +147,13 @@ func row5kAVX2(c *dotCall)
 func tile5kAVX2(c *dotCall)
 
 //go:noescape
-func dot5kR1AVX512(c *dotCall)
+func dot5kR1NearAVX512(c *dotCall)
+
+//go:noescape
+func dot5kR2NearAVX512(c *dotCall)
+
+//go:noescape
+func dot5kR4NearAVX512(c *dotCall)
 
 //go:noescape
 func dot5kR2AVX512(c *dotCall)
@@ -138,7 +174,13 @@ func row6sAVX2(c *dotCall)
 func tile6sAVX2(c *dotCall)
 
 //go:noescape
-func dot6sR1AVX512(c *dotCall)
+func dot6sR1NearAVX512(c *dotCall)
+
+//go:noescape
+func dot6sR2NearAVX512(c *dotCall)
+
+//go:noescape
+func dot6sR4NearAVX512(c *dotCall)
 
 //go:noescape
 func dot6sR2AVX512(c *dotCall)
@@ -159,7 +201,13 @@ func row4sAVX2(c *dotCall)
 func tile4sAVX2(c *dotCall)
 
 //go:noescape
-func dot4sR1AVX512(c *dotCall)
+func dot4sR1NearAVX512(c *dotCall)
+
+//go:noescape
+func dot4sR2NearAVX512(c *dotCall)
+
+//go:noescape
+func dot4sR4NearAVX512(c *dotCall)
 
 //go:noescape
 func dot4sR2AVX512(c *dotCall)
@@ -180,7 +228,13 @@ func row4tAVX2(c *dotCall)
 func tile4tAVX2(c *dotCall)
 
 //go:noescape
-func dot4tR1AVX512(c *dotCall)
+func dot4tR1NearAVX512(c *dotCall)
+
+//go:noescape
+func dot4tR2NearAVX512(c *dotCall)
+
+//go:noescape
+func dot4tR4NearAVX512(c *dotCall)
 
 //go:noescape
 func dot4tR2AVX512(c *dotCall)
@@ -201,7 +255,13 @@ func row8AVX2(c *dotCall)
 func tile8AVX2(c *dotCall)
 
 //go:noescape
-func dot8R1AVX512(c *dotCall)
+func dot8R1NearAVX512(c *dotCall)
+
+//go:noescape
+func dot8R2NearAVX512(c *dotCall)
+
+//go:noescape
+func dot8R4NearAVX512(c *dotCall)
 
 //go:noescape
 func dot8R2AVX512(c *dotCall)
@@ -222,7 +282,13 @@ func row8wAVX2(c *dotCall)
 func tile8wAVX2(c *dotCall)
 
 //go:noescape
-func dot8wR1AVX512(c *dotCall)
+func dot8wR1NearAVX512(c *dotCall)
+
+//go:noescape
+func dot8wR2NearAVX512(c *dotCall)
+
+//go:noescape
+func dot8wR4NearAVX512(c *dotCall)
 
 //go:noescape
 func dot8wR2AVX512(c *dotCall)
@@ -243,7 +309,13 @@ func row8xAVX2(c *dotCall)
 func tile8xAVX2(c *dotCall)
 
 //go:noescape
-func dot8xR1AVX512(c *dotCall)
+func dot8xR1NearAVX512(c *dotCall)
+
+//go:noescape
+func dot8xR2NearAVX512(c *dotCall)
+
+//go:noescape
+func dot8xR4NearAVX512(c *dotCall)
 
 //go:noescape
 func dot8xR2AVX512(c *dotCall)
@@ -374,10 +446,16 @@ func pairs4zAVX512(c *dotCall)
 func one4zAVX512(c *dotCall)
 
 //go:noescape
+func one4zAVX2(c *dotCall)
+
+//go:noescape
 func pairs4mAVX512(c *dotCall)
 
 //go:noescape
 func one4mAVX512(c *dotCall)
+
+//go:noescape
+func one4mAVX2(c *dotCall)
 
 //go:noescape
 func pairs4kAVX512(c *dotCall)
@@ -386,10 +464,16 @@ func pairs4kAVX512(c *dotCall)
 func one4kAVX512(c *dotCall)
 
 //go:noescape
+func one4kAVX2(c *dotCall)
+
+//go:noescape
 func pairs5zAVX512(c *dotCall)
 
 //go:noescape
 func one5zAVX512(c *dotCall)
+
+//go:noescape
+func one5zAVX2(c *dotCall)
 
 //go:noescape
 func pairs5mAVX512(c *dotCall)
@@ -398,10 +482,16 @@ func pairs5mAVX512(c *dotCall)
 func one5mAVX512(c *dotCall)
 
 //go:noescape
+func one5mAVX2(c *dotCall)
+
+//go:noescape
 func pairs5kAVX512(c *dotCall)
 
 //go:noescape
 func one5kAVX512(c *dotCall)
+
+//go:noescape
+func one5kAVX2(c *dotCall)
 
 //go:noescape
 func pairs6sAVX512(c *dotCall)
@@ -410,10 +500,16 @@ func pairs6sAVX512(c *dotCall)
 func one6sAVX512(c *dotCall)
 
 //go:noescape
+func one6sAVX2(c *dotCall)
+
+//go:noescape
 func pairs4sAVX512(c *dotCall)
 
 //go:noescape
 func one4sAVX512(c *dotCall)
+
+//go:noescape
+func one4sAVX2(c *dotCall)
 
 //go:noescape
 func pairs4tAVX512(c *dotCall)
@@ -422,10 +518,16 @@ func pairs4tAVX512(c *dotCall)
 func one4tAVX512(c *dotCall)
 
 //go:noescape
+func one4tAVX2(c *dotCall)
+
+//go:noescape
 func pairs8AVX512(c *dotCall)
 
 //go:noescape
 func one8AVX512(c *dotCall)
+
+//go:noescape
+func one8AVX2(c *dotCall)
 
 //go:noescape
 func pairs8wAVX512(c *dotCall)
@@ -434,10 +536,16 @@ func pairs8wAVX512(c *dotCall)
 func one8wAVX512(c *dotCall)
 
 //go:noescape
+func one8wAVX2(c *dotCall)
+
+//go:noescape
 func pairs8xAVX512(c *dotCall)
 
 //go:noescape
 func one8xAVX512(c *dotCall)
+
+//go:noescape
+func one8xAVX2(c *dotCall)
 
 //go:noescape
 func widenColumnsAVX2(wide *float32, scales, codes *byte, dim int)

@@ -45,9 +45,10 @@ func TestTextOfTilesMatchesGenericBits(t *testing.T) {
 // TestTextOfAVX512MatchesGenericBits does the same for the products of AVX-512.
 func TestTextOfAVX512MatchesGenericBits(t *testing.T) {
 	text := readText(t, regexp.MustCompile("^(dot|pairs|one).*AVX512$"))
+	near := false
 	run := func(f *form, c *dotCall, n int) {
 		one := *c
-		if n != 2 && n != 4 {
+		if n != 2 && n != 4 && !(near && n == 1) {
 			pairs, name := *c, "pairs"
 			if pairs.panels = c.panels &^ 1; n == 1 {
 				name = "one"
@@ -57,14 +58,20 @@ func TestTextOfAVX512MatchesGenericBits(t *testing.T) {
 		}
 		for rows := 16; rows > 0; rows /= 2 {
 			if n&rows > 0 {
-				call(t, text, fmt.Sprintf("dot%sR%dAVX512", formNames[f.kind], rows), &one)
+				name := fmt.Sprintf("dot%sR%d", formNames[f.kind], rows)
+				if rows == 1 || near && rows <= 4 {
+					name += "Near"
+				}
+				call(t, text, name+"AVX512", &one)
 				one.x, one.dst = unsafe.Add(one.x, uintptr(rows)*one.xStride), unsafe.Add(one.dst, uintptr(rows)*one.dstStride)
 			}
 		}
 	}
 	for _, cols := range []int{32, 96, 256, 512} {
-		if fault := tryForms(run, cols, 1, 2, 3, 4, 7, 8, 13, 16); fault != "" {
-			t.Errorf("the text for AVX-512 differs from generic Go: %s", fault)
+		for _, near = range []bool{false, true} {
+			if fault := tryForms(run, cols, 1, 2, 3, 4, 7, 8, 13, 16); fault != "" {
+				t.Errorf("the text for AVX-512 differs from generic Go: %s", fault)
+			}
 		}
 	}
 }

@@ -191,7 +191,6 @@ func startRows(rows int) {
 
 // ahead is how far before their use weights are asked for: one row against a matrix in memory read, on one
 // core of a Xeon with AVX-512, 9.5 GB/s of Q4_K without, 12.2 with 1,024 bytes, 13.5 with 2,048, 14.3 with 4,096.
-// Of AVX-512 they come to the second-level cache: a Xeon with AMX read 25.6 GB/s of Q5_0 so, 22.1 into the first.
 const ahead = 4096
 
 // loop runs body for every block of 32 weights, with R15 at the header where there is one; fetch asks for weights.
@@ -276,9 +275,10 @@ func toFourth(v string, bit, from, to int) {
 }
 
 // dotAVX512: a group's codes are unpacked to Z0-Z7 once for all rows; rows take their integer products
-// four at a time in Z8-Z11, so that four chains hide the instruction's latency; Z16+r accumulates.
-func dotAVX512(f form, rows int) {
-	name := fmt.Sprintf("dot%sR%dAVX512", f.name, rows)
+// four at a time in Z8-Z11, so that four chains hide the instruction's latency; Z16+r accumulates. Those that fetch to the first-level cache
+// are called Near.
+func dotAVX512(f form, rows int, fetch string) {
+	name := fmt.Sprintf("dot%sR%d%sAVX512", f.name, rows, map[string]string{"PREFETCHT0": "Near"}[fetch])
 	text(name, 8)
 	loadCall()
 	f.codesMask()
@@ -287,7 +287,7 @@ func dotAVX512(f form, rows int) {
 	for r := range rows {
 		p("VPXORD Z%d, Z%d, Z%d", 16+r, 16+r, 16+r)
 	}
-	loop(name+"_loop", f, rows, "PREFETCHT1", func() {
+	loop(name+"_loop", f, rows, fetch, func() {
 		for sub := range 32 / f.group {
 			base := sub * f.groupBytes()
 			f.scales("Z", place{"BX", "R15"}, base, 0, 15, 12)
@@ -486,9 +486,13 @@ func amd64() {
 	constant("interleave", 0, 4, 1, 5, 2, 6, 3, 7)
 	for _, f := range forms {
 		rowAVX2(f)
+		oneAVX2(f)
 		tileAVX2(f)
-		for _, rows := range []int{1, 2, 4, 8, 16} {
-			dotAVX512(f, rows)
+		for _, rows := range []int{2, 4, 8, 16} {
+			dotAVX512(f, rows, "PREFETCHT1")
+		}
+		for _, rows := range []int{1, 2, 4} {
+			dotAVX512(f, rows, "PREFETCHT0")
 		}
 		pairsAVX512(f)
 		oneAVX512(f)

@@ -24,22 +24,7 @@ func rowAVX2(f form) {
 	startRows(1)
 	p("VXORPS Y10, Y10, Y10")
 	p("VXORPS Y11, Y11, Y11")
-	loop(name+"_loop", f, 1, "PREFETCHT0", func() {
-		if f.bits == 8 {
-			p("VMOVDQU ·ones16(SB), Y14")
-			bytesAVX2(f, []sums{{8, 9}}, 4)
-			f.finishRow(0)
-			return
-		}
-		for pass := range 2 {
-			f.codesAVX2(pass)
-			f.products(pass, 0, sums{8, 9}, f.group == 32 && pass == 1)
-			if f.complete(pass) {
-				f.integers(pass, 0, sums{8, 9})
-				f.finishRow(f.sub(pass))
-			}
-		}
-	})
+	loop(name+"_loop", f, 1, "PREFETCHT0", func() { f.rowBlock(place{"BX", "R15"}, [2]string{"Y10", "Y11"}) })
 	store("Y", 10, 1, 0)
 	store("Y", 11, 1, 32)
 	p("ADDQ $64, DI")
@@ -49,19 +34,46 @@ func rowAVX2(f form) {
 	p("RET")
 }
 
-// finishRow adds the integer sums Y8 and Y9 to the row's. The codes are done with.
-func (f form) finishRow(sub int) {
+// rowBlock is a block of a panel and one row. The halves' sums are registers or stand in memory.
+func (f form) rowBlock(at place, halves [2]string) {
+	if f.bits == 8 {
+		p("VMOVDQU ·ones16(SB), Y14")
+		bytesAVX2(f, at.group, []sums{{8, 9}}, 4)
+		f.finishRow(0, at, halves)
+		return
+	}
+	for pass := range 2 {
+		f.codesAVX2(at.group, pass)
+		f.products(pass, 0, sums{8, 9}, f.group == 32 && pass == 1)
+		if f.complete(pass) {
+			f.integers(pass, 0, sums{8, 9})
+			f.finishRow(f.sub(pass), at, halves)
+		}
+	}
+}
+
+// finishRow adds the integer sums Y8 and Y9 to those of the row's halves. The codes are done with.
+func (f form) finishRow(sub int, at place, halves [2]string) {
 	p("VBROADCASTSS %s, Y0", rowAt(lineScale, 0))
 	if f.offset {
 		f.sum("Y", sub, 0, 0, 1)
 	}
-	for half := range 2 {
-		f.scales("Y", place{"BX", "R15"}, sub*f.groupBytes(), 8*half, 15, 12)
+	for half, sum := range halves {
+		f.scales("Y", at, sub*f.groupBytes(), 8*half, 15, 12)
 		p("VCVTDQ2PS Y%d, Y%d", 8+half, 8+half)
 		p("VMULPS Y0, Y15, Y15")
-		p("VFMADD231PS Y15, Y%d, Y%d", 8+half, 10+half)
+		in := sum
+		if sum[0] == 'Y' {
+			p("VFMADD231PS Y15, Y%d, %s", 8+half, sum)
+		} else {
+			in = fmt.Sprintf("Y%d", 8+half)
+			p("VFMADD213PS %s, Y15, %s", sum, in)
+		}
 		if f.offset {
-			p("%s Y1, Y14, Y%d", f.addSum(), 10+half)
+			p("%s Y1, Y14, %s", f.addSum(), in)
+		}
+		if in != sum {
+			p("VMOVUPS %s, %s", in, sum)
 		}
 	}
 }
@@ -128,7 +140,7 @@ type sums [2]int
 // tilePass is a pass of all rows, two at a time, so that what waits for others of its row leaves the processor room to go
 // on with another's. Y14 and Y15 are scales of the halves.
 func tilePass(name string, f form, pass int) {
-	f.codesAVX2(pass)
+	f.codesAVX2("BX", pass)
 	if f.complete(pass) {
 		for half := range 2 {
 			f.scales("Y", place{"BX", "R15"}, f.sub(pass)*f.groupBytes(), 8*half, 12, 13)
@@ -179,8 +191,8 @@ func nextPair(name string) {
 	p("JG %s_pair", name)
 }
 
-// codesAVX2 unpacks a pass's codes.
-func (f form) codesAVX2(pass int) {
+// codesAVX2 unpacks a pass's codes of the block at w.
+func (f form) codesAVX2(w string, pass int) {
 	vectors, from := f.group/4, 4*pass%(f.group/4)
 	codes := f.sub(pass)*f.groupBytes() + f.codesAt()
 	p("VMOVDQU ·low4(SB), Y12")
@@ -189,10 +201,10 @@ func (f form) codesAVX2(pass int) {
 		for i := range 4 {
 			v, to := from+i, 4*half+i
 			if v < vectors/2 {
-				p("VPAND %d(BX), Y12, Y%d", at+64*v, to)
+				p("VPAND %d(%s), Y12, Y%d", at+64*v, w, to)
 				continue
 			}
-			p("VMOVDQU %d(BX), Y%d", at+64*(v-vectors/2), to)
+			p("VMOVDQU %d(%s), Y%d", at+64*(v-vectors/2), w, to)
 			p("VPSRLW $4, Y%d, Y%d", to, to)
 			p("VPAND Y12, Y%d, Y%d", to, to)
 		}
@@ -202,7 +214,7 @@ func (f form) codesAVX2(pass int) {
 		for i := range 4 {
 			vector, bit := f.plane(from + i)
 			if bit == 0 || i == 0 {
-				p("VMOVDQU %d(BX), Y13", at+64*(vectors/2+vector))
+				p("VMOVDQU %d(%s), Y13", at+64*(vectors/2+vector), w)
 			}
 			from := 13
 			if bit != 4 {
@@ -301,7 +313,7 @@ func tileBytes(name string, f form) {
 		for r := range s {
 			p("PREFETCHT0 %s", rowAt(lineBytes, r))
 		}
-		bytesAVX2(f, s, 8)
+		bytesAVX2(f, "BX", s, 8)
 		p("VMOVUPS (R9), Y8")
 		p("VMOVUPS 32(R9), Y9")
 		f.finish(0, s, 8)
@@ -324,10 +336,10 @@ func tileBytes(name string, f form) {
 
 // bytesAVX2 sums rows' numbers times codes of 8 bits as |w|·(x·sign w), of which two products fit in 16 bits:
 // 2 × 128 × 127. Four registers from spare on are spoiled, and Y12 and Y13; Y14 has ones.
-func bytesAVX2(f form, rows []sums, spare int) {
+func bytesAVX2(f form, w string, rows []sums, spare int) {
 	for v := range 8 {
 		for half := range 2 {
-			p("VMOVDQU %d(BX), Y%d", f.codesAt()+64*v+32*half, spare+2+half)
+			p("VMOVDQU %d(%s), Y%d", f.codesAt()+64*v+32*half, w, spare+2+half)
 			p("VPABSB Y%d, Y%d", spare+2+half, spare+half)
 		}
 		for r, s := range rows {
