@@ -15,6 +15,7 @@ alone, and with --peers the tables of all machines, of the latest result of each
 
     speed      prompts, one answer, 16 answers at once (galerne bench, llama-bench, llama-batched-bench)
     server     16 chats at once: tokens a second, first token, longest pause
+    drawn      the same with tokens drawn by temperature, top-k, top-p and min-p
     prefix     16 chats that share 2,000 tokens: the later ones' first token
     guess      answers that quote or edit what they read, with guesses and without
     load       a 4 GB file: first token after the start of the process, most memory

@@ -15,6 +15,7 @@ ANSWERS = {models.SMALL: 128, models.HALF: 64}      # tokens of an answer at 16 
 # The control tokens of each vocabulary, kept out of answers of a fixed length: they have no text, and a reader takes that for a pause.
 SILENT = {models.SMALL: range(0, 3), models.HALF: range(151643, 151646)}
 PROMPT_LETTERS, SHARED_LETTERS = 780, 8400          # of the text: about 220 and 2,000 tokens
+DRAWN = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "seed": 1}  # what llama-server takes where nothing is said
 SCHEMA_ANSWER, GUESS_ANSWER, GUESS_TURNS, FIRST_ANSWER = 128, 256, 8, 8
 LOAD_CONTEXT = 4096                                 # tokens that are planned for where loading is measured
 
@@ -59,7 +60,8 @@ def alike(ours, theirs, round_of, extra=dict):
 
 
 @contextmanager
-def open_server(setting, model):
+def open_server(setting, model, **options):
+    """Chats at once, greedy or with options."""
     path, tokens = models.file_of(model), ANSWERS[model]
     spoken = {str(token): -100 for token in SILENT[model]}
 
@@ -67,7 +69,7 @@ def open_server(setting, model):
         prompts = [f"Case {i}.{c}. What does this say?\n\n{passage(i * CLIENTS + c, PROMPT_LETTERS)}" for c in range(CLIENTS)]
         time.sleep(SETTLE)
         begin = time.perf_counter()
-        answers = chats.together(server.port, [chats.request(p, tokens, ignore_eos=True, logit_bias=spoken) for p in prompts], setting.timeout)
+        answers = chats.together(server.port, [chats.request(p, tokens, ignore_eos=True, logit_bias=spoken, **options) for p in prompts], setting.timeout)
         took = time.perf_counter() - begin
         server.alive()
         chats.need_tokens(answers, tokens)
@@ -80,6 +82,10 @@ def open_server(setting, model):
         # A slot of 512 tokens has room for prompt and answer. Without a cache of old prompts: none comes back.
         theirs = setting.peers and ready(stack, llama(setting, path, "-np", CLIENTS, "-c", CLIENTS * 512, "--cache-ram", 0), "/health")
         yield alike(ours, theirs, load)
+
+
+def open_drawn(setting, model):
+    return open_server(setting, model, **DRAWN)
 
 
 @contextmanager
@@ -208,5 +214,5 @@ def ask_until_ready(server):
             time.sleep(0.01)
 
 
-PARTS = (Part("server", tuple(ANSWERS), open_server), Part("prefix", tuple(ANSWERS), open_prefix), Part("guess", (models.HALF,), open_guess),
+PARTS = (Part("server", tuple(ANSWERS), open_server), Part("drawn", tuple(ANSWERS), open_drawn), Part("prefix", tuple(ANSWERS), open_prefix), Part("guess", (models.HALF,), open_guess),
          Part("load", (models.MIXTRAL,), open_load), Part("schema", tuple(ANSWERS), open_schema))

@@ -35,6 +35,7 @@ ROWS = (
     Row("server", "tokens/s", "server, 16 chats", "tokens/s", beside=True, targets={EVERY: 5}),
     Row("server", "first token s", "server, 16 chats: first token, median", "s", more=False, beside=True, targets={EVERY: 0.2}),
     Row("server", "stall s", "server, 16 chats: longest pause within an answer", "s", more=False, targets={EVERY: 0.25}),
+    Row("drawn", "tokens/s", "the same, tokens drawn (temperature 0.8, top_k 40, top_p 0.95, min_p 0.05)", "tokens/s", beside=True, targets={EVERY: 5}),
     Row("prefix", "first s", "2,000 tokens that 16 chats share: first token of the first", "s", more=False, beside=True),
     Row("prefix", "later / first", "the same of the others, median, as a part of the first's", "", more=False, targets={EVERY: 0.15}),
     Row("prefix", "worst / first", "the same of the slowest, as a part of the first's", "", more=False),

@@ -220,6 +220,22 @@ class Rounds(unittest.TestCase):
             self.assertEqual(machine.newer(root, root / "binary"), "b.s")
             self.assertIsNone(machine.newer(root / "missing", root / "binary"))
 
+    def test_a_processor_can_be_measured_as_a_lesser_one(self):
+        have = ["avx2", "avx512f", "avx512_vnni", "amx_int8", "amx_bf16"]
+        was, machine.flags_of, before = machine.flags_of, lambda: have, os.environ.get("GODEBUG")
+        try:
+            self.assertEqual((machine.flags(), machine.flags("avx512"), machine.flags("avx2")), (have, have[:3], have[:1]))
+            self.assertTrue(machine.name("avx512").endswith("-avx512-vnni-of-amx-bf16") and machine.name().endswith("-amx-bf16"))
+            self.assertIn("AMX turned off in both programs", machine.cpu("avx512"))
+            machine.turn_off("avx512")
+            self.assertEqual(os.environ["GODEBUG"], "cpu.amxtile=off")
+            have = ["avx2"]
+            self.assertRaises(Failed, machine.turn_off, "avx512")
+            self.assertRaises(Failed, machine.turn_off, "avx2")
+        finally:
+            machine.flags_of = was
+            os.environ.pop("GODEBUG", None) if before is None else os.environ.update(GODEBUG=before)
+
     def test_own_programs_are_not_others(self):
         others = machine.Others()
         if others.asked() is None:

@@ -21,8 +21,8 @@ const module = "github.com/galerne-ai/galerne"
 // policy: mend the import, not this table.
 var floors = map[string]int{
 	"fault": 0, "dtype": 0, "terminal": 0,
-	"metric": 1, "outbound": 1, "weights": 1, "kernel": 1, "tokenizer": 1, "jinja": 1, "grammar/automaton": 1, "grammar/regex": 1, "sample": 1, "chat": 1, "ledger": 1,
-	"expert": 2, "kv": 2, "grammar": 2, "hub": 2, "db": 2,
+	"metric": 1, "outbound": 1, "weights": 1, "kernel": 1, "tokenizer": 1, "jinja": 1, "grammar/automaton": 1, "grammar/regex": 1, "chat": 1, "ledger": 1,
+	"expert": 2, "kv": 2, "sample": 2, "grammar": 2, "hub": 2, "db": 2,
 	"nn": 3, "prompt": 3,
 	"model":  4,
 	"zoo":    5,

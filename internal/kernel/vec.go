@@ -161,6 +161,9 @@ func ropeHalvesGeneric(lo, hi, cos, sin []float32) {
 	}
 }
 
+// ExpSum is dst[i] = exp(x[i]-most), and gives their sum. dst may be x.
+func ExpSum(dst, x []float32, most float32) float32 { return expSum(dst[:len(x)], x, most) }
+
 // expSumGeneric is dst[i] = exp(x[i]-most), and their sum in eight interleaved parts. dst may be x.
 func expSumGeneric(dst, x []float32, most float32) float32 {
 	var part [8]float32

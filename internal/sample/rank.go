@@ -5,39 +5,73 @@ import (
 	"slices"
 )
 
-// rank keeps the first of the tokens by likelihood (of equals the lower id): at most k, and as few as
-// reach probability p among those k. A heap gives them one by one, since few of many are kept.
-func (s *Sampler) rank(k int, p float64) {
-	h := s.heap
-	for i := len(h)/2 - 1; i >= 0; i-- {
-		sink(h, i)
+// likeliest lists the k likeliest tokens, the best first (of equals the lower id), but for those that are negligible.
+func (s *Sampler) likeliest(x []float32, k int, most float32) {
+	h := s.heap[:0] // the worst on top, once there are k
+	for id, v := range x[:k] {
+		h = append(h, weighted{id: int32(id), x: v})
 	}
-	n := len(h)
-	if k <= 0 || k > n {
-		k = n
-	}
-	var total float64
-	if p > 0 && p < 1 && k == n {
-		for _, c := range h {
-			total += c.p
+	order(h, worse)
+	for id := above(x, k, h[0].x); id < len(x); id = above(x, id+1, h[0].x) {
+		if v := x[id]; v > h[0].x {
+			h[0] = weighted{id: int32(id), x: v}
+			sink(h, 0, worse)
 		}
 	}
-	taken, sum := 0, 0.0
-	for taken < k { // the heap shrinks from the end; taken ones stand there, best last
-		last := n - 1 - taken
-		h[0], h[last] = h[last], h[0]
-		taken++
-		sink(h[:last], 0)
-		if sum += h[last].p; total > 0 && sum >= p*total {
+	slices.SortFunc(h, func(a, b weighted) int {
+		if better(a, b) {
+			return -1
+		}
+		return 1
+	})
+	floor := most - float32(negligible*float64(s.o.Temperature))
+	for i := range h {
+		if h[i].x < floor {
+			h = h[:i]
+			break
+		}
+		h[i].p = s.weight(h[i].x, most)
+	}
+	s.heap = h
+}
+
+// nucleusOf lists the fewest tokens that reach probability p, the best first. Those near the largest logit mostly do; a heap gives them one
+// by one, since few of many are kept.
+func (s *Sampler) nucleusOf(x []float32, p float64, most float32) {
+	wanted := p * s.spread(x, most)
+	for far := 6.0; ; far += 2 {
+		s.collect(x, most, min(far, negligible))
+		var sum float64
+		for _, c := range s.heap {
+			sum += c.p
+		}
+		if sum >= wanted || far >= negligible {
 			break
 		}
 	}
-	kept := h[n-taken:]
-	slices.Reverse(kept)
-	if p > 0 && p < 1 && k < n {
-		kept = nucleus(kept, p)
+	h, taken, sum := s.heap, 0, 0.0
+	order(h, better)
+	for taken < len(h) { // the heap shrinks from the end; taken ones stand there, best last
+		last := len(h) - 1 - taken
+		h[0], h[last] = h[last], h[0]
+		taken++
+		sink(h[:last], 0, better)
+		if sum += h[last].p; sum >= wanted {
+			break
+		}
 	}
+	kept := h[len(h)-taken:]
+	slices.Reverse(kept)
 	s.heap = append(h[:0], kept...)
+}
+
+// atLeast keeps the tokens that are at least least times as likely as the likeliest.
+func (s *Sampler) atLeast(least float64) {
+	var most float64
+	for _, c := range s.heap {
+		most = max(most, c.p)
+	}
+	s.heap = slices.DeleteFunc(s.heap, func(c weighted) bool { return c.p < most*least })
 }
 
 // nucleus is the shortest beginning whose weights reach p of all.
@@ -57,17 +91,26 @@ func nucleus(sorted []weighted, p float64) []weighted {
 
 func better(a, b weighted) bool { return a.x > b.x || a.x == b.x && a.id < b.id }
 
-// sink restores the heap below i: the best on top.
-func sink(h []weighted, i int) {
+func worse(a, b weighted) bool { return better(b, a) }
+
+// order makes a heap: none is in front of the one above it.
+func order(h []weighted, front func(a, b weighted) bool) {
+	for i := len(h)/2 - 1; i >= 0; i-- {
+		sink(h, i, front)
+	}
+}
+
+// sink restores the heap below i.
+func sink(h []weighted, i int, front func(a, b weighted) bool) {
 	for {
 		child := 2*i + 1
 		if child >= len(h) {
 			return
 		}
-		if child+1 < len(h) && better(h[child+1], h[child]) {
+		if child+1 < len(h) && front(h[child+1], h[child]) {
 			child++
 		}
-		if !better(h[child], h[i]) {
+		if !front(h[child], h[i]) {
 			return
 		}
 		h[i], h[child] = h[child], h[i]
@@ -98,39 +141,4 @@ func (s *Sampler) typical() {
 		return int(a.id - b.id)
 	})
 	s.heap = nucleus(s.heap, float64(s.o.TypicalP))
-}
-
-// Logprobs gives the log-probability of a token in the network's own distribution (before any rule),
-// and appends the n most likely to top, the most likely first.
-func Logprobs(logits []float32, id int32, n int, top []Candidate) (float32, []Candidate) {
-	most := float32(math.Inf(-1))
-	for _, v := range logits {
-		most = max(most, v)
-	}
-	var sum float64
-	for _, v := range logits {
-		if d := v - most; d > -negligible {
-			sum += math.Exp(float64(d))
-		}
-	}
-	offset := float64(most) + math.Log(sum)
-	begin := len(top)
-	for i, v := range logits {
-		at := len(top)
-		for at > begin && v > top[at-1].Logprob {
-			at--
-		}
-		if at-begin >= n {
-			continue
-		}
-		if len(top)-begin < n {
-			top = append(top, Candidate{})
-		}
-		copy(top[at+1:], top[at:])
-		top[at] = Candidate{int32(i), v}
-	}
-	for i := begin; i < len(top); i++ {
-		top[i].Logprob = float32(float64(top[i].Logprob) - offset)
-	}
-	return float32(float64(logits[id]) - offset), top
 }

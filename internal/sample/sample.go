@@ -110,6 +110,8 @@ type Sampler struct {
 	count  map[int32]int32 // of the answer's tokens
 	logits []float32       // adjusted copy
 	heap   []weighted
+	sums   []float64 // of the weights of stretches of the vocabulary
+	some   [stretch]float32
 	narrow []uint64 // what the mask allows, while that is less than the form does
 	cut    bool     // a token that the form allows was drawn, and not allowed
 }
@@ -240,21 +242,54 @@ func (s *Sampler) repeat(x, logits []float32) {
 	}
 }
 
-// below reports whether nothing in x is above most, or not a number.
-func below(x *[8]float32, most float32) bool {
-	return x[0] <= most && x[1] <= most && x[2] <= most && x[3] <= most && x[4] <= most && x[5] <= most && x[6] <= most && x[7] <= most
+// pick chooses by the options, of adjusted logits. Only tokens that can be drawn are listed, and where no rule asks for more than a sum
+// over all, not even those.
+func (s *Sampler) pick(x []float32) (int32, error) {
+	best, err := greatest(x)
+	if err != nil || s.o.Temperature == 0 || s.o.TopK == 1 {
+		return best, err
+	}
+	most := x[best]
+	k, p, least := s.o.TopK, float64(s.o.TopP), float64(s.o.MinP)
+	typical := s.o.TypicalP > 0 && s.o.TypicalP < 1
+	switch {
+	case k > 0 && k < len(x):
+		s.likeliest(x, k, most)
+		if p > 0 && p < 1 {
+			s.heap = nucleus(s.heap, p)
+		}
+	case p > 0 && p < 1:
+		s.nucleusOf(x, p, most)
+	case least > 0:
+		s.collect(x, most, min(negligible, roundedUp-math.Log(least)))
+	case typical || s.o.Temperature < cold:
+		s.collect(x, most, negligible)
+	default:
+		return s.drawOf(x, best), nil
+	}
+	if least > 0 {
+		s.atLeast(least)
+	}
+	if typical {
+		s.typical()
+	}
+	return s.draw(), nil
 }
 
-func (s *Sampler) pick(x []float32) (int32, error) {
-	best := int32(-1)
-	most := float32(math.Inf(-1))
-	for id := 0; id < len(x); id++ {
-		for len(x)-id >= 8 && below((*[8]float32)(x[id:]), most) {
-			id += 8
-		}
-		if id == len(x) {
-			break
-		}
+const (
+	// negligible is how far below the largest a scaled logit still counts: all of 2^20 tokens below it
+	// would add less than 2^20·e^-60 < 1e-19, which a float64 sum of 1 or more does not hold.
+	negligible = 60
+	// roundedUp is more than what rounding does to a logit's distance.
+	roundedUp = 1e-3
+	// cold is a temperature at which few tokens are not negligible.
+	cold = 0.05
+)
+
+// greatest is the token of the largest logit, of equals the first.
+func greatest(x []float32) (int32, error) {
+	best, most := int32(-1), float32(math.Inf(-1))
+	for id := above(x, 0, most); id < len(x); id = above(x, id+1, most) {
 		v := x[id]
 		if v != v {
 			return 0, ErrLogits.Because("sample: the logit of token %d is not a number: the model or its file is broken", id)
@@ -263,58 +298,42 @@ func (s *Sampler) pick(x []float32) (int32, error) {
 			best, most = int32(id), v
 		}
 	}
-	if best < 0 {
+	switch {
+	case best < 0:
 		return 0, ErrNothing
-	}
-	if most > math.MaxFloat32 {
+	case most > math.MaxFloat32:
 		return 0, ErrLogits.Because("sample: the logit of token %d is infinite: the model or its file is broken", best)
 	}
-	if s.o.Temperature == 0 || s.o.TopK == 1 {
-		return best, nil
-	}
-	s.collect(x, most)
-	s.filter()
-	return s.draw(), nil
+	return best, nil
 }
 
-// negligible is how far below the largest a scaled logit still counts: all of 2^20 tokens below it
-// would add less than 2^20·e^-60 < 1e-19, which a float64 sum of 1 or more does not hold.
-const negligible = 60
+// above is the first place from id on that may have more than most, or no number; len(x) if there is none. It goes by eights, since nearly
+// all have less.
+func above(x []float32, id int, most float32) int {
+	for len(x)-id >= 8 {
+		y := (*[8]float32)(x[id:])
+		if !(y[0] <= most && y[1] <= most && y[2] <= most && y[3] <= most && y[4] <= most && y[5] <= most && y[6] <= most && y[7] <= most) {
+			break
+		}
+		id += 8
+	}
+	return id
+}
 
-// collect lists the tokens that can be drawn, in order of id.
-func (s *Sampler) collect(x []float32, most float32) {
+// weight is e^((v-most)/T).
+func (s *Sampler) weight(v, most float32) float64 {
+	return math.Exp(float64(v-most) / float64(s.o.Temperature))
+}
+
+// collect lists the tokens whose scaled logits are at most so far below the largest, in order of id.
+func (s *Sampler) collect(x []float32, most float32, far float64) {
 	s.heap = s.heap[:0]
-	t := float64(s.o.Temperature)
-	floor := most - float32(negligible*t)
-	for id, v := range x {
-		if v >= floor {
-			s.heap = append(s.heap, weighted{int32(id), v, math.Exp(float64(v-most) / t)})
+	floor := most - float32(far*float64(s.o.Temperature))
+	less := math.Nextafter32(floor, float32(math.Inf(-1)))
+	for id := above(x, 0, less); id < len(x); id = above(x, id+1, less) {
+		if v := x[id]; v >= floor {
+			s.heap = append(s.heap, weighted{int32(id), v, s.weight(v, most)})
 		}
-	}
-}
-
-// filter applies top-k, top-p, min-p and typical-p, each to what the one before left.
-func (s *Sampler) filter() {
-	k, p := s.o.TopK, float64(s.o.TopP)
-	byRank := k > 0 && k < len(s.heap) || p > 0 && p < 1
-	if byRank {
-		s.rank(k, p)
-	}
-	if s.o.MinP > 0 {
-		var most float64
-		for _, c := range s.heap {
-			most = max(most, c.p)
-		}
-		kept := s.heap[:0]
-		for _, c := range s.heap {
-			if c.p >= most*float64(s.o.MinP) {
-				kept = append(kept, c)
-			}
-		}
-		s.heap = kept
-	}
-	if s.o.TypicalP > 0 && s.o.TypicalP < 1 {
-		s.typical()
 	}
 }
 
