@@ -32,7 +32,7 @@ func SamplingFields() []api.Field {
 		Refused("top_n_sigma", other, "-1", "-1.0"),
 		Refused("tfs_z", other, "1", "1.0"),
 		Refused("top_a", other, "0", "0.0"),
-		Refused("samplers", "the order of samplers is fixed: penalties, top_k, typical_p, top_p, min_p, temperature"),
+		Refused("samplers", "the order of samplers is fixed: logit_bias, penalties, temperature, top_k, top_p, min_p, typical_p"),
 		Refused("bad_words", "use logit_bias with the tokens' ids", "[]"),
 		Refused("allowed_token_ids", "use structured_outputs or grammar"),
 		Refused("logits_processors", "use structured_outputs or grammar"),
