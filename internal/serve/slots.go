@@ -6,10 +6,12 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/galerne-ai/galerne/internal/chat"
 	"github.com/galerne-ai/galerne/internal/engine"
+	"github.com/galerne-ai/galerne/internal/kernel"
 	"github.com/galerne-ai/galerne/internal/zoo"
 )
 
@@ -85,7 +87,8 @@ func (s *Server) load(sl *slot) {
 	m.took = time.Since(begin)
 	sl.model, sl.idle = m, time.Now()
 	facts := []any{"model", sl.entry.Name, "seconds", m.took.Round(time.Millisecond).Seconds(), "memory_bytes", m.memory.Total,
-		"weights_bytes", m.memory.Weights, "kv_bytes", m.memory.KV, "kv_tokens", m.memory.Tokens, "context", m.context}
+		"weights_bytes", m.memory.Weights, "kv_bytes", m.memory.KV, "kv_tokens", m.memory.Tokens, "context", m.context,
+		"threads", m.pool.Threads(), "kernels", strings.Join(kernel.Implementations(), " ")}
 	if x := m.memory.Experts; x != nil {
 		facts = append(facts, "experts_kept", x.Kept, "experts", x.Count, "experts_bytes", x.Bytes)
 	}
